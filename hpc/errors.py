@@ -1,0 +1,45 @@
+"""Errors that carry an exit code, so that every command ends the same way for the same reason."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's exit status means."""
+
+    DONE = 0
+    BAD_INPUT = 2  #: the user's configuration, arguments or data
+    CORRUPT = 3  #: data or a checkpoint is damaged and nothing older verifies
+    ENVIRONMENT = 4  #: cluster, device, package or topology
+    PREEMPTED = 75  #: state is saved, the job is requeued or can be started again
+
+
+class SnwError(Exception):
+    """An error whose message is meant for the user: one cause, one fix, no traceback."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class InputError(SnwError):
+    """The user's configuration, arguments or data cannot be used (exit 2)."""
+
+    exit_code = ExitCode.BAD_INPUT
+
+
+class CorruptError(SnwError):
+    """Stored data or a checkpoint does not verify and nothing older does (exit 3)."""
+
+    exit_code = ExitCode.CORRUPT
+
+
+class EnvironmentProblem(SnwError):
+    """The cluster, a device or an installed package is not as needed (exit 4)."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class Preempted(SnwError):
+    """The job was asked to stop; its state is saved (exit 75)."""
+
+    exit_code = ExitCode.PREEMPTED

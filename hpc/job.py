@@ -1,0 +1,98 @@
+"""What runs on a node: topology, logs, process group, preemption guard, entry point, exit code.
+
+The submitted pickle holds the name `hpc.job.run_job` and one dictionary of plain data. The same function serves a
+hand-written sbatch script: `srun python -m hpc.job REQUEST.json`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
+from hpc.files import atomic_write_json
+from hpc.logs import setup_logging
+from hpc.preemption import PreemptionGuard, requeue_and_wait
+from hpc.process_group import choose_device, process_group
+from hpc.progress import ProgressFile
+from hpc.runtime import Runtime
+from hpc.topology import JobIdentity, Topology
+
+EntryPoint = Callable[[dict[str, Any], Runtime], None]
+log = logging.getLogger(__name__)
+
+
+def run_job(payload: dict[str, Any]) -> None:
+    """Run `payload["entry_point"]` ("module:function") as one rank; ends the process with the job's exit code.
+
+    Further keys: `config` (plain data for the entry point), `job_folder` (shared by the ranks), `time_min` (limit of
+    the job, or None) and `device` (auto, cpu or cuda). What became of the rank is left in `outcome-rank<r>.json`.
+    """
+    started = time.monotonic()
+    folder = Path(payload["job_folder"])
+    rank, requeued, identity = 0, False, JobIdentity.detect()
+    try:
+        topology = Topology.detect()
+        rank = topology.rank
+        (folder / f"outcome-rank{rank}.json").unlink(missing_ok=True)
+        setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", payload["entry_point"].split(".")[0]))
+        # Without this every rank of a node starts as many threads as the node has processors.
+        torch.set_num_threads(topology.num_cpus)
+        attempt = f"{identity.job_id or folder.name}-{identity.restart_count}"
+        log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
+        entry_point = load_entry_point(payload["entry_point"])
+        device = choose_device(payload.get("device", "auto"), topology.local_rank)
+        with (
+            process_group(topology, device, folder, attempt) as comm,
+            PreemptionGuard(comm, _time_left_s(payload.get("time_min"), started)) as guard,
+        ):
+            progress = ProgressFile(folder / "progress", topology.rank)
+            try:
+                entry_point(payload["config"], Runtime(topology, comm, guard, progress, attempt, folder, device))
+            except Preempted:
+                requeued = requeue_and_wait(identity, comm, guard)
+                raise
+        code, message = int(ExitCode.DONE), "done"
+    except SnwError as error:
+        code, message = int(error.exit_code), str(error)
+    except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
+        traceback.print_exc()
+        code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"
+    if code not in (ExitCode.DONE, ExitCode.PREEMPTED):
+        log.error("%s", message)
+    if not requeued:  # a requeued job has not ended: its next incarnation writes the outcome
+        outcome = {"exit_code": code, "message": message, "restarts": identity.restart_count}
+        atomic_write_json(folder / f"outcome-rank{rank}.json", outcome)
+    logging.shutdown()
+    sys.exit(code)
+
+
+def load_entry_point(name: str) -> EntryPoint:
+    """Import `package.module:function`; raises `EnvironmentProblem` when there is no such function."""
+    module, _, function = name.partition(":")
+    try:
+        entry_point: EntryPoint = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise EnvironmentProblem(f"entry point {name!r} cannot be loaded on this node: {error}") from None
+    return entry_point
+
+
+def _time_left_s(time_min: int | None, started: float) -> float | None:
+    """Seconds until this job should stop by itself: its limit less two minutes, or a fifth of a short limit."""
+    if time_min is None:
+        return None
+    limit_s = time_min * 60.0
+    return limit_s - min(120.0, limit_s / 5) - (time.monotonic() - started)
+
+
+if __name__ == "__main__":
+    run_job(json.loads(Path(sys.argv[1]).read_text()))

@@ -1,0 +1,139 @@
+"""Bring the ranks of a job together: rendezvous through the job's own folder, then gloo or NCCL.
+
+Rank 0 listens on a port that the system picks (a port derived from the job id is the same after a requeue, when the
+old incarnation may still hold it) and publishes it in a file of the job folder; the file name holds the restart count
+and the file a random word that the store must repeat, so that a rank never joins a stale incarnation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
+
+from hpc.communicator import Communicator
+from hpc.errors import EnvironmentProblem
+from hpc.files import atomic_write_json
+from hpc.topology import Topology, export_for_torch
+
+STARTUP_DEADLINE_S = 120.0
+COLLECTIVE_TIMEOUT_S = 600.0
+log = logging.getLogger(__name__)
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"], local_rank: int) -> torch.device:
+    """`auto` takes CUDA where there is a device; raises `EnvironmentProblem` when `cuda` is asked for in vain."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise EnvironmentProblem(
+            "device 'cuda' was asked for but torch sees no CUDA device on this node: install the CUDA build of torch, "
+            "ask for a GPU partition in the site profile, or set the device to 'auto' or 'cpu'."
+        )
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank % torch.cuda.device_count())
+
+
+@contextlib.contextmanager
+def process_group(
+    topology: Topology,
+    device: torch.device,
+    folder: Path,
+    attempt: str,
+    deadline_s: float = STARTUP_DEADLINE_S,
+) -> Iterator[Communicator]:
+    """Join the ranks of this job; yields the communicator and takes the groups down at the end.
+
+    `folder` must be shared by all ranks. Raises `EnvironmentProblem` naming the missing ranks when not all of them
+    have joined within `deadline_s`: never N jobs of one rank each.
+    """
+    store, address, port = _rendezvous(topology, folder / f"rendezvous-{attempt}.json", deadline_s)
+    export_for_torch(topology, address, port)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        backend="nccl" if device.type == "cuda" else "gloo",
+        store=PrefixStore("torch", store),
+        rank=topology.rank,
+        world_size=topology.world_size,
+        timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S),
+    )
+    try:
+        control = dist.new_group(backend="gloo") if topology.world_size > 1 else None
+        yield Communicator(topology.rank, topology.world_size, store, control)
+    finally:
+        dist.destroy_process_group()
+
+
+def _rendezvous(topology: Topology, file: Path, deadline_s: float) -> tuple[Store, str, int]:
+    end = time.monotonic() + deadline_s
+    if topology.rank == 0:
+        store, address, port = _listen(file)
+    else:
+        store, address, port = _connect(file, end)
+    store.set(f"joined/{topology.rank}", topology.host)
+    missing = list(range(topology.world_size))
+    while missing:
+        missing = [rank for rank in missing if not store.check([f"joined/{rank}"])]
+        if missing and time.monotonic() > end:
+            raise EnvironmentProblem(
+                f"only {topology.world_size - len(missing)} of {topology.world_size} ranks joined within "
+                f"{deadline_s:.0f} s; missing: {missing}. See the logs of those ranks; is {file.parent} on all nodes?"
+            )
+        if missing:
+            time.sleep(0.05)
+    return store, address, port
+
+
+def _listen(file: Path) -> tuple[Store, str, int]:
+    store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    word = secrets.token_hex(8)
+    store.set("word", word)
+    host = socket.gethostname()
+    atomic_write_json(file, {"host": host, "addresses": _addresses(host), "port": store.port, "word": word})
+    return store, "127.0.0.1", store.port
+
+
+def _connect(file: Path, end: float) -> tuple[Store, str, int]:
+    problem = "rank 0 has not published its address"
+    while time.monotonic() < end:
+        try:
+            target = json.loads(file.read_text())
+        except FileNotFoundError:
+            time.sleep(0.05)
+            continue
+        same_host = target["host"] == socket.gethostname()
+        for address in ["127.0.0.1"] if same_host else target["addresses"]:
+            try:
+                store = TCPStore(
+                    address,
+                    target["port"],
+                    is_master=False,
+                    wait_for_workers=False,
+                    timeout=timedelta(seconds=5),
+                )
+                if store.get("word").decode() == target["word"]:
+                    store.set_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
+                    return store, address, int(target["port"])
+                problem = f"{address}:{target['port']} is not this job's store"
+            except (dist.DistError, RuntimeError) as error:
+                problem = str(error).splitlines()[0]
+        time.sleep(0.2)
+    raise EnvironmentProblem(f"cannot reach rank 0 through {file}: {problem}. Can the nodes reach each other by TCP?")
+
+
+def _addresses(host: str) -> list[str]:
+    found = [host]
+    with contextlib.suppress(OSError):
+        found += sorted({str(item[4][0]) for item in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)})
+    return found

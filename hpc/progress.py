@@ -1,0 +1,127 @@
+"""How far each rank is, left in small files that anyone may read while the job runs.
+
+Convention: `total` is the whole job's, `done` is this rank's contribution to it. What all ranks do together
+(an optimiser step) is therefore reported by one rank only, and what they share out (work units) by each for
+itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MIN_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True)
+class ProgressRecord:
+    """One kind of progress of one rank."""
+
+    rank: int
+    kind: str
+    done: int
+    total: int
+    unit: str
+    rate: float
+    """Units a second since this rank's first report of this kind, by its monotonic clock."""
+    figures: dict[str, float | None]
+    updated: float
+    """Wall time of the report; for display only."""
+
+
+@dataclass(frozen=True)
+class ProgressSummary:
+    """One kind of progress over all ranks."""
+
+    kind: str
+    done: int
+    total: int
+    unit: str
+    eta_s: float | None
+    """Seconds left at the present rate; None while the rate is not known."""
+    num_ranks: int
+    figures: dict[str, float | None]
+    """Those of the lowest rank that reports any."""
+
+
+class ProgressFile:
+    """Writer of one rank's `rank_00003.json`; replaced as a whole, so that a reader never sees a part.
+
+    It is no record of results: it is not made durable, and a start of the rank begins it anew.
+    """
+
+    def __init__(self, folder: Path, rank: int, clock: Callable[[], float] = time.monotonic) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"rank_{rank:05d}.json"
+        self._path.unlink(missing_ok=True)
+        self._rank = rank
+        self._clock = clock
+        self._kinds: dict[str, dict[str, Any]] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._written = -math.inf
+
+    def update(self, kind: str, done: int, total: int, unit: str, *, force: bool = False, **figures: float) -> None:
+        """Report that `done` of `total` units are done; written at most every 0.5 s, unless `force` or
+        finished.
+
+        `figures` are shown beside the bar; NaN and infinities become null.
+        """
+        now = self._clock()
+        started, first_done = self._first.setdefault(kind, (now, done))
+        self._kinds[kind] = {
+            "done": int(done),
+            "total": int(total),
+            "unit": unit,
+            "rate": (done - first_done) / (now - started) if now > started else 0.0,
+            "figures": {name: _finite(value) for name, value in figures.items()},
+            "updated": time.time(),
+        }
+        if force or done >= total or now - self._written >= MIN_INTERVAL_S:
+            self._write()
+            self._written = now
+
+    def _write(self) -> None:
+        partial = self._path.with_suffix(".tmp")
+        partial.write_text(json.dumps({"rank": self._rank, "kinds": self._kinds}, allow_nan=False))
+        os.replace(partial, self._path)  # noqa: PTH105 - one call, no second Path object in a training step
+
+
+def read_progress(folder: Path) -> list[ProgressRecord]:
+    """All records in `folder`, by rank; what is missing or cannot be read is left out."""
+    records: list[ProgressRecord] = []
+    for path in sorted(folder.glob("rank_*.json")):
+        try:
+            content = json.loads(path.read_text())
+            rank = int(content["rank"])
+            records += [ProgressRecord(rank=rank, kind=kind, **values) for kind, values in content["kinds"].items()]
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return records
+
+
+def summarise(records: Iterable[ProgressRecord]) -> list[ProgressSummary]:
+    """Add the ranks up, one summary a kind, in the order in which the kinds were first seen."""
+    kinds: dict[str, list[ProgressRecord]] = {}
+    for record in records:
+        kinds.setdefault(record.kind, []).append(record)
+    return [_summary(kind, group) for kind, group in kinds.items()]
+
+
+def _summary(kind: str, records: list[ProgressRecord]) -> ProgressSummary:
+    total = max(record.total for record in records)
+    done = min(sum(record.done for record in records), total)
+    rate = sum(record.rate for record in records)
+    figures = next((r.figures for r in sorted(records, key=lambda r: r.rank) if r.figures), {})
+    eta_s = (total - done) / rate if rate > 0 else None
+    return ProgressSummary(kind, done, total, records[0].unit, eta_s, len(records), figures)
+
+
+def _finite(value: float) -> float | None:
+    value = float(value)
+    return value if math.isfinite(value) else None

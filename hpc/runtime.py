@@ -1,0 +1,28 @@
+"""What an entry point gets beside its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hpc.communicator import Communicator
+from hpc.preemption import PreemptionGuard
+from hpc.progress import ProgressFile
+from hpc.topology import Topology
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The ranks of one job, as an entry point `(config, runtime)` sees them."""
+
+    topology: Topology
+    comm: Communicator
+    guard: PreemptionGuard
+    progress: ProgressFile
+    attempt: str
+    """Names this incarnation of the job: scheduler id and restart count."""
+    job_folder: Path
+    """Private folder of this submission, shared by its ranks."""
+    device: torch.device

@@ -1,0 +1,67 @@
+"""Strict reading of plain data into pydantic dataclasses; an error names the legal keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from hpc.errors import InputError
+
+T = TypeVar("T")
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+
+
+def validated(kind: type[T], values: Mapping[str, Any], source: str) -> T:
+    """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
+
+    `source` names where the values come from. Raises `InputError` with one line for every wrong key and
+    value.
+    """
+    adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
+    try:
+        return adapter.validate_python(dict(values))
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(kind, item, source) for item in error.errors())) from None
+
+
+def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
+    """The keys that may stand at `location` (keys and list positions) below `kind`, separated by commas."""
+    for part in location:
+        kind = _below(kind, part)
+    return ", ".join(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else "none"
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _below(kind: Any, part: Any) -> Any:
+    """The type one step down: a field of a dataclass, an element of a list, a value of a dictionary."""
+    if dataclasses.is_dataclass(kind):
+        return _without_none(typing.get_type_hints(kind).get(str(part), kind))
+    arguments = typing.get_args(kind)
+    return _without_none(arguments[-1]) if arguments else kind
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return next(choice for choice in typing.get_args(kind) if choice is not type(None))
+    return kind
+
+
+def _explain(kind: Any, item: Any, source: str) -> str:
+    location = tuple(item["loc"])
+    key = ".".join(str(part) for part in location)
+    if item["type"] in _UNKNOWN_KEY:
+        return f"{source}: unknown key {key!r}; legal here: {legal_keys(kind, location[:-1])}."
+    cause = item["msg"].removeprefix("Value error, ")
+    if not key:
+        return f"{source}: {cause}."
+    return f"{source}: {key}: {cause} (got {item['input']!r})."

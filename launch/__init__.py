@@ -1,0 +1,1 @@
+"""The commands of snw-dist, each run as `python launch/NAME.py`."""

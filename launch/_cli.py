@@ -1,0 +1,37 @@
+"""What all commands share: option types, and one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from hpc.errors import SnwError
+
+ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
+RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
+DEFAULT_CONFIG = Path("SNW_config.json")
+
+
+def new_app() -> typer.Typer:
+    """A Typer app whose messages are plain text, fit for job logs."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def main(app: typer.Typer) -> NoReturn:
+    """Run the command and exit: 0 done, 2 usage, 130 interrupted, else the code of the `SnwError`.
+
+    An `SnwError` is printed to stderr as `error: ...`, its lines as they are; any other exception is a bug
+    and keeps its traceback.
+    """
+    try:
+        app()
+    except SnwError as error:
+        sys.stdout.flush()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

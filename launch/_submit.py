@@ -1,0 +1,78 @@
+"""Options of the commands that start a job, and what they have in common: submit, follow, exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hpc.executor import JobRequest, resolve_cluster, submit
+from hpc.follow import follow
+from hpc.profile import load_profile
+from snw_dist.config import SnwConfig, config_to_dict
+
+PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
+
+NodesOption = Annotated[int | None, typer.Option("--nodes", metavar="N", help="Overrides cluster.nodes.")]
+TasksOption = Annotated[
+    int | None, typer.Option("--tasks-per-node", metavar="N", help="Overrides cluster.tasks_per_node.")
+]
+ClusterOption = Annotated[
+    str | None, typer.Option("--cluster", metavar="auto|slurm|local", help="Overrides cluster.cluster.")
+]
+ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Overrides cluster.profile.")]
+PartitionOption = Annotated[
+    str | None, typer.Option("--partition", metavar="NAME", help="Overrides the partition of the profile.")
+]
+TimeOption = Annotated[int | None, typer.Option("--time-min", metavar="MIN", help="Overrides cluster.time_min.")]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Return once the job is submitted to Slurm.")]
+
+
+def cluster_overrides(
+    nodes: int | None,
+    tasks_per_node: int | None,
+    cluster: str | None,
+    profile: str | None,
+    time_min: int | None,
+) -> dict[str, object]:
+    """The options above as dotted configuration keys."""
+    return {
+        "cluster.nodes": nodes,
+        "cluster.tasks_per_node": tasks_per_node,
+        "cluster.cluster": cluster,
+        "cluster.profile": profile,
+        "cluster.time_min": time_min,
+    }
+
+
+def submit_and_follow(
+    config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, detach: bool
+) -> None:
+    """Submit one job and end this command with the job's exit code."""
+    section = config.cluster
+    cluster = resolve_cluster(section.cluster)
+    profile = load_profile(section.profile, PROFILES)
+    if partition is not None:
+        profile = dataclasses.replace(profile, partition=partition)
+    request = JobRequest(
+        name=f"{kind}-{config.run.name}",
+        entry_point=entry_point,
+        config=config_to_dict(config),
+        folder=config.run_folder,
+        nodes=section.nodes,
+        tasks_per_node=section.tasks_per_node or profile.tasks_per_node or 1,
+        time_min=section.time_min or profile.time_min or 60,
+        device=device,
+    )
+    job = submit(request, profile, cluster)
+    if detach and cluster == "slurm":
+        print(f"{request.name}: job {job.job_id}, folder {job.job_folder}")
+        return
+    console = Console() if os.isatty(1) else Console(width=160)
+    code = follow(job, console)
+    if code:
+        raise typer.Exit(code)

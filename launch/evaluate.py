@@ -1,0 +1,30 @@
+"""Measure the trained network of a run on its held-out splits: `python launch/evaluate.py`."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from rich.console import Console
+
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from snw_dist.config import load_config
+from snw_dist.evaluate.report import metrics_table
+from snw_dist.evaluate.run import evaluate_run
+
+app = new_app()
+
+
+@app.command()
+def evaluate_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None) -> None:
+    """Metrics with intervals beside the baseline, as a table, JSON and pictures."""
+    settings = load_config(config, {"run.name": run})
+    metrics = evaluate_run(settings)
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(metrics_table(metrics))
+    print(f"Written to {settings.run_folder / 'evaluation'}")
+
+
+if __name__ == "__main__":
+    main(app)

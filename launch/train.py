@@ -1,0 +1,57 @@
+"""Train the network of a run: `python launch/train.py --zero 2`; started again, it goes on where it stopped."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import typer
+
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._submit import (
+    ClusterOption,
+    DetachOption,
+    NodesOption,
+    PartitionOption,
+    ProfileOption,
+    TasksOption,
+    TimeOption,
+    cluster_overrides,
+    submit_and_follow,
+)
+from snw_dist.config import load_config
+from snw_dist.train.check import check_training
+
+app = new_app()
+ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]
+PrecisionOption = Annotated[
+    str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Overrides train.precision.")
+]
+
+
+@app.command()
+def train_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    zero: ZeroOption = None,
+    precision: PrecisionOption = None,
+    nodes: NodesOption = None,
+    tasks_per_node: TasksOption = None,
+    cluster: ClusterOption = None,
+    profile: ProfileOption = None,
+    partition: PartitionOption = None,
+    time_min: TimeOption = None,
+    detach: DetachOption = False,
+) -> None:
+    """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
+    overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
+    overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
+    settings = load_config(config, overrides)
+    check_training(settings)
+    submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
+
+
+if __name__ == "__main__":
+    main(app)

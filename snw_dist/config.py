@@ -1,0 +1,272 @@
+"""The whole of `SNW_config.json` as strict dataclasses; an unknown key is an error naming the legal ones.
+
+Components take plain arguments, not these objects; only the entry points (`snw_dist.*.run`) read them.
+Nothing heavy is imported here, so that a mistake is reported at once, before any job is submitted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from hpc.errors import InputError
+from hpc.strict import legal_keys, validated
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(config=_STRICT, frozen=True)
+class RunSection:
+    """Where results go."""
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    """The run folder is `folder/name`."""
+    folder: str = "runs"
+    seed: int = Field(default=1, ge=0, lt=2**32)
+
+
+@dataclass(config=_STRICT, frozen=True)
+class ColumnNames:
+    """Names of the columns in the pair table."""
+
+    ligand: str = "ligand_id"
+    receptor: str = "receptor_id"
+    label: str = "label"
+    """Numbers in [0, 1], or a binary column of 0 / 1 / true / false / bound / unbound."""
+    binary: str | None = None
+    """Bound or not bound, for metrics; when absent it is `label >= data.positive_from`."""
+    split: str | None = "split"
+    """train / val / any other names (each is a held-out set); when null a random split is made."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class DataSection:
+    """The input tables and how they are cleaned."""
+
+    ligands: str = "ligands.fasta"
+    receptors: str = "receptors.fasta"
+    pairs: str = "pairs.csv"
+    """CSV, TSV or Parquet, by its ending."""
+    columns: ColumnNames = Field(default_factory=ColumnNames)
+    positive_from: float = 0.5
+    on_invalid: Literal["error", "skip"] = "error"
+    """`error` stops at the first bad records; `skip` writes them to the reject table and goes on."""
+    non_standard: Literal["reject", "unknown"] = "reject"
+    """B, J, O, U, X, Z: `reject` the sequence, or replace each of them by X."""
+    min_length: int = Field(default=1, ge=1)
+    max_length: int = Field(default=100_000, ge=1)
+    val_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+
+
+@dataclass(config=_STRICT, frozen=True)
+class EncoderSection:
+    """Which ESM C makes the embeddings."""
+
+    name: Literal["esmc", "esmc-tiny-random"] = "esmc-tiny-random"
+    """`esmc-tiny-random` is a small ESM C with fixed random weights, for demonstrations and tests only."""
+    weights: str | None = None
+    """For `esmc`: a `.pth` file of the `esm` package, a transformers folder, or a hub id such as `biohub/ESMC-300M`."""
+    revision: str | None = None
+    """Hub revision; record one to make a run repeatable."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """When given, the weights must have this hash."""
+    layer: int = -1
+    """Which layer's states are stored; -1 is the last, after the final norm."""
+    tokens_per_batch: int = Field(default=4096, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the encoder; `auto` is bf16 on CUDA and fp32 on a CPU."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class StoreSection:
+    """The Zarr v3 embedding store."""
+
+    path: str | None = None
+    """Default: `store.zarr` in the run folder."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    shard_rows: int = Field(default=16384, ge=1)
+    """Rows (residues) in one Zarr shard, the unit of writing."""
+    chunk_rows: int = Field(default=256, ge=1)
+    """Rows in one inner chunk, the unit of checking."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class ModelSection:
+    """The network that compares a ligand with a receptor."""
+
+    name: Literal["siamese", "pseudo_siamese"] = "pseudo_siamese"
+    d_model: int = Field(default=128, ge=8)
+    num_heads: int = Field(default=4, ge=1)
+    num_conv_layers: int = Field(default=2, ge=0)
+    num_transformer_layers: int = Field(default=2, ge=0)
+    kernel_size: int = Field(default=5, ge=1)
+    num_pooling_queries: int = Field(default=8, ge=1)
+    embedding_size: int = Field(default=128, ge=2)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    margin: float = Field(default=1.0, gt=0)
+    """Distance at which a pair of label 0 costs nothing; score = 1 - distance / margin, clipped to [0, 1]."""
+    max_length: int = Field(default=2048, ge=1)
+    """`normalized_sequence_length`: longer sequences are centre-cropped in the network, never in the store."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class TrainSection:
+    """Optimisation, validation and checkpoints."""
+
+    zero_stage: Literal[0, 1, 2, 3] = 2
+    precision: Precision = "fp32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    epochs: int = Field(default=20, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    """Stop after this many steps, whatever `epochs` says; the schedule ends there too."""
+    global_batch_size: int = Field(default=128, ge=1)
+    """Pairs in one optimiser step, over all ranks and accumulation steps."""
+    micro_batch_size: int = Field(default=128, ge=1)
+    """Most pairs in one forward pass of one rank; gradient accumulation follows from it."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
+    warmup_steps: int = Field(default=100, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    gradient_clipping: float = Field(default=1.0, ge=0)
+    """Largest global gradient norm; 0 switches clipping off."""
+    validate_every: int = Field(default=0, ge=0)
+    """Steps between validations; 0 means once an epoch."""
+    monitor: Literal["auroc", "loss"] = "auroc"
+    patience: int = Field(default=0, ge=0)
+    """Validations without improvement before stopping; 0 never stops early."""
+    save_every: int = Field(default=0, ge=0)
+    """Steps between checkpoints; 0 means once an epoch."""
+    keep_last: int = Field(default=3, ge=1)
+
+
+@dataclass(config=_STRICT, frozen=True)
+class EvaluateSection:
+    """Metrics on the held-out splits."""
+
+    bootstrap: int = Field(default=1000, ge=0)
+    baseline: bool = True
+    """Also train gradient boosting on one-hot sequences and print it beside the model."""
+    batch_size: int = Field(default=512, ge=1)
+
+
+@dataclass(config=_STRICT, frozen=True)
+class ClusterSection:
+    """How jobs are started; the site's own facts are in the profile."""
+
+    cluster: Literal["auto", "slurm", "local"] = "auto"
+    """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for."""
+    profile: str | None = None
+    """A JSON file, or the name of one in `slurm/profiles`."""
+    nodes: int = Field(default=1, ge=1)
+    tasks_per_node: int | None = Field(default=None, ge=1)
+    """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
+    time_min: int | None = Field(default=None, ge=1)
+    """Limit of a job; when absent the profile's, or one hour."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class SnwConfig:
+    """Everything a run depends on; saved with the run."""
+
+    run: RunSection = Field(default_factory=RunSection)
+    data: DataSection = Field(default_factory=DataSection)
+    encoder: EncoderSection = Field(default_factory=EncoderSection)
+    store: StoreSection = Field(default_factory=StoreSection)
+    model: ModelSection = Field(default_factory=ModelSection)
+    train: TrainSection = Field(default_factory=TrainSection)
+    evaluate: EvaluateSection = Field(default_factory=EvaluateSection)
+    cluster: ClusterSection = Field(default_factory=ClusterSection)
+
+    @property
+    def run_folder(self) -> Path:
+        """`run.folder / run.name`; `load_config` has made `run.folder` absolute."""
+        return Path(self.run.folder) / self.run.name
+
+    @property
+    def data_folder(self) -> Path:
+        """Where `prepare` leaves the cleaned tables."""
+        return self.run_folder / "data"
+
+    @property
+    def store_path(self) -> Path:
+        """The embedding store."""
+        return Path(self.store.path) if self.store.path else self.run_folder / "store.zarr"
+
+
+def config_from_dict(values: Mapping[str, Any], source: str = "config") -> SnwConfig:
+    """Build the configuration from plain data; raises `InputError` listing every wrong key and value."""
+    return validated(SnwConfig, values, source)
+
+
+def config_to_dict(config: SnwConfig) -> dict[str, Any]:
+    """Plain data, fit for JSON and for pickling into a job."""
+    return dataclasses.asdict(config)
+
+
+def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> SnwConfig:
+    """Read `SNW_config.json`; `overrides` maps dotted keys (`train.zero_stage`) to values, `None` meaning not given.
+
+    Relative paths of the file are taken from the folder of the file, so a command works from anywhere.
+    Raises `InputError` naming the file, the line of a JSON mistake, or the key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file. Give --config FILE, or run in a folder with SNW_config.json."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: the top level must be an object with the sections {legal_keys(SnwConfig)}.")
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _set_dotted(values, key, value)
+    return _absolute(config_from_dict(values, str(path)), path.resolve().parent)
+
+
+def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, name = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{section}: must be an object")
+    values[name] = value
+
+
+def _absolute(config: SnwConfig, base: Path) -> SnwConfig:
+    """Anchor the relative paths at `base`; a hub id (no such path beside the file) stays as it is."""
+
+    def anchor(value: str) -> str:
+        return str(base / Path(value).expanduser())
+
+    data = dataclasses.replace(
+        config.data,
+        ligands=anchor(config.data.ligands),
+        receptors=anchor(config.data.receptors),
+        pairs=anchor(config.data.pairs),
+    )
+    weights = config.encoder.weights
+    if weights and (Path(anchor(weights)).exists() or weights.startswith((".", "/", "~")) or weights.endswith(".pth")):
+        weights = anchor(weights)
+    return dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, folder=anchor(config.run.folder)),
+        data=data,
+        encoder=dataclasses.replace(config.encoder, weights=weights),
+        store=dataclasses.replace(config.store, path=anchor(config.store.path) if config.store.path else None),
+    )

@@ -1,0 +1,45 @@
+"""What prepared tables were made from, so that they are made again exactly when that changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from snw_dist.config import DataSection
+from snw_dist.data.rejects import TABLES, Table
+from snw_dist.data.text import check_readable, sha256_file
+
+FORMAT = 1
+"""Raised when the rules or the files of the prepared folder change."""
+
+
+def input_paths(data: DataSection) -> dict[Table, Path]:
+    """The three input files; raises `InputError` for one that cannot be read."""
+    paths: dict[Table, Path] = {t: Path(getattr(data, t)) for t in TABLES}
+    for table, path in paths.items():
+        check_readable(path, f"data.{table}")
+    return paths
+
+
+def short_names(paths: dict[Table, Path]) -> dict[Table, str]:
+    """The paths below the deepest folder they share, so that outputs do not depend on where that is."""
+    absolute = {table: path.absolute() for table, path in paths.items()}
+    base = os.path.commonpath([path.parent for path in absolute.values()])
+    return {table: path.relative_to(base).as_posix() for table, path in absolute.items()}
+
+
+def made_from(data: DataSection, seed: int) -> dict[str, Any]:
+    """SHA-256 of the three input files and of the data settings (short names for paths), and the seed."""
+    paths = input_paths(data)
+    settings = dataclasses.asdict(data) | short_names(paths)
+    text = json.dumps(settings, sort_keys=True)
+    return {
+        "format": FORMAT,
+        "inputs": {table: sha256_file(path) for table, path in paths.items()},
+        "settings": hashlib.sha256(text.encode()).hexdigest(),
+        "seed": seed,
+    }

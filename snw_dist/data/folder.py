@@ -1,0 +1,57 @@
+"""Publishing a whole folder at once."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hpc.errors import EnvironmentProblem
+from hpc.files import fsync_folder, fsync_tree
+
+_ATTEMPTS = 5
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `target` that takes its place when the block ends well.
+
+    When the block fails nothing is left. An older `target` is moved aside first and then removed, so a kill
+    between the two renames leaves no `target`, never a part of one. Raises `EnvironmentProblem` naming the
+    path when it cannot be written.
+    """
+    fresh = target.with_name(f".{target.name}.{secrets.token_hex(6)}.new")
+    try:
+        fresh.mkdir(parents=True)
+        yield fresh
+        fsync_tree(fresh)
+        _replace(fresh, target)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{error.filename or target}: cannot be written: {error.strerror or error}. "
+            "Check permissions, quota and free space, or choose another run.folder."
+        ) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _replace(fresh: Path, target: Path) -> None:
+    for attempt in range(_ATTEMPTS):
+        old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+        with suppress(FileNotFoundError):
+            target.rename(old)
+        try:
+            fresh.rename(target)
+        except OSError:
+            published = target.exists()  # by another process, between the two renames
+            if not published and old.exists():
+                old.rename(target)
+            if not published or attempt == _ATTEMPTS - 1:
+                raise
+        else:
+            break
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+    fsync_folder(target.parent)

@@ -1,0 +1,84 @@
+"""Reading what `prepare` wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hpc.errors import CorruptError, InputError
+from snw_dist.config import SnwConfig
+from snw_dist.data.digest import FORMAT, made_from
+from snw_dist.data.prepare import PAIRS, SEQUENCES, SUMMARY, prepare
+from snw_dist.data.text import sha256_file
+
+_AGAIN = "Run: python launch/prepare.py"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The cleaned tables of a run."""
+
+    ligands: dict[str, str]
+    """From id to sequence, in file order; likewise `receptors`."""
+    receptors: dict[str, str]
+    pairs: pd.DataFrame
+    """Columns ligand_id, receptor_id (str), label (float64, 0 to 1), positive (bool), split (str)."""
+    summary: dict[str, Any]
+    """The content of `summary.json`, see `PrepareSummary`."""
+
+
+def load_prepared(folder: Path) -> Prepared:
+    """Load the data folder of a run.
+
+    Raises `InputError` when there is none or it is of another version, and `CorruptError` naming the file
+    when one is missing, damaged or not the one that was written.
+    """
+    summary = _read_summary(folder)
+    if summary["made_from"]["format"] != FORMAT:
+        raise InputError(f"{folder}: written by another version of snw-dist. {_AGAIN}")
+    for name, digest in summary["files"].items():
+        path = folder / name
+        if not path.is_file() or (found := sha256_file(path)) != digest:
+            state = f"damaged: SHA-256 is {found}, not {digest}" if path.is_file() else "missing"
+            raise CorruptError(f"{path}: {state}. {_AGAIN}")
+    sequences = pq.read_table(folder / SEQUENCES)
+    pairs = pq.read_table(folder / PAIRS).to_pandas()
+    return Prepared(_of_kind(sequences, "ligand"), _of_kind(sequences, "receptor"), pairs, summary)
+
+
+def ensure_prepared(config: SnwConfig) -> Prepared:
+    """Load the run's data folder; prepare it first when absent or made from other inputs, settings or seed.
+
+    In a job of several processes call it in one of them and `load_prepared` in the others afterwards.
+    """
+    folder = config.data_folder
+    if not (folder / SUMMARY).is_file() or _read_summary(folder)["made_from"] != made_from(
+        config.data, config.run.seed
+    ):
+        prepare(config)
+    return load_prepared(folder)
+
+
+def _read_summary(folder: Path) -> dict[str, Any]:
+    path = folder / SUMMARY
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no prepared data here. {_AGAIN}") from None
+    except ValueError as error:
+        raise CorruptError(f"{path}: damaged: {error}. {_AGAIN}") from None
+    if not isinstance(summary, dict) or not {"made_from", "files"} <= summary.keys():
+        raise CorruptError(f"{path}: damaged: made_from or files is missing. {_AGAIN}")
+    return summary
+
+
+def _of_kind(sequences: pa.Table, kind: str) -> dict[str, str]:
+    rows = sequences.filter(pc.equal(sequences["kind"], kind))
+    return dict(zip(rows["id"].to_pylist(), rows["sequence"].to_pylist(), strict=True))

@@ -1,0 +1,87 @@
+"""Records that cannot be used: collected, shown to the user, or written to the reject table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from hpc.errors import InputError
+
+Table = Literal["ligands", "receptors", "pairs"]
+TABLES: tuple[Table, ...] = ("ligands", "receptors", "pairs")
+MAX_SHOWN = 10
+_MAX_VALUE = 60
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Reject(NamedTuple):
+    """One bad record: where it is, why it is bad, and what to do."""
+
+    table: Table
+    line: int
+    id: str
+    reason: str
+    """Without the full stop."""
+    fix: str
+    value: str
+
+
+class Rejects:
+    """Collects bad records; counts all of them and keeps the first `limit` of them (all when `None`)."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        self.kept: list[Reject] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, table: Table, line: int, identifier: str, reason: str, fix: str, value: str = "") -> None:
+        """Note one bad record of `table` at `line`; long values are shortened."""
+        self.counts[table] += 1
+        if self.limit is None or len(self.kept) < self.limit:
+            self.kept.append(Reject(table, line, shorten(identifier), reason, fix, shorten(value)))
+
+    @property
+    def total(self) -> int:
+        """Bad records of all tables."""
+        return self.counts.total()
+
+
+def shorten(text: str) -> str:
+    """The text for a message: printable on one line, at most 60 characters."""
+    text = text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[Table, int]) -> None:
+    """Raise `InputError` with a line `file:line: id: reason. fix` for the first bad records, if any."""
+    if not rejects.total:
+        return
+    shown = rejects.kept[:MAX_SHOWN]
+    lines = [f"{paths[r.table]}:{r.line}: {r.id + ': ' if r.id else ''}{r.reason}. {r.fix}".rstrip() for r in shown]
+    if rejects.total > len(shown):
+        lines.append(f"... and {rejects.total - len(shown):,} more bad records.")
+    counts = ", ".join(f"{rejects.counts[t]:,} of {read[t]:,} {t}" for t in TABLES if rejects.counts[t])
+    lines.append(
+        f"Bad records: {counts}. Nothing was written. Correct them, or set "
+        'data.on_invalid = "skip" (--on-invalid skip) to leave them out and list them in rejects.csv.'
+    )
+    raise InputError("\n".join(lines))
+
+
+def rejects_csv(rejects: Rejects, names: Mapping[Table, str]) -> str:
+    """The reject table as CSV text, ordered by file and line.
+
+    A cell that a spreadsheet would run as a formula gets an apostrophe in front.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "line", "id", "reason", "value"))
+    for r in sorted(rejects.kept, key=lambda r: (TABLES.index(r.table), r.line)):
+        cells = (names[r.table], r.id, r.reason, r.value)
+        name, identifier, reason, value = (f"'{c}" if c.startswith(_FORMULA_STARTS) else c for c in cells)
+        writer.writerow((name, r.line, identifier, reason, value))
+    return text.getvalue()

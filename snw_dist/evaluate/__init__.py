@@ -1,0 +1,1 @@
+"""Metrics, their intervals, a sequence-only baseline and pictures for the held-out splits."""

@@ -1,0 +1,21 @@
+"""Pseudo-Siamese network: a tower of its own for each side, score from the distance of their vectors."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from snw_dist.model.pair import PairOutput, Side, pair_distance
+
+
+class PseudoSiamese(nn.Module):
+    """Two towers, because a peptide and a protein are read differently."""
+
+    def __init__(self, ligand_tower: nn.Module, receptor_tower: nn.Module, margin: float) -> None:
+        super().__init__()
+        self.ligand_tower, self.receptor_tower, self.margin = ligand_tower, receptor_tower, margin
+
+    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
+        """Compare the pairs of a batch."""
+        ligands = self.ligand_tower(ligand.states, ligand.mask)[ligand.pair_index]
+        receptors = self.receptor_tower(receptor.states, receptor.mask)[receptor.pair_index]
+        return pair_distance(ligands, receptors, self.margin)

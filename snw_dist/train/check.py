@@ -1,0 +1,33 @@
+"""What can be known about a training run before a job is submitted, without importing DeepSpeed."""
+
+from __future__ import annotations
+
+import torch
+
+from hpc.errors import EnvironmentProblem
+from snw_dist.config import Precision, SnwConfig
+from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.reader import StoreReader
+from snw_dist.model.build import build_model
+from snw_dist.train.pairs import pair_table
+
+
+def check_precision(precision: Precision, device: str) -> None:
+    """Raise `EnvironmentProblem` where the arithmetic does not exist; `device` is auto, cpu or cuda.
+
+    The submitting machine may have no GPU although the nodes do, so `cuda` is left for the nodes to check.
+    """
+    if precision == "fp16" and device != "cuda" and (device == "cpu" or not torch.cuda.is_available()):
+        raise EnvironmentProblem(
+            "train.precision 'fp16' needs CUDA: DeepSpeed has no fp16 on a CPU. Use 'bf16' or 'fp32', or set "
+            "train.device to 'cuda' where the nodes have GPUs."
+        )
+
+
+def check_training(config: SnwConfig) -> None:
+    """Precision, network, prepared data, store, and that every sequence of the pairs is in the store."""
+    check_precision(config.train.precision, config.train.device)
+    prepared = load_prepared(config.data_folder)
+    reader = StoreReader(config.store_path)
+    build_model(config.model, reader.header.d_model, config.run.seed)
+    pair_table(prepared, reader)

@@ -1,0 +1,74 @@
+"""Pairs of stored embeddings as padded batches; each distinct sequence of a batch is read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from snw_dist.data.prepared import Prepared
+from snw_dist.embedding.reader import StoreReader
+from snw_dist.model.pair import Side
+
+
+class PairBatch(NamedTuple):
+    """One batch on its device."""
+
+    ligand: Side
+    receptor: Side
+    label: torch.Tensor
+    """[num_pairs] float32."""
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The pairs of one split: numbers of their sequences in the store, and their labels."""
+
+    ligand: NDArray[np.int64]
+    receptor: NDArray[np.int64]
+    label: NDArray[np.float32]
+    positive: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: NDArray[np.int64]) -> PairTable:
+        """The pairs with the given numbers."""
+        return PairTable(self.ligand[rows], self.receptor[rows], self.label[rows], self.positive[rows])
+
+
+def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None) -> PairTable:
+    """Pairs of `split` (or all), in the order of the prepared table; raises `InputError` for a sequence not stored."""
+    frame = prepared.pairs if split is None else prepared.pairs[prepared.pairs["split"] == split]
+    ligands = {name: reader.index(prepared.ligands[name]) for name in frame["ligand_id"].unique()}
+    receptors = {name: reader.index(prepared.receptors[name]) for name in frame["receptor_id"].unique()}
+    return PairTable(
+        frame["ligand_id"].map(ligands).to_numpy(dtype=np.int64),
+        frame["receptor_id"].map(receptors).to_numpy(dtype=np.int64),
+        frame["label"].to_numpy(dtype=np.float32),
+        frame["positive"].to_numpy(dtype=bool),
+    )
+
+
+def make_batch(
+    table: PairTable, pairs: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device
+) -> PairBatch:
+    """The pairs with the given numbers, padded to the longest sequence of each side."""
+    ligand = _side(table.ligand[pairs], reader, max_length, device)
+    receptor = _side(table.receptor[pairs], reader, max_length, device)
+    return PairBatch(ligand, receptor, torch.from_numpy(table.label[pairs]).to(device))
+
+
+def _side(indices: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device) -> Side:
+    """Sequences longer than `max_length` are cropped to their middle."""
+    distinct, index = np.unique(indices, return_inverse=True)
+    full = reader.lengths[distinct]
+    lengths = np.minimum(full, max_length)
+    states = torch.zeros(len(distinct), int(lengths.max()), reader.header.d_model, dtype=reader.dtype)
+    for row, (sequence, length, whole) in enumerate(zip(distinct, lengths, full, strict=True)):
+        reader.read_into(states[row, : int(length)], int(sequence), int(whole - length) // 2)
+    mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
+    return Side(states.to(device), mask.to(device), torch.from_numpy(index.astype(np.int64)).to(device))

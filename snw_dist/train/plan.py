@@ -1,0 +1,70 @@
+"""Which pairs are in which step, and the learning rate of it: pure functions of seed and step.
+
+The order does not know the number of ranks, so the position of a run is one integer, the step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """Steps of a run over `num_pairs` training pairs; the last step of an epoch takes what is left."""
+
+    num_pairs: int
+    global_batch_size: int
+    epochs: int
+    max_steps: int | None
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in which each pair occurs exactly once."""
+        return -(-self.num_pairs // self.global_batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        steps = self.epochs * self.steps_per_epoch
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def pairs_of_step(self, step: int) -> NDArray[np.int64]:
+        """Numbers of the pairs of optimiser step `step` (from 0): [at most global_batch_size]."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_pairs)
+        start = position * self.global_batch_size
+        return order[start : start + self.global_batch_size]
+
+
+def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size: int) -> int:
+    """Forward passes a rank makes for one optimiser step."""
+    return -(-global_batch_size // (micro_batch_size * world_size))
+
+
+def rank_share(
+    pairs: NDArray[np.int64], rank: int, world_size: int, num_micro: int
+) -> list[tuple[NDArray[np.int64], float]]:
+    """This rank's micro-batches of a step, with the weight of each pair in the mean over the step.
+
+    The engine averages over ranks and micro-batches, so with the weight `world_size * num_micro / len(pairs)` the
+    gradient is that of the mean over all pairs, however unevenly they fall. A rank without a pair left gets the first
+    one with weight 0, because all ranks must take part.
+    """
+    weight = world_size * num_micro / len(pairs)
+    parts = np.array_split(pairs, world_size * num_micro)
+    own = [parts[micro * world_size + rank] for micro in range(num_micro)]
+    return [(part, weight) if len(part) else (pairs[:1], 0.0) for part in own]
+
+
+def learning_rate(step: int, num_steps: int, peak: float, warmup_steps: int, min_ratio: float) -> float:
+    """Linear warm-up, then a cosine from `peak` down to `peak * min_ratio` at the last step."""
+    warmup_steps = min(warmup_steps, num_steps // 2)
+    if step < warmup_steps:
+        return peak * (step + 1) / warmup_steps
+    progress = (step - warmup_steps) / max(1, num_steps - 1 - warmup_steps)
+    return peak * (min_ratio + (1.0 - min_ratio) * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress))))

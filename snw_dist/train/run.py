@@ -1,0 +1,263 @@
+"""The training job: resume, step, validate, save, stop together; one loop that reads top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hpc.checkpoint import checkpoint_name, find_checkpoint, prune_checkpoints, save_checkpoint
+from hpc.errors import CorruptError, Preempted
+from hpc.fence import Fence
+from hpc.files import atomic_write_json
+from hpc.logs import JsonLines
+from hpc.process_group import choose_device
+from hpc.runtime import Runtime
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.reader import StoreReader
+from snw_dist.evaluate.metrics import classification_metrics
+from snw_dist.model.build import build_model
+from snw_dist.model.losses import contrastive_loss
+from snw_dist.train.check import check_precision
+from snw_dist.train.engine import Engine
+from snw_dist.train.export import write_export
+from snw_dist.train.pairs import PairTable, make_batch, pair_table
+from snw_dist.train.plan import TrainPlan, accumulation_steps, learning_rate, rank_share
+from snw_dist.train.provenance import provenance
+from snw_dist.train.state import Progress, check_resumable, trajectory
+from snw_dist.train.tensorboard import TensorBoard
+
+log = logging.getLogger(__name__)
+
+
+def run_training(values: dict[str, Any], runtime: Runtime) -> None:
+    """Entry point of the training job; started again, it goes on from the newest checkpoint that verifies."""
+    config = config_from_dict(values)
+    job = TrainingJob(config, runtime)
+    job.resume()
+    job.run()
+
+
+class TrainingJob:
+    """One rank's part of a training run."""
+
+    def __init__(self, config: SnwConfig, runtime: Runtime) -> None:
+        section, topology = config.train, runtime.topology
+        self.config, self.runtime, self.comm = config, runtime, runtime.comm
+        self.device = choose_device(section.device, topology.local_rank)
+        check_precision(section.precision, self.device.type)
+        prepared = load_prepared(config.data_folder)
+        self.reader = StoreReader(config.store_path)
+        self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
+        self.plan = TrainPlan(
+            len(self.train), section.global_batch_size, section.epochs, section.max_steps, config.run.seed
+        )
+        self.num_micro = accumulation_steps(section.global_batch_size, section.micro_batch_size, topology.world_size)
+        torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
+        self.engine = Engine(
+            build_model(config.model, self.reader.header.d_model, config.run.seed),
+            zero_stage=section.zero_stage,
+            precision=section.precision,
+            micro_batch_size=section.micro_batch_size,
+            accumulation_steps=self.num_micro,
+            learning_rate=section.learning_rate,
+            weight_decay=section.weight_decay,
+            gradient_clipping=section.gradient_clipping,
+            device=self.device,
+        )
+        self.trajectory = trajectory(
+            config,
+            prepared.summary["made_from"]["inputs"],
+            self.reader.header.plan_digest,
+            topology.world_size,
+        )
+        self.facts = provenance(
+            self.reader.header.encoder,
+            topology.world_size,
+            self.device,
+            prepared.summary["made_from"]["inputs"],
+        )
+        self.progress = Progress()
+        self.saved_step: int | None = None
+        self.folder = config.run_folder
+        self.checkpoints = self.folder / "checkpoints"
+        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.comm.on_rank_0(self._describe)
+        self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""
+        found = find_checkpoint(self.checkpoints, self.comm)
+        if found is None:
+            log.info("no checkpoint in %s: starting at step 0 of %d", self.checkpoints, self.plan.num_steps)
+        else:
+            check_resumable(found.meta["trajectory"], self.trajectory)
+            self.engine.load(found.path, self.comm.rank)
+            self.progress = Progress(**found.meta["progress"])
+            self.saved_step = self.progress.step
+            log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
+        if self.metrics is not None:
+            self.metrics.truncate_after(self.progress.step)
+        self.tensorboard = TensorBoard(self.folder / "tensorboard", self.progress.step, self.comm.rank == 0)
+
+    def run(self) -> None:
+        """Train to the end, or until a stop request; every decision is taken by all ranks together."""
+        section, progress = self.config.train, self.progress
+        validate_every = section.validate_every or self.plan.steps_per_epoch
+        save_every = section.save_every or self.plan.steps_per_epoch
+        reason = self._finished()
+        while reason is None:
+            if self.runtime.guard.should_stop():
+                self._save()
+                raise Preempted(f"asked to stop; state of step {progress.step} is saved, start again to go on")
+            self._step()
+            last = progress.step == self.plan.num_steps
+            if progress.step % validate_every == 0 or last:
+                self._validate()
+            if progress.step % save_every == 0 or last or progress.best_step == progress.step:
+                self._save()
+            reason = self._finished()
+        self._save()
+        self.tensorboard.close()
+        self.comm.on_rank_0(lambda: self._close(reason))
+
+    def _step(self) -> None:
+        """One optimiser step."""
+        section, started = self.config.train, time.monotonic()
+        step = self.progress.step
+        rate = learning_rate(
+            step,
+            self.plan.num_steps,
+            section.learning_rate,
+            section.warmup_steps,
+            section.min_learning_rate_ratio,
+        )
+        self.engine.set_learning_rate(rate)
+        pairs = self.plan.pairs_of_step(step)
+        total = 0.0
+        for micro, weight in rank_share(pairs, self.comm.rank, self.comm.world_size, self.num_micro):
+            batch = make_batch(self.train, micro, self.reader, self.config.model.max_length, self.device)
+            output = self.engine(batch.ligand, batch.receptor)
+            loss = contrastive_loss(output.distance, batch.label, self.config.model.margin).sum() * weight
+            self.engine.backward(loss)
+            self.engine.step()
+            total += float(loss.detach())
+        loss_value = self.comm.sum(total) / (self.comm.world_size * self.num_micro)
+        if not math.isfinite(loss_value) and section.precision != "fp16":  # fp16 skips the step and lowers its scale
+            raise CorruptError(
+                f"step {step + 1}: the loss is {loss_value}; all ranks stop. The last checkpoint is untouched. Lower "
+                "train.learning_rate, set train.gradient_clipping, or check the labels and the embeddings."
+            )
+        self.progress.step = step + 1
+        seconds = time.monotonic() - started
+        norm = self.engine.gradient_norm
+        self._log("train", {"loss": loss_value, "learning_rate": rate, "gradient_norm": norm}, seconds, len(pairs))
+        epoch = step // self.plan.steps_per_epoch + 1
+        if self.comm.rank == 0:
+            self.runtime.progress.update(
+                "train",
+                step + 1,
+                self.plan.num_steps,
+                "steps",
+                loss=loss_value,
+                epoch=epoch,
+                pairs_per_s=len(pairs) / seconds,
+            )
+
+    def _validate(self) -> None:
+        """Score the validation split and keep the weights when they are the best so far."""
+        started = time.monotonic()
+        scores, losses = self._score(self.val)
+        auroc = classification_metrics(self.val.positive, scores, 0.5)["auroc"]
+        loss = float(np.mean(losses))
+        self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
+        value = auroc if self.config.train.monitor == "auroc" else -loss
+        if self.progress.record(value):
+            weights = self.engine.full_weights()
+            self.comm.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
+
+    def _score(self, table: PairTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Scores and losses of all pairs of a table, each rank computing its slice; equal on all ranks."""
+        size = self.config.evaluate.batch_size
+        own = np.array_split(np.arange(len(table)), self.comm.world_size)[self.comm.rank]
+        most = -(-len(table) // self.comm.world_size)
+        parts: list[NDArray[np.float64]] = []
+        self.engine.train(False)
+        with torch.no_grad():
+            for start in range(0, most, size):  # all ranks make the same number of passes: ZeRO-3 gathers in each
+                pairs = own[start : start + size]
+                chosen = pairs if len(pairs) else np.zeros(1, dtype=np.int64)
+                batch = make_batch(table, chosen, self.reader, self.config.model.max_length, self.device)
+                output = self.engine(batch.ligand, batch.receptor)
+                loss = contrastive_loss(output.distance, batch.label, self.config.model.margin)
+                both = torch.stack([output.score, loss]).double().cpu().numpy()
+                parts.append(both[:, : len(pairs)])
+        self.engine.train(True)
+        whole = np.concatenate(self.comm.gather(np.concatenate(parts, axis=1)), axis=1)
+        return whole[0], whole[1]
+
+    def _save(self) -> None:
+        """Commit the state of this step, once; then forget old checkpoints."""
+        if self.saved_step == self.progress.step:
+            return
+        meta = {
+            "progress": dataclasses.asdict(self.progress),
+            "trajectory": self.trajectory,
+            "provenance": self.facts,
+        }
+        save_checkpoint(
+            self.checkpoints,
+            self.progress.step,
+            meta,
+            lambda folder: self.engine.save(folder, self.comm.rank),
+            self.comm,
+            lambda: self.fence.check(),
+        )
+        self.saved_step = self.progress.step
+        self.comm.on_rank_0(self._prune)
+
+    def _prune(self) -> None:
+        steps = {"last": self.progress.step, "best": self.progress.best_step}
+        names = {kind: checkpoint_name(step) for kind, step in steps.items() if step is not None}
+        atomic_write_json(self.folder / "checkpoints.json", names)
+        also_keep = [step for step in [self.progress.best_step] if step is not None]
+        prune_checkpoints(self.checkpoints, self.config.train.keep_last, also_keep)
+
+    def _finished(self) -> str | None:
+        section = self.config.train
+        if section.patience and self.progress.worse_in_a_row >= section.patience:
+            return f"no better validation {section.monitor} in {section.patience} validations"
+        return "all steps done" if self.progress.step >= self.plan.num_steps else None
+
+    def _log(self, kind: str, values: dict[str, float | None], seconds: float, num_pairs: int) -> None:
+        if self.metrics is not None:
+            timing = {"seconds": seconds, "pairs_per_s": num_pairs / seconds}
+            self.metrics.write({"kind": kind, "step": self.progress.step, **values, **timing})
+        self.tensorboard.add(kind, values, self.progress.step)
+        if kind == "validation":
+            log.info(
+                "step %d: validation loss %.4f, AUROC %.3f",
+                self.progress.step,
+                values["loss"],
+                values["auroc"],
+            )
+
+    def _describe(self) -> None:
+        atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
+        atomic_write_json(self.folder / "provenance.json", self.facts)
+
+    def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
+        facts = {"step": self.progress.step, "validation": values, "provenance": self.facts}
+        write_export(self.folder / "export", weights, self.config.model, self.reader.header, facts)
+
+    def _close(self, reason: str | None) -> None:
+        best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
+        atomic_write_json(self.folder / "finished.json", {"reason": reason, "step": self.progress.step, "best": best})
+        log.info("finished at step %d: %s", self.progress.step, reason)

@@ -1,0 +1,114 @@
+"""`python launch/prepare.py` as a user starts it, from another folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from data_inputs import LIGANDS, PAIRS, RECEPTORS
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _prepare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return _run(folder, str(REPOSITORY / "launch" / "prepare.py"), *arguments)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    for name, text in (("ligands.fasta", LIGANDS), ("receptors.fasta", RECEPTORS), ("pairs.csv", PAIRS)):
+        (folder / name).write_text(text)
+    (folder / "SNW_config.json").write_text("{}")
+    return folder
+
+
+def test_done(project: Path) -> None:
+    result = _prepare(project, "--run", "first")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (project / "runs" / "first" / "data" / "summary.json").is_file()
+    for word in ("ligands", "rejected", "train", "test", "50.0%", str(project / "runs" / "first" / "data")):
+        assert word in result.stdout
+
+
+def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> None:
+    (project / "ligands.fasta").write_text(LIGANDS + ">bad\nMK*\n")
+    result = _prepare(project)
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    reason = "'*' at column 3 is not an amino acid. Remove or replace it."
+    assert lines[0] == f"error: {project / 'ligands.fasta'}:11: bad: {reason}"
+    assert len(lines) == 2
+    assert "--on-invalid skip" in lines[1]
+    assert not (project / "runs").exists()
+
+    result = _prepare(project, "--on-invalid", "skip")
+    assert (result.returncode, result.stderr) == (0, "")
+    rejects = project / "runs" / "run" / "data" / "rejects.csv"
+    assert f"Rejected records are listed in {rejects}" in result.stdout
+    assert rejects.read_text().splitlines()[1] == "ligands.fasta,11,bad,'*' at column 3 is not an amino acid,*"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "nowhere.json"], "error: nowhere.json: no such file."),
+        (["--on-invalid", "maybe"], "data.on_invalid"),
+        (["--run", "../x"], "run.name"),
+        (["--confg", "x"], "No such option"),
+    ],
+)
+def test_usage_mistakes_are_2(project: Path, arguments: list[str], message: str) -> None:
+    result = _prepare(project, *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_unwritable_place_is_4(project: Path) -> None:
+    (project / "runs").write_text("")
+    result = _prepare(project)
+    assert result.returncode == 4
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_config_elsewhere_and_as_a_module(project: Path) -> None:
+    (project / "other.json").write_text(json.dumps({"run": {"name": "second"}}))
+    result = _run(REPOSITORY, "-m", "launch.prepare", "--config", str(project / "other.json"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (project / "runs" / "second" / "data" / "pairs.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "stderr"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", 130, ""),
+        (
+            "raise CorruptError('shard 3: damaged.\\nsecond line')",
+            3,
+            "error: shard 3: damaged.\nsecond line\n",
+        ),
+        ("raise Preempted('saved')", 75, "error: saved\n"),
+        ("pass", 0, ""),
+    ],
+)
+def test_exit_codes_of_all_commands(statement: str, code: int, stderr: str) -> None:
+    script = (
+        "import os, signal, time\n"
+        "from hpc.errors import CorruptError, Preempted\n"
+        "from launch._cli import main, new_app\n"
+        f"app = new_app()\n@app.command()\ndef command():\n    {statement}\nmain(app)"
+    )
+    result = _run(REPOSITORY, "-c", script)
+    assert (result.returncode, result.stderr) == (code, stderr)

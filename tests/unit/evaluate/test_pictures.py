@@ -1,0 +1,111 @@
+import io
+import json
+import math
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from hpc.errors import CorruptError
+from snw_dist.evaluate.pictures import (
+    SplitScores,
+    histogram_picture,
+    precision_recall_picture,
+    read_training_log,
+    roc_picture,
+    training_picture,
+)
+
+ENCODER = "esmc-tiny-random (random weights)"
+
+
+def split(name, seed, num_pairs=200, baseline=True):
+    rng = np.random.default_rng(seed)
+    positive = rng.random(num_pairs) < 0.3
+    scores = np.clip(0.3 + 0.3 * positive + rng.normal(0, 0.15, num_pairs), 0, 1)
+    return SplitScores(name, positive, scores, rng.random(num_pairs) if baseline else None)
+
+
+def pixels(data):
+    """[height, width, 4] float32 in [0, 1]; raises when it is no whole PNG."""
+    return matplotlib.image.imread(io.BytesIO(data), format="png")
+
+
+def shows_something(data):
+    image = pixels(data)
+    assert min(image.shape[:2]) > 400
+    levels = np.rint(image[..., :3] * 255).astype(np.int64)
+    assert len(np.unique(levels @ [65536, 256, 1])) > 20  # colours
+    assert (image[..., :3].min(axis=2) < 0.9).mean() > 0.005  # ink
+    return image
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = [{"kind": "train", "step": s, "loss": 1 / s, "lr": 1e-3} for s in range(1, 101)]
+    lines += [{"kind": "validation", "step": s, "loss": 2 / s, "auroc": 0.5 + s / 250} for s in (50, 100)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_pictures_are_not_empty(log):
+    splits = [split("val", 0), split("test", 1)]
+    for data in (
+        roc_picture(splits, ENCODER),
+        precision_recall_picture(splits, ENCODER),
+        histogram_picture(splits, 0.45, ENCODER),
+        training_picture(log, ENCODER),
+    ):
+        shows_something(data)
+
+
+def test_same_input_same_bytes():
+    assert roc_picture([split("test", 1)], ENCODER) == roc_picture([split("test", 1)], ENCODER)
+
+
+def test_encoder_and_baseline_are_visible():
+    plain = pixels(roc_picture([split("test", 1, baseline=False)], ENCODER))
+    other = pixels(roc_picture([split("test", 1, baseline=False)], "ESMC-300M"))
+    title = slice(0, 90)
+    assert (plain[title] != other[title]).any()
+    dashed = pixels(roc_picture([split("test", 1)], ENCODER))
+    assert dashed.shape == plain.shape
+    assert (dashed[120:700] != plain[120:700]).any()
+
+
+def test_single_class_splits_are_left_out_and_names_are_taken_as_they_are():
+    alone = SplitScores("_only $x positives$", np.ones(5, dtype=bool), np.linspace(0, 1, 5))
+    for data in (
+        roc_picture([alone], "a $ sign"),
+        precision_recall_picture([alone], "$$"),
+        histogram_picture([alone, split("b", 1), split("c", 2), split("d", 3)], math.nan, ENCODER),
+        histogram_picture([SplitScores("none", np.zeros(0, dtype=bool), np.zeros(0))], 0.5, ENCODER),
+        histogram_picture([], 0.5, ENCODER),
+    ):
+        pixels(data)
+
+
+def test_log_keeps_the_last_of_a_repeated_step_and_forgives_a_torn_end(log):
+    with log.open("a") as file:
+        file.write('{"kind": "train", "step": 40, "loss": 9.0}\n{"kind": "other", "step": 1}\n{"kind": "tra')
+    train, validation = read_training_log(log)
+    assert [record["step"] for record in train] == list(range(1, 101))
+    assert train[39]["loss"] == 9.0
+    assert [record["step"] for record in validation] == [50, 100]
+
+
+def test_damage_inside_the_log_is_reported(log):
+    log.write_text("not json\n" + log.read_text())
+    with pytest.raises(CorruptError, match=r"metrics\.jsonl:1: not a record"):
+        training_picture(log, ENCODER)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", '{"kind": "train", "step": 1, "loss": null}\n{"kind": "validation", "step": 1, "loss": NaN}\n'],
+)
+def test_a_log_without_numbers_is_drawn_empty(tmp_path, text):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(text)
+    pixels(training_picture(path, ENCODER))

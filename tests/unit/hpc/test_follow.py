@@ -1,0 +1,151 @@
+import io
+import os
+import signal
+import threading
+import time
+
+import pytest
+from rich.console import Console
+
+from hpc.follow import describe, follow
+from hpc.progress import ProgressFile
+from hpc.submitted import JobState
+
+
+class Job:
+    """Goes through the states given, one a poll."""
+
+    name, job_id = "train[1]", "41"
+
+    def __init__(self, folder, states, cluster="slurm"):
+        self.job_folder = folder
+        self.progress_folder = folder / "progress"
+        self.cluster = cluster
+        self.num_tasks = 4
+        self.states = list(states)
+        self.calls = []
+
+    def poll(self):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if callable(state):
+            return state()
+        return state
+
+    def log_path(self, rank):
+        return self.job_folder / f"41_{rank}_log.err"
+
+    def stop(self):
+        self.calls.append("stop")
+
+    def kill(self):
+        self.calls.append("kill")
+
+
+def run(job, terminal=False):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
+    code = follow(job, console, poll_s=0.01)
+    return code, console.file.getvalue()
+
+
+def test_lines_for_each_change_of_state(tmp_path):
+    ProgressFile(tmp_path / "progress", 0).update("train", 5, 5, "steps", loss=0.25)
+    states = [
+        JobState("pending", message="Resources"),
+        JobState("running"),
+        JobState("running"),
+        JobState("requeued", attempt=2),
+        JobState("running", attempt=2),
+        JobState("done", 0, "done", 2),
+    ]
+    code, text = run(Job(tmp_path, states))
+    assert code == 0
+    assert text.splitlines()[0].startswith("train[1]: job 41 (slurm)")
+    assert text.splitlines()[1:] == [
+        "pending: Resources",
+        "running on 4 ranks",
+        "requeued (attempt 2)",
+        "running on 4 ranks (attempt 2)",
+        "train 5/5 steps loss=0.25",
+        "done",
+    ]
+
+
+def test_failure_is_told_with_its_code(tmp_path):
+    code, text = run(Job(tmp_path, [JobState("failed", 3, "shard [7] is damaged")]))
+    assert code == 3
+    assert "failed (exit code 3): shard [7] is damaged" in text
+
+
+def test_live_view_on_a_terminal(tmp_path):
+    file = ProgressFile(tmp_path / "progress", 0)
+    file.update("embed", 1, 100, "shards", force=True)
+    file.update("embed", 20, 100, "shards", force=True)
+    code, text = run(Job(tmp_path, [JobState("running")] * 40 + [JobState("done", 0)]), terminal=True)
+    assert code == 0
+    assert "running on 4 ranks" in text
+    assert "20/100 shards" in text
+    assert "left" in text
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(1)
+    raise AssertionError("not interrupted")
+
+
+def test_interrupt_leaves_a_slurm_job_alone(tmp_path):
+    job = Job(tmp_path, [JobState("running"), interrupt])
+    code, text = run(job)
+    assert code == 130
+    assert job.calls == []
+    assert "scancel 41" in text
+    assert "squeue -j 41" in text
+
+
+@pytest.mark.parametrize(("end", "code"), [(JobState("failed", 75, "saved"), 75), (JobState("failed", 1, "x"), 130)])
+def test_interrupt_lets_local_tasks_save(tmp_path, end, code):
+    job = Job(tmp_path, [JobState("running"), interrupt, JobState("running"), end], "local")
+    found, text = run(job)
+    assert found == code
+    assert job.calls == ["stop"]
+    assert ("goes on from there" in text) == (code == 75)
+
+
+def test_second_interrupt_kills_local_tasks(tmp_path):
+    job = Job(tmp_path, [interrupt, interrupt, JobState("running"), JobState("failed", 1, "killed")], "local")
+    assert run(job)[0] == 130
+    assert job.calls == ["stop", "kill"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_end_of_the_launcher_counts_like_an_interrupt(tmp_path, number):
+    before = signal.getsignal(number)
+
+    def end():
+        os.kill(os.getpid(), number)
+        time.sleep(1)
+
+    job = Job(tmp_path, [end, JobState("failed", 75, "saved")], "local")
+    assert run(job)[0] == 75
+    assert job.calls == ["stop"]
+    assert signal.getsignal(number) == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
+    results = []
+    thread = threading.Thread(target=lambda: results.append(run(Job(tmp_path, [JobState("done", 0)]))[0]))
+    thread.start()
+    thread.join()
+    assert results == [0]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (JobState("pending"), "pending"),
+        (JobState("requeued", message="BeginTime", attempt=3), "requeued (attempt 3): BeginTime"),
+        (JobState("running", message="completing"), "running on 1 rank: completing"),
+    ],
+)
+def test_states_in_words(state, text):
+    assert describe(state, 1) == text
