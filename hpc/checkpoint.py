@@ -1,8 +1,8 @@
 """Checkpoints that exist as a whole or not at all, and are verified before anything in them is read.
 
 Every rank writes its files into one hidden staging folder and reports their digests; when all have, rank 0 writes
-`manifest.json`, renames the folder and makes the rename durable. A folder without a manifest does not exist. Rank 0
-alone decides which checkpoint is loaded, because the ranks may see a shared file system differently.
+`manifest.json`, renames the folder and makes the rename durable; names that begin with a dot are not checkpoints.
+Rank 0 alone decides which checkpoint is loaded, because the ranks may see a shared file system differently.
 What is inside the files is not known here.
 """
 
@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from hpc.files import atomic_write_json, fsync_folder
 
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+_SUPERSEDED = ".superseded"
 log = logging.getLogger(__name__)
-_Failure = OSError | SnwError | None
+_Failure = SnwError | str | None
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,22 @@ def save_checkpoint(
 ) -> Path:
     """Collective: commit one checkpoint.
 
-    `write(folder)` writes this rank's files and returns their names relative to it; they are fsynced and hashed by
-    the rank that wrote them. `fence()` is called by rank 0 just before the commit and raises if this incarnation was
-    superseded. If any rank fails, no rank commits, the staging folder is removed and `CorruptError` (exit 3) is raised on all.
+    `write(folder)` writes this rank's files and returns their names relative to it, none of which another rank uses;
+    they are fsynced and hashed by the rank that wrote them. `fence()` is called by rank 0 before anything is touched
+    and again just before the commit; it raises if this incarnation was superseded.
+    If any rank fails, no rank commits, the staging folder is removed and `CorruptError` (exit 3) is raised on all,
+    or the `SnwError` that the rank met.
     """
-    final, staging = root / checkpoint_name(step), root / f".{checkpoint_name(step)}.staging"
-    problem: _Failure = comm.broadcast(_attempt(lambda: _fresh_folder(staging)) if comm.rank == 0 else None)
+    final = root / checkpoint_name(step)
+    # The name is this save's own: a stale incarnation must not write into, or remove, the folder of its successor.
+    staging = root / comm.broadcast(f".{checkpoint_name(step)}.{secrets.token_hex(4)}.staging")
+
+    def begin() -> None:
+        fence()
+        _clear(root)
+        staging.mkdir(parents=True)
+
+    problem: _Failure = comm.on_rank_0(lambda: _attempt(begin))
     entries: dict[str, dict[str, Any]] = {}
 
     def write_durably() -> None:
@@ -74,19 +86,18 @@ def save_checkpoint(
         reports = comm.gather((_attempt(write_durably), entries))
         problems = [report[0] for report in reports]
         if comm.rank == 0 and not any(problems):
-            files = {name: entry for _, part in reports for name, entry in part.items()}
-            manifest: dict[str, Any] = {"format_version": FORMAT_VERSION, "step": step, "world_size": comm.world_size}
-            manifest |= {"meta": dict(meta), "files": files}
-            problems[0] = _attempt(lambda: _commit(staging, final, manifest, fence))
+            parts = [report[1] for report in reports]
+            header = {"format_version": FORMAT_VERSION, "step": step, "world_size": comm.world_size, "meta": dict(meta)}
+            problems[0] = _attempt(lambda: _commit(staging, final, header, parts, fence))
         problems = comm.broadcast(problems)
     for rank, failed in enumerate(problems):  # a failed commit is rank 0's
         if failed is None:
             continue
+        free = shutil.disk_usage(root).free / 1e9 if root.exists() else 0.0
         if comm.rank == 0:
             shutil.rmtree(staging, ignore_errors=True)
-        if not isinstance(failed, OSError):
+        if isinstance(failed, SnwError):
             raise failed
-        free = shutil.disk_usage(root).free / 1e9 if root.exists() else 0.0
         raise CorruptError(
             f"{final}: the checkpoint could not be written (rank {rank}: {failed}); {free:.1f} GB are free there. "
             "Older checkpoints are untouched; make room and start the same command again."
@@ -107,25 +118,28 @@ def verify_checkpoint(path: Path) -> Checkpoint:
 
     Raises `CorruptError` naming the file with the expected and the actual size and digest. Nothing is unpickled.
     """
+    file = path / MANIFEST
     try:
-        manifest = json.loads((path / MANIFEST).read_text())
-        files, step, meta = manifest["files"], int(manifest["step"]), manifest["meta"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{path / MANIFEST}: unreadable ({error})") from None
-    if manifest.get("format_version") != FORMAT_VERSION or path.name != checkpoint_name(step):
-        raise CorruptError(f"{path / MANIFEST}: format version or step does not fit its folder")
-    for name, entry in files.items():
-        file = path / name
-        if not _is_inside(name) or not file.is_file() or file.is_symlink():
-            raise CorruptError(f"{file}: missing, though the manifest lists it")
-        owner = file.stat().st_uid
-        if owner not in (os.getuid(), 0):
-            raise CorruptError(f"{file}: belongs to another user (uid {owner})")
-        if file.stat().st_size != entry["bytes"]:
-            raise CorruptError(f"{file}: {file.stat().st_size} bytes, expected {entry['bytes']}")
-        digest = file_digest(file)
-        if digest != entry["sha256"]:
-            raise CorruptError(f"{file}: SHA-256 {digest}, expected {entry['sha256']}")
+        _refuse_foreign(file)
+        manifest = json.loads(file.read_text())
+        expected, actual = manifest.pop("sha256"), _manifest_digest(manifest)
+        if actual != expected:
+            raise CorruptError(f"{file}: SHA-256 of the content {actual}, expected {expected}")
+        step, meta = int(manifest["step"]), manifest["meta"]
+        if manifest["format_version"] != FORMAT_VERSION or checkpoint_name(step) not in (path.name, _superseded(path)):
+            raise CorruptError(f"{file}: format version or step does not fit its folder")
+        for name, entry in manifest["files"].items():
+            file = path / name
+            if not _is_inside(name) or not file.is_file() or file.is_symlink():
+                raise CorruptError(f"{file}: missing, though the manifest lists it")
+            _refuse_foreign(file)
+            if file.stat().st_size != entry["bytes"]:
+                raise CorruptError(f"{file}: {file.stat().st_size} bytes, expected {entry['bytes']}")
+            digest = file_digest(file)
+            if digest != entry["sha256"]:
+                raise CorruptError(f"{file}: SHA-256 {digest}, expected {entry['sha256']}")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise CorruptError(f"{file}: unreadable ({type(error).__name__}: {error})") from None
     return Checkpoint(path, step, meta)
 
 
@@ -137,14 +151,16 @@ def committed_checkpoints(root: Path) -> list[Path]:
 def prune_checkpoints(root: Path, keep_last: int, also_keep: Iterable[int] = ()) -> list[Path]:
     """Remove all but the newest `keep_last` checkpoints and the steps in `also_keep`; call it on rank 0 only.
 
-    The manifest goes first: a kill in between leaves a folder that does not exist, not one that does not verify.
+    Each is renamed first: a kill in between leaves a hidden folder for the next save to clear, not a checkpoint that
+    does not verify.
     """
     pinned = {checkpoint_name(step) for step in also_keep}
-    removed = [path for path in committed_checkpoints(root)[:-keep_last] if path.name not in pinned]
+    committed = committed_checkpoints(root)
+    removed = [path for path in committed[: max(0, len(committed) - keep_last)] if path.name not in pinned]
     for path in removed:
-        (path / MANIFEST).unlink()
-        fsync_folder(path)
-        shutil.rmtree(path)
+        hidden = path.rename(root / f".{path.name}.{secrets.token_hex(4)}.staging")
+        fsync_folder(root)
+        shutil.rmtree(hidden)
     return removed
 
 
@@ -154,8 +170,15 @@ def _is_inside(name: str) -> bool:
 
 def _newest(root: Path) -> Checkpoint | None:
     problems = []
-    committed = committed_checkpoints(root)
-    for path in reversed(committed):
+    # Also a folder that lost its manifest, which no commit and no pruning leaves behind, and the old one of a step that
+    # was being saved again: as the only one there is it must not count as none.
+    try:
+        folders = [path for path in root.iterdir() if path.is_dir()] if root.exists() else []
+    except OSError as error:
+        raise CorruptError(f"{root}: cannot be read ({error}), and may hold checkpoints") from None
+    committed = [path for path in folders if path.name.startswith("step_")]
+    committed += [path for path in folders if path.suffix == _SUPERSEDED and not (root / _superseded(path)).exists()]
+    for path in sorted(committed, key=_superseded, reverse=True):
         try:
             return verify_checkpoint(path)
         except CorruptError as error:
@@ -169,10 +192,31 @@ def _newest(root: Path) -> Checkpoint | None:
     return None
 
 
-def _fresh_folder(staging: Path) -> None:
-    if staging.exists():  # left by a killed save of the same step
-        shutil.rmtree(staging)
-    staging.mkdir(parents=True)
+def _superseded(path: Path) -> str:
+    """The name that a folder `.step_N.superseded` had before its step was saved again."""
+    return path.name.removeprefix(".").removesuffix(_SUPERSEDED)
+
+
+def _refuse_foreign(file: Path) -> None:
+    owner = file.stat().st_uid
+    if owner not in (os.getuid(), 0):
+        raise CorruptError(f"{file}: belongs to another user (uid {owner})")
+
+
+def _manifest_digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _clear(root: Path) -> None:
+    """Undo what killed saves left behind; only one save is active, because the fence has been asked."""
+    for path in root.glob(f".step_*{_SUPERSEDED}"):
+        final = root / _superseded(path)
+        if final.exists():
+            shutil.rmtree(path)
+        else:
+            path.rename(final)
+    for path in root.glob(".step_*.staging"):
+        shutil.rmtree(path)
 
 
 def _durable_entry(path: Path) -> dict[str, Any]:
@@ -184,14 +228,24 @@ def _durable_entry(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
-def _commit(staging: Path, final: Path, manifest: dict[str, Any], fence: Callable[[], None]) -> None:
-    atomic_write_json(staging / MANIFEST, manifest)
-    for folder in {staging / name for name in manifest["files"]}:
-        fsync_folder(folder.parent)
+def _commit(
+    staging: Path,
+    final: Path,
+    header: dict[str, Any],
+    parts: list[dict[str, dict[str, Any]]],
+    fence: Callable[[], None],
+) -> None:
+    files = {name: entry for part in parts for name, entry in part.items()}
+    if len(files) != sum(len(part) for part in parts) or not all(_is_inside(name) for name in files):
+        raise ValueError(f"two ranks wrote the same file, or one outside its folder: {sorted(files)}")
+    # Through JSON once, because keys that are numbers sort otherwise than the text that is read back.
+    manifest = json.loads(json.dumps(header | {"files": files}))
+    atomic_write_json(staging / MANIFEST, manifest | {"sha256": _manifest_digest(manifest)})
+    for folder in {staging / parent for name in files for parent in Path(name).parents}:
+        fsync_folder(folder)
     fence()
-    superseded = staging.with_suffix(".superseded")
-    if final.exists():  # the same step again, or a folder whose pruning was cut short
-        shutil.rmtree(superseded, ignore_errors=True)
+    superseded = final.with_name(f".{final.name}{_SUPERSEDED}")
+    if final.exists():  # the same step again, or one that did not verify
         final.rename(superseded)
     staging.rename(final)
     fsync_folder(final.parent)
@@ -199,8 +253,12 @@ def _commit(staging: Path, final: Path, manifest: dict[str, Any], fence: Callabl
 
 
 def _attempt(action: Callable[[], None]) -> _Failure:
+    """What went wrong. Any exception counts: torch, for one, reports a full disk as `RuntimeError`."""
     try:
         action()
-    except (OSError, SnwError) as error:
+    except SnwError as error:
         return error
+    except Exception as error:
+        log.exception("the checkpoint could not be written")
+        return f"{type(error).__name__}: {error}"
     return None

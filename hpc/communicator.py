@@ -50,10 +50,9 @@ class Communicator:
         """Sum over the ranks, added in rank order in float64, so that every run gives the same bits."""
         if self._group is None:
             return value
-        parts = torch.zeros(self.world_size, dtype=torch.float64)
-        own = torch.tensor([value], dtype=torch.float64)
-        dist.all_gather_into_tensor(parts, own, group=self._group)
-        return float(sum(parts.tolist()))
+        parts = list(torch.zeros(self.world_size, 1, dtype=torch.float64))
+        dist.all_gather(parts, torch.tensor([value], dtype=torch.float64), group=self._group)
+        return float(sum(part.item() for part in parts))
 
     def broadcast(self, value: T | None) -> T:
         """Rank 0's `value` on every rank; the others' argument is ignored."""

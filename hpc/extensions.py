@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import re
+import shutil
 import stat
 import sys
 import tempfile
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 def prepare_extensions_folder(versions: Mapping[str, str]) -> Path:
     """Make the folder for compiled extensions, point `TORCH_EXTENSIONS_DIR` at it, and return it.
 
-    It is private to the user, and one for each combination of `versions` (package -> version), Python and
-    host: code compiled for another processor or package must not be loaded. It lies in the temporary folder
+    It is private to the user, and one for each combination of `versions` (package -> version), Python environment
+    and host: code compiled for another processor or package must not be loaded. It lies in the temporary folder
     of the node, or in `SNW_EXTENSIONS_DIR`. Raises `EnvironmentProblem` when the place is somebody else's or
     cannot be written.
     """
@@ -49,6 +50,8 @@ def prepare_extensions_folder(versions: Mapping[str, str]) -> Path:
             f"{folder}: cannot be made: {error}. Set {FOLDER_VARIABLE} to a folder of this node."
         ) from None
     os.environ["TORCH_EXTENSIONS_DIR"] = str(folder)
+    if shutil.which("ninja") is None:  # it lies beside the interpreter, also where the environment is not activated
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     return folder
 
 
@@ -113,6 +116,6 @@ def _make_private(folder: Path) -> None:
 def _version_name(versions: Mapping[str, str]) -> str:
     """A name for the combination: readable versions, and a digest that also covers the machine."""
     readable = "-".join(f"{name}{version}" for name, version in sorted(versions.items()))
-    machine = (platform.node(), platform.machine(), sys.implementation.cache_tag)
+    machine = (platform.node(), platform.machine(), sys.implementation.cache_tag, sys.prefix)
     digest = hashlib.sha256(repr((sorted(versions.items()), machine)).encode()).hexdigest()[:12]
     return f"{re.sub(r'[^A-Za-z0-9.+-]', '_', readable)[:80]}-{digest}"

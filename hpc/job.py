@@ -22,7 +22,7 @@ from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
 from hpc.files import atomic_write_json
 from hpc.logs import setup_logging
 from hpc.preemption import PreemptionGuard, requeue_and_wait
-from hpc.process_group import choose_device, process_group
+from hpc.process_group import STARTUP_DEADLINE_S, choose_device, process_group
 from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
 from hpc.topology import JobIdentity, Topology
@@ -35,12 +35,14 @@ def run_job(payload: dict[str, Any]) -> None:
     """Run `payload["entry_point"]` ("module:function") as one rank; ends the process with the job's exit code.
 
     Further keys: `config` (plain data for the entry point), `job_folder` (shared by the ranks), `time_min` (limit of
-    the job, or None) and `device` (auto, cpu or cuda). What became of the rank is left in `outcome-rank<r>.json`.
+    the job, or None), `device` (auto, cpu or cuda) and `startup_deadline_s` (all ranks have joined by then).
+    What became of the rank is left in `outcome-rank<r>.json`.
     """
     started = time.monotonic()
     folder = Path(payload["job_folder"])
-    rank, requeued, identity = 0, False, JobIdentity.detect()
+    rank, requeued, identity = 0, False, JobIdentity()
     try:
+        identity = JobIdentity.detect()
         topology = Topology.detect()
         rank = topology.rank
         (folder / f"outcome-rank{rank}.json").unlink(missing_ok=True)
@@ -51,8 +53,9 @@ def run_job(payload: dict[str, Any]) -> None:
         log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
         entry_point = load_entry_point(payload["entry_point"])
         device = choose_device(payload.get("device", "auto"), topology.local_rank)
+        deadline_s = payload.get("startup_deadline_s", STARTUP_DEADLINE_S)
         with (
-            process_group(topology, device, folder, attempt) as comm,
+            process_group(topology, device, folder, attempt, deadline_s) as comm,
             PreemptionGuard(comm, _time_left_s(payload.get("time_min"), started)) as guard,
         ):
             progress = ProgressFile(folder / "progress", topology.rank)
@@ -71,7 +74,10 @@ def run_job(payload: dict[str, Any]) -> None:
         log.error("%s", message)
     if not requeued:  # a requeued job has not ended: its next incarnation writes the outcome
         outcome = {"exit_code": code, "message": message, "restarts": identity.restart_count}
-        atomic_write_json(folder / f"outcome-rank{rank}.json", outcome)
+        try:
+            atomic_write_json(folder / f"outcome-rank{rank}.json", outcome)
+        except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
+            log.error("the outcome could not be written: %s", error)
     logging.shutdown()
     sys.exit(code)
 

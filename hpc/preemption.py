@@ -1,22 +1,26 @@
 """Stop together: signals set a flag, every step all ranks agree on it, a watchdog ends what cannot agree.
 
 A Python signal handler does not run while the main thread is blocked in a collective, and a save inside a handler can
-stop half way; therefore the handler sets a flag and nothing else, and the loop acts on it at a step boundary. SIGTERM
+stop half way; therefore the handler sets a flag and nothing else, and the loop acts on it at a step boundary. The
+watchdog's thread hears of the signal through Python's wakeup descriptor, also when the handler cannot run. SIGTERM
 counts like USR2, because without `preempt_send_user_signal` in slurm.conf SIGTERM is all a preempted job gets; the
 handlers that submitit installed (they swallow SIGTERM) are replaced.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
@@ -43,11 +47,17 @@ class PreemptionGuard:
         self._boundary_at = time.monotonic()
         self._finished = threading.Event()
         self._previous: dict[signal.Signals, Any] = {}
+        self._previous_wakeup = -1
 
     def __enter__(self) -> PreemptionGuard:
+        self._heard, self._wakeup = socket.socketpair()
+        self._heard.setblocking(False)
+        self._wakeup.setblocking(False)
+        self._previous_wakeup = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
-        threading.Thread(target=self._watch, name="preemption-watchdog", daemon=True).start()
+        self._watchdog = threading.Thread(target=self._watch, name="preemption-watchdog", daemon=True)
+        self._watchdog.start()
         return self
 
     def __exit__(
@@ -56,6 +66,12 @@ class PreemptionGuard:
         self._finished.set()
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_wakeup)
+        with contextlib.suppress(BlockingIOError):  # full: then there is something to wake up for anyway
+            self._wakeup.send(b"\0")
+        self._watchdog.join()
+        self._heard.close()
+        self._wakeup.close()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
@@ -84,7 +100,11 @@ class PreemptionGuard:
         self._boundary_at = time.monotonic()
 
     def _watch(self) -> None:
-        while not self._finished.wait(0.5):
+        while not self._finished.is_set():
+            if select.select([self._heard], [], [], 0.5)[0]:
+                arrived = self._heard.recv(4096)
+                if self._flagged_at is None and any(number in arrived for number in STOP_SIGNALS):
+                    self._flagged_at = time.monotonic()
             if not self.requested or self._flagged_at is None:
                 continue
             waited = time.monotonic() - max(self._flagged_at, self._boundary_at)
@@ -95,31 +115,40 @@ class PreemptionGuard:
 
 
 def requeue_and_wait(identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, wait_s: float = 600.0) -> bool:
-    """Rank 0 asks Slurm to requeue this job, then every rank waits to be ended.
+    """Rank 0 asks Slurm to requeue this job, then every rank waits to be ended; True where Slurm has the last word.
 
     A job that exits by itself inside the partition's GraceTime, with 0 or any other code, is COMPLETED or FAILED and
-    never comes back; one that asks for its requeue first does. Returns False at once where there is no Slurm job or
-    the requeue was refused, True when the scheduler's own SIGTERM for the requeue has arrived.
+    never comes back; one that asks for its requeue first does. A job that Slurm is ending already is left to it:
+    a requeue of its own (GraceTime 0, `scontrol requeue`) needs no help, and a user's `scancel` must not be undone.
+    False where there is no Slurm job, or the requeue was refused.
     """
-    accepted = comm.broadcast(_requeue(identity) if comm.rank == 0 else None)
-    if not accepted:
-        return False
-    seen, end = guard.num_signals, time.monotonic() + wait_s
-    while guard.num_signals == seen and time.monotonic() < end:
+    seen = guard.num_signals  # before the request: the answer to it may be faster than scontrol's own end
+    answer = comm.broadcast(_requeue(identity) if comm.rank == 0 else None)
+    end = time.monotonic() + wait_s
+    while answer == "accepted" and guard.num_signals == seen and time.monotonic() < end:
+        guard.mark_boundary()  # a long wait, but no hang
         time.sleep(0.2)
-    return True
+    return answer != "refused"
 
 
-def _requeue(identity: JobIdentity) -> bool:
+def _requeue(identity: JobIdentity) -> Literal["accepted", "refused", "ending"]:
     if identity.job_id is None:
-        return False
+        return "refused"
     scontrol = shutil.which("scontrol")
     if scontrol is None:
         log.error("scontrol is not on this node: submit the same command again to continue from the checkpoint")
-        return False
-    done = subprocess.run([scontrol, "requeue", identity.job_id], capture_output=True, text=True, check=False)
+        return "refused"
+    shown = _run(scontrol, "show", "job", "--oneliner", identity.job_id)
+    if shown.returncode == 0 and " JobState=RUNNING " not in shown.stdout:
+        log.info("job %s: Slurm is ending it already (cancelled, or requeued from outside)", identity.job_id)
+        return "ending"
+    done = _run(scontrol, "requeue", identity.job_id)
     if done.returncode != 0:
         log.error("scontrol requeue %s: %s. Submit the same command again.", identity.job_id, done.stderr.strip())
-        return False
+        return "refused"
     log.info("job %s: requeue accepted, waiting to be ended", identity.job_id)
-    return True
+    return "accepted"
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)

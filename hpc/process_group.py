@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,6 +30,7 @@ from hpc.topology import Topology, export_for_torch
 
 STARTUP_DEADLINE_S = 120.0
 COLLECTIVE_TIMEOUT_S = 600.0
+_ANSWER_S = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -61,16 +63,25 @@ def process_group(
     export_for_torch(topology, address, port)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(
-        backend="nccl" if device.type == "cuda" else "gloo",
-        store=PrefixStore("torch", store),
-        rank=topology.rank,
-        world_size=topology.world_size,
-        timeout=timedelta(seconds=COLLECTIVE_TIMEOUT_S),
-    )
+    # Until the ranks are connected the deadline holds: one that dies here would be waited for in vain.
     try:
-        control = dist.new_group(backend="gloo") if topology.world_size > 1 else None
+        dist.init_process_group(
+            backend="nccl" if device.type == "cuda" else "gloo",
+            store=PrefixStore("torch", store),
+            rank=topology.rank,
+            world_size=topology.world_size,
+            timeout=timedelta(seconds=deadline_s),
+        )
+    except (dist.DistError, RuntimeError) as error:
+        problem = str(error).splitlines()[0]
+        raise EnvironmentProblem(f"the ranks joined but could not connect: {problem}. See the logs of all.") from None
+    try:
+        timeout = timedelta(seconds=COLLECTIVE_TIMEOUT_S)
+        dist.distributed_c10d._set_pg_timeout(timeout)
+        control = dist.new_group(backend="gloo", timeout=timeout) if topology.world_size > 1 else None
         yield Communicator(topology.rank, topology.world_size, store, control)
+        if control is not None:  # the store ends with rank 0, and the others may still need it
+            dist.barrier(group=control)
     finally:
         dist.destroy_process_group()
 
@@ -84,7 +95,10 @@ def _rendezvous(topology: Topology, file: Path, deadline_s: float) -> tuple[Stor
     store.set(f"joined/{topology.rank}", topology.host)
     missing = list(range(topology.world_size))
     while missing:
-        missing = [rank for rank in missing if not store.check([f"joined/{rank}"])]
+        try:
+            missing = [rank for rank in missing if not store.check([f"joined/{rank}"])]
+        except (dist.DistError, RuntimeError):  # rank 0 began to wait earlier, gave up and took the store with it
+            end = 0.0
         if missing and time.monotonic() > end:
             raise EnvironmentProblem(
                 f"only {topology.world_size - len(missing)} of {topology.world_size} ranks joined within "
@@ -109,27 +123,45 @@ def _connect(file: Path, end: float) -> tuple[Store, str, int]:
     while time.monotonic() < end:
         try:
             target = json.loads(file.read_text())
-        except FileNotFoundError:
+        except (OSError, ValueError):  # not there yet; or a shared file system shows a name before its content
             time.sleep(0.05)
             continue
         same_host = target["host"] == socket.gethostname()
         for address in ["127.0.0.1"] if same_host else target["addresses"]:
             try:
-                store = TCPStore(
-                    address,
-                    target["port"],
-                    is_master=False,
-                    wait_for_workers=False,
-                    timeout=timedelta(seconds=5),
-                )
-                if store.get("word").decode() == target["word"]:
+                store, word = _ask(address, int(target["port"]))
+                if word == target["word"]:
                     store.set_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
                     return store, address, int(target["port"])
                 problem = f"{address}:{target['port']} is not this job's store"
-            except (dist.DistError, RuntimeError) as error:
+            except (dist.DistError, RuntimeError, ValueError, TimeoutError) as error:
                 problem = str(error).splitlines()[0]
         time.sleep(0.2)
     raise EnvironmentProblem(f"cannot reach rank 0 through {file}: {problem}. Can the nodes reach each other by TCP?")
+
+
+def _ask(address: str, port: int) -> tuple[TCPStore, str]:
+    """The store at an address and the word it knows; `TimeoutError` when something else sits there and says nothing.
+
+    torch's own time limit does not hold for the first exchange with a server that never answers (measured).
+    """
+    answers: list[tuple[TCPStore, str] | Exception] = []
+
+    def ask() -> None:
+        try:
+            limit = timedelta(seconds=_ANSWER_S)
+            store = TCPStore(address, port, is_master=False, wait_for_workers=False, timeout=limit)
+            answers.append((store, store.get("word").decode()))
+        except (dist.DistError, RuntimeError, ValueError) as error:
+            answers.append(error)
+
+    thread = threading.Thread(target=ask, name="rendezvous", daemon=True)
+    thread.start()
+    thread.join(2 * _ANSWER_S)
+    answer = answers[0] if answers else TimeoutError(f"{address}:{port} does not answer")
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def _addresses(host: str) -> list[str]:

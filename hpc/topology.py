@@ -39,6 +39,8 @@ _MPI_NAMES = (
     ),
     ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", None),
 )
+# A number of ranks other than 1 in one of these means that somebody started several
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,18 @@ class Topology:
             return Topology(host=socket.gethostname(), num_cpus=_num_cpus(environ, 1))
         names = _NAMES[launcher] if launcher != "mpi" else next(n for n in _MPI_NAMES if n[0] in environ)
         rank, world_size, local_rank = (_integer(environ, name, launcher) for name in names[:3])
-        num_nodes = int(environ.get("SLURM_NNODES", "1")) if launcher == "slurm" else 1
+        if launcher == "slurm":
+            _check_not_inside_mpirun(environ, rank, world_size)
+        num_nodes = max(1, _integer(environ, "SLURM_NNODES", launcher, "1")) if launcher == "slurm" else 1
         if names[3] is not None:
-            local_world_size = _integer(environ, names[3], launcher)
+            local_world_size = max(1, _integer(environ, names[3], launcher))
         else:
             local_world_size = max(world_size // num_nodes, local_rank + 1)
         if launcher in ("torchrun", "mpi"):
             num_nodes = max(1, world_size // local_world_size)
-        node_rank = int(environ.get(names[4], "0")) if names[4] else rank // local_world_size
+        node_rank = _integer(environ, names[4], launcher, "0") if names[4] else rank // local_world_size
         declared = environ.get("SLURM_STEP_NUM_TASKS") if launcher == "slurm" else None
-        if declared is not None and int(declared) != world_size:
+        if declared is not None and declared != str(world_size):
             raise EnvironmentProblem(
                 f"SLURM_NTASKS={world_size} but the step has {declared} tasks: the ranks would not agree. "
                 "Do not change the number of tasks inside the job."
@@ -105,7 +109,7 @@ class JobIdentity:
         if "SLURM_ARRAY_JOB_ID" in environ and "SLURM_ARRAY_TASK_ID" in environ:
             job_id = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
         # Slurm leaves the variable unset on the first run.
-        return JobIdentity(job_id, int(environ.get("SLURM_RESTART_COUNT", "0")))
+        return JobIdentity(job_id, _integer(environ, "SLURM_RESTART_COUNT", "slurm", "0"))
 
 
 def export_for_torch(topology: Topology, address: str, port: int) -> None:
@@ -125,11 +129,28 @@ def _launcher(environ: Mapping[str, str]) -> Launcher:
         return "torchrun"
     if environ.get("SUBMITIT_EXECUTOR") == "local":
         return "submitit-local"
-    if "SLURM_STEP_ID" in environ and "SLURM_PROCID" in environ:
+    if "SLURM_STEP_ID" in environ:
         return "slurm"
     if any(names[0] in environ for names in _MPI_NAMES):
         return "mpi"
+    for name in _SIZES:
+        if environ.get(name, "1") != "1":
+            raise EnvironmentProblem(
+                f"{name}={environ[name]} but the variables of no known launcher are there: refusing to run as "
+                "several jobs of one rank. Start the job through launch/*.py, or with srun inside the allocation."
+            )
     return "single"
+
+
+def _check_not_inside_mpirun(environ: Mapping[str, str], rank: int, world_size: int) -> None:
+    """With mpirun inside a Slurm step the Slurm variables are those of its helper, equal for all ranks of a node."""
+    for rank_name, size_name, *_ in _MPI_NAMES:
+        theirs = environ.get(rank_name, str(rank)), environ.get(size_name, str(world_size))
+        if theirs != (str(rank), str(world_size)):
+            raise EnvironmentProblem(
+                f"Slurm says rank {rank} of {world_size}, {rank_name} and {size_name} say {theirs[0]} of {theirs[1]}: "
+                "start the ranks with srun alone, not with mpirun inside a job step."
+            )
 
 
 def _num_cpus(environ: Mapping[str, str], local_world_size: int) -> int:
@@ -139,9 +160,9 @@ def _num_cpus(environ: Mapping[str, str], local_world_size: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // local_world_size)
 
 
-def _integer(environ: Mapping[str, str], name: str, launcher: str) -> int:
-    value = environ.get(name, "")
-    if not value.isdigit():
+def _integer(environ: Mapping[str, str], name: str, launcher: str, default: str = "") -> int:
+    value = environ.get(name, default)
+    if not (value.isascii() and value.isdigit()):
         raise EnvironmentProblem(
             f"{launcher} start without {name} (found {value!r}): refusing to run as several independent jobs of one "
             "rank. Start the job through launch/*.py, or with srun inside the allocation."

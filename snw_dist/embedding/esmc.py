@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 HEAD_SIZE = 64  # of every released ESM C: 960/15, 1152/18, 2560/40
 TRAINED_CONTEXT = 2048  # tokens, BOS and EOS included
+VOCABULARY_ROWS = 64  # of the embedding table; 33 of them are tokens
 BOS, EOS = 0, 2
 _VOCABULARY = {letter: 4 + i for i, letter in enumerate("LAGVSERTIDPKQNFYMHWCXBUZO")}
 _TOKEN_OF = torch.full((128,), -1, dtype=torch.int64)
@@ -51,7 +52,7 @@ class EsmcWeights:
     @property
     def d_model(self) -> int:
         """Width of the residual stream."""
-        return int(self.embed.shape[1])
+        return int(self.embed.shape[-1])
 
     @property
     def num_heads(self) -> int:

@@ -125,4 +125,4 @@ def windows(length: int, max_residues: int, overlap: int) -> list[Window]:
         return [Window(0, length, 0, length)]
     starts = [*range(0, length - max_residues, max_residues - overlap), length - max_residues]
     cuts = [0, *((a + max_residues + b) // 2 for a, b in pairwise(starts)), length]
-    return [Window(s, s + max_residues, a, b) for s, a, b in zip(starts, cuts, cuts[1:], strict=True)]
+    return [Window(s, s + max_residues, a, b) for s, a, b in zip(starts, cuts[:-1], cuts[1:], strict=True)]

@@ -79,6 +79,8 @@ class StoreReader:
         done = 0
         while done < len(target):
             chunk, inside = divmod(row + done, self.header.chunk_rows)
+            if chunk >= len(chunks):
+                raise CorruptError(self._damage(shard, f"it has {len(chunks)} chunks, chunk {chunk} is needed"))
             if not self._checked[shard][chunk]:
                 self._check(shard, chunk)
             count = min(self.header.chunk_rows - inside, len(target) - done)
@@ -100,8 +102,9 @@ class StoreReader:
         except (OSError, ValueError) as error:
             raise CorruptError(self._damage(shard, str(error))) from None
         num_present = (len(data) - index_bytes) // self._chunk.itemsize
-        expected = shard_index(num_chunks, num_present, self._chunk.itemsize - CRC_BYTES) if num_present >= 0 else b""
-        if num_present * self._chunk.itemsize + index_bytes != len(data) or data[-index_bytes:].tobytes() != expected:
+        whole = 0 <= num_present <= num_chunks and num_present * self._chunk.itemsize + index_bytes == len(data)
+        expected = shard_index(num_chunks, num_present, self._chunk.itemsize - CRC_BYTES) if whole else b""
+        if not whole or data[-index_bytes:].tobytes() != expected:
             raise CorruptError(self._damage(shard, f"{len(data)} bytes with an index that does not fit them"))
         return data[:-index_bytes].view(self._chunk)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding
 from snw_dist.embedding.store import (
+    PARTS,
     StoreHeader,
     check_same_plan,
     commit_shard,
     committed_shards,
     create_store,
+    encoder_identity,
     finalize_store,
     read_header,
 )
@@ -53,7 +56,7 @@ def run_embedding(values: dict[str, Any], runtime: Runtime) -> None:
     prepared = load_prepared(config.data_folder)
     plan, names = plan_store(prepared, config)
     encoder = _encoder(config, runtime)
-    settings = {"encoder": encoder.facts, "dtype": config.store.dtype, "d_model": encoder.model.d_model}
+    settings = encoder_identity(encoder.facts) | {"dtype": config.store.dtype, "d_model": encoder.model.d_model}
     header = StoreHeader(
         encoder=encoder.facts,
         logical_dtype=config.store.dtype,
@@ -86,7 +89,7 @@ def _encoder(config: SnwConfig, runtime: Runtime) -> Encoder:
     device = choose_device(section.device, runtime.topology.local_rank)
     loaded = load_encoder_weights(section.name, section.weights, section.revision, section.sha256)
     encoder = build_encoder(section.name, loaded, device, section.precision, section.layer, section.tokens_per_batch)
-    if len(set(runtime.comm.gather(str(sorted(encoder.facts.items()))))) != 1:
+    if len(set(runtime.comm.gather(str(encoder_identity(encoder.facts))))) != 1:
         raise EnvironmentProblem(
             "the ranks do not have the same encoder: other weights, device or arithmetic on some node"
         )
@@ -103,8 +106,9 @@ def _open_store(
     check_same_plan(path, present, header)
     if present.complete:
         log.info("%s is complete already", path)
+        shutil.rmtree(path / PARTS, ignore_errors=True)  # a kill after the last commit leaves the records behind
         return None
-    Fence(path / ".parts", attempt)
+    Fence(path / PARTS, attempt)
     done = committed_shards(path, plan)
     if done:
         log.info("%d of %d shards are committed and verified", len(done), plan.num_shards)

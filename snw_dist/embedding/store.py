@@ -7,7 +7,7 @@
     STORE/digests        [n, 32] uint8    SHA-256 of each distinct sequence, by length, alphabet
     STORE/ids            [bytes] uint8    UTF-8 text, one name a line: "ligand<TAB>id" or "receptor<TAB>id"
     STORE/id_sequence    [names] int64    the sequence that each name stands for, so aliases are kept
-    STORE/pooled         [n, d_model] float32  mean over a sequence's residues, taken before rounding to the store's dtype
+    STORE/pooled         [n, d_model] float32  mean over a sequence's residues, taken before rounding to the dtype
     STORE/commits        [shards, 2] uint32    crc32c of each shard file, and of its sequences joined by newlines
 
 While it is being filled, STORE/.parts holds one record a shard (digest, crc32c, pooled rows); a shard is committed when
@@ -62,6 +62,12 @@ class StoreHeader:
     complete: bool = False
 
 
+def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts about an encoder that its rows depend on; a name or a path of the same weights is not one of them."""
+    keys = ("weights_sha256", "layer", "arithmetic", "window_residues", "window_overlap")
+    return {f"encoder.{key}": encoder[key] for key in keys}
+
+
 def create_store(path: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[tuple[str, str, int]]) -> None:
     """Create an empty store under `path`, which must not exist; it appears as a whole or not at all.
 
@@ -111,11 +117,11 @@ def read_header(path: Path) -> StoreHeader:
 
 def check_same_plan(path: Path, present: StoreHeader, wanted: StoreHeader) -> None:
     """Refuse to mix two encoders, layers, dtypes or inputs in one store."""
-    old, new = dataclasses.asdict(present), dataclasses.asdict(wanted)
+    old, new = (dataclasses.asdict(item) | encoder_identity(item.encoder) for item in (present, wanted))
     differences = [
-        f"{key}: {old[key]!r} there, {new[key]!r} now"
+        f"{key}: {old.get(key)!r} there, {new[key]!r} now"
         for key in new
-        if key not in ("complete", "format_version") and old[key] != new[key]
+        if key not in ("complete", "format_version", "encoder") and old.get(key) != new[key]
     ]
     if differences:
         raise InputError(
@@ -159,6 +165,7 @@ def commit_shard(path: Path, plan: EmbeddingPlan, shard: int, rows: NDArray[np.f
         "digest": plan.shard_digest(shard),
         "crc32c": str(crc32c(b"".join(pieces))),
         "bytes": str(size),
+        "pooled_crc32c": str(crc32c(record["pooled"].tobytes())),
     }
     atomic_write_bytes(
         _record_path(path, shard), save_safetensors(record, {"record": json.dumps(metadata, sort_keys=True)})
@@ -199,6 +206,7 @@ def finalize_store(path: Path, plan: EmbeddingPlan, d_model: int) -> None:
         text = "\n".join(plan.sequences[i] for i in sequences)
         commits[shard] = crc, crc32c(text.encode("ascii"))
     _write(group, "commits", commits)
+    sweep_partial(path)
     for folder in ("pooled", "commits", "residues"):
         sweep_partial(path / folder)
         fsync_tree(path / folder) if folder != "residues" else fsync_folder(path / folder)
@@ -209,13 +217,25 @@ def finalize_store(path: Path, plan: EmbeddingPlan, d_model: int) -> None:
 
 
 def read_tables(path: Path) -> dict[str, NDArray[Any]]:
-    """The small arrays: offsets, lengths, digests, commits."""
-    group = zarr.open_group(path, mode="r", zarr_format=3)
+    """The small arrays: offsets, lengths, digests, commits.
+
+    Raises `CorruptError` when one is damaged, or missing: zarr reads a missing chunk as zeros.
+    """
     tables = {}
     for name in ("offsets", "lengths", "digests", "commits"):
-        array = group[name]
-        assert isinstance(array, zarr.Array)
-        tables[name] = np.asarray(array[:])
+        try:
+            array = zarr.open_array(path / name, mode="r", zarr_format=3)
+            tables[name] = np.asarray(array[...])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CorruptError(f"{path / name}: cannot be read ({error}). Remove the store and embed again.") from None
+    offsets, lengths, digests = tables["offsets"], tables["lengths"], tables["digests"]
+    if (
+        not len(offsets) == len(lengths) == len(digests)
+        or (lengths < 1).any()
+        or (offsets[:-1] + lengths[:-1] > offsets[1:]).any()
+        or not digests.any(axis=1).all()
+    ):
+        raise CorruptError(f"{path}: offsets, lengths and digests do not fit together. Remove it and embed again.")
     return tables
 
 
@@ -247,10 +267,11 @@ def _verify_part(path: Path, plan: EmbeddingPlan, shard: int) -> tuple[int, NDAr
         record = json.loads(header["__metadata__"]["record"])
         file = shard_path(path, shard).read_bytes()
         pooled = load_safetensors(data)["pooled"]
-    except (OSError, ValueError, KeyError, SafetensorError):
+        recorded = record["digest"], record["crc32c"], record["pooled_crc32c"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):  # damage anywhere in the record
         return None
     crc = crc32c(file)
-    if record["digest"] != plan.shard_digest(shard) or record["crc32c"] != str(crc):
+    if recorded != (plan.shard_digest(shard), str(crc), str(crc32c(pooled.tobytes()))):
         return None
     return crc, pooled
 

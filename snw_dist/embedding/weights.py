@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from hpc.checkpoint import file_digest
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from snw_dist.embedding.esmc import HEAD_SIZE, EsmcLayer, EsmcWeights
+from snw_dist.embedding.esmc import HEAD_SIZE, VOCABULARY_ROWS, EsmcLayer, EsmcWeights
 
 _PTH_LAYER = {
     "norm_weight": "attn.layernorm_qkv.0.weight",
@@ -86,7 +86,7 @@ def locate_weights(name: str, revision: str | None) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EnvironmentProblem(
             f"encoder.weights: {name} is neither a local path nor in the hub's cache, and cannot be fetched: "
-            f"{reason}. Fetch it once where there is network (hf download), then give the folder or set HF_HOME to the cache."
+            f"{reason}. Fetch it once where there is network (hf download), then give the folder or set HF_HOME."
         ) from None
 
 
@@ -120,7 +120,7 @@ def tiny_random_weights(
         return torch.from_numpy(values)
 
     ones, zeros = torch.ones(d_model), torch.zeros(d_model)
-    embed = normal(64, d_model) * d_model**0.5
+    embed = normal(VOCABULARY_ROWS, d_model) * d_model**0.5
     layers = tuple(
         EsmcLayer(
             ones, zeros, normal(3 * d_model, d_model), ones, ones, normal(d_model, d_model) * 0.1,
@@ -139,9 +139,12 @@ def _from_pth(path: Path) -> EsmcWeights:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise CorruptError(f"{path}: not a state dict of the esm package ({str(error).splitlines()[0]})") from None
-    if not isinstance(state, Mapping):
-        raise CorruptError(f"{path}: not a state dict of the esm package")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise CorruptError(f"{path}: not a state dict of the esm package ({reason})") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise CorruptError(f"{path}: not a state dict of the esm package (something in it is not a tensor)")
     names = {key: (value,) for key, value in _PTH_LAYER.items()}
     return _build(
         path,
@@ -156,8 +159,8 @@ def _from_pth(path: Path) -> EsmcWeights:
 
 def _from_transformers(folder: Path) -> EsmcWeights:
     try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        config = dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
         raise CorruptError(f"{folder / 'config.json'}: cannot be read ({error})") from None
     if config.get("model_type") != "esmc":
         raise InputError(f"{folder}: model_type is {config.get('model_type')!r}, not 'esmc'")
@@ -180,7 +183,11 @@ def _from_transformers(folder: Path) -> EsmcWeights:
 def _safetensors_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        files = sorted({folder / os.fspath(name) for name in json.loads(index.read_text())["weight_map"].values()})
+        try:
+            names = json.loads(index.read_text())["weight_map"].values()
+            files = sorted({folder / os.fspath(name) for name in names})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptError(f"{index}: not the index of a model in several files ({error!r})") from None
     else:
         files = [folder / "model.safetensors"]
     missing = [file.name for file in files if not file.is_file()]
@@ -207,7 +214,10 @@ def _build(
         if absent:
             raise CorruptError(f"{path}: no tensor {', '.join(absent)}; this is not a whole ESM C")
         used.update(names)
-        return torch.cat([get(name) for name in names]) if len(names) > 1 else get(names[0])
+        parts = [get(name) for name in names]
+        if len({part.shape for part in parts}) > 1:
+            raise CorruptError(f"{path}: {', '.join(names)} have different shapes {[tuple(p.shape) for p in parts]}")
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     layers = tuple(
         EsmcLayer(**{part: take(*(f"{blocks}.{i}.{n}" for n in names)) for part, names in layer_names.items()})
@@ -220,4 +230,22 @@ def _build(
             f"{path}: not the ESM C this program knows (width {weights.d_model}, {num_layers} layers, unread tensors: "
             f"{unread[:3]})"
         )
+    _check_shapes(path, weights)
     return weights
+
+
+def _check_shapes(path: Path, weights: EsmcWeights) -> None:
+    """A tensor of another shape is named here, not by a failure of the first forward pass on a node."""
+    width, inner = weights.d_model, weights.layers[0].down.shape[-1]
+    matrices = {
+        "qkv": (3 * width, width),
+        "out": (width, width),
+        "gate_up": (2 * inner, width),
+        "down": (width, inner),
+    }
+    tensors = {"embed": weights.embed, "final_norm": weights.final_norm}
+    tensors |= {f"layer {i}: {part}": t for i, block in enumerate(weights.layers) for part, t in vars(block).items()}
+    for name, tensor in tensors.items():
+        wanted = (VOCABULARY_ROWS, width) if name == "embed" else matrices.get(name.rpartition(" ")[2], (width,))
+        if tuple(tensor.shape) != wanted:
+            raise CorruptError(f"{path}: {name} has shape {tuple(tensor.shape)}, expected {wanted}")

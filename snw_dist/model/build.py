@@ -17,7 +17,7 @@ def build_model(section: ModelSection, d_input: int, seed: int) -> nn.Module:
     if section.d_model % section.num_heads:
         raise InputError(f"model.d_model {section.d_model} must be a multiple of model.num_heads {section.num_heads}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too, alike on all ranks
         if section.name == "siamese":
             return Siamese(_tower(section, d_input), section.margin)
         return PseudoSiamese(_tower(section, d_input), _tower(section, d_input), section.margin)

@@ -50,7 +50,7 @@ class Tower(nn.Module):
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`states`: [batch, length, d_input]; `mask`: [batch, length] bool, true at residues (at least one)."""
-        states = states.to(self.input.weight.dtype)
+        states = states.to(self.input.weight.dtype).masked_fill(~mask[..., None], 0.0)  # NaN times weight 0 is NaN
         x = self.input(self.input_norm(states)) + self.position(two_ended_positions(mask).to(states.dtype))
         for convolution in self.convolutions:
             x = convolution(x, mask)

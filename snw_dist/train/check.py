@@ -6,7 +6,7 @@ import torch
 
 from hpc.errors import EnvironmentProblem
 from snw_dist.config import Precision, SnwConfig
-from snw_dist.data.prepared import load_prepared
+from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import build_model
 from snw_dist.train.pairs import pair_table
@@ -25,9 +25,9 @@ def check_precision(precision: Precision, device: str) -> None:
 
 
 def check_training(config: SnwConfig) -> None:
-    """Precision, network, prepared data, store, and that every sequence of the pairs is in the store."""
+    """Precision, network, data (prepared here if need be), store, and that it holds every sequence of the pairs."""
     check_precision(config.train.precision, config.train.device)
-    prepared = load_prepared(config.data_folder)
+    prepared = ensure_prepared(config)
     reader = StoreReader(config.store_path)
     build_model(config.model, reader.header.d_model, config.run.seed)
     pair_table(prepared, reader)

@@ -24,6 +24,28 @@ _TAG = "deepspeed"
 log = logging.getLogger(__name__)
 
 
+def compile_extension(device: torch.device) -> None:
+    """Compile what DeepSpeed compiles on a CPU at its first use, half a minute once a node, under a safe lock.
+
+    Nothing else happens under the lock: joining the group there would wait for ranks that wait for the lock.
+    Raises `EnvironmentProblem` with the compiler's last words.
+    """
+    if device.type != "cpu":
+        return
+    import deepspeed
+    from deepspeed.comm.torch import build_shm_op
+
+    folder = prepare_extensions_folder({"torch": torch.__version__, "deepspeed": deepspeed.__version__})
+    with extensions_build_lock(folder, 4 * STARTUP_DEADLINE_S):
+        try:
+            build_shm_op()
+        except (RuntimeError, OSError) as error:
+            raise EnvironmentProblem(
+                f"DeepSpeed's C++ extension could not be compiled ({str(error).strip()[-300:]}). It needs a C++ compiler, "
+                "Python's headers and ninja on the node: load a compiler module in the site profile."
+            ) from None
+
+
 class Engine:
     """A network, its AdamW optimiser and its ZeRO partition on this rank."""
 
@@ -41,15 +63,9 @@ class Engine:
         device: torch.device,
     ) -> None:
         import deepspeed
-        from deepspeed.comm.torch import build_shm_op
         from deepspeed.utils import logger as deepspeed_logger
 
         deepspeed_logger.setLevel(logging.WARNING)
-        if device.type == "cpu":
-            folder = prepare_extensions_folder({"torch": torch.__version__, "deepspeed": deepspeed.__version__})
-            # Compile only: joining the group under the lock would wait for ranks that wait for the lock.
-            with extensions_build_lock(folder, 4 * STARTUP_DEADLINE_S):
-                build_shm_op()
         deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
         settings: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": micro_batch_size,

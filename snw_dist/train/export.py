@@ -58,14 +58,14 @@ def read_export(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         section = config_from_dict({"model": description["model"]}, str(file)).model
         model = build_model(section, description["d_input"], seed=0)
         model.load_state_dict(tensors)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CorruptError(f"{file}: not an export of this program ({error})") from None
     return model.eval(), description
 
 
 def check_same_encoder(description: Mapping[str, Any], store: StoreHeader, path: Path) -> None:
     """Refuse embeddings of another encoder than the network was trained on."""
-    if dict(description["encoder"]) != dict(store.encoder):
+    if any(description["encoder"][key] != store.encoder[key] for key in ("weights_sha256", "layer")):
         raise InputError(
             f"{path}: the store was made by {store.encoder['description']} "
             f"({store.encoder['weights_sha256'][:12]}), but the network was trained on "

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpc.checkpoint import checkpoint_name, find_checkpoint, prune_checkpoints, save_checkpoint
-from hpc.errors import CorruptError, Preempted
+from hpc.errors import CorruptError, EnvironmentProblem, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
@@ -26,7 +26,7 @@ from snw_dist.evaluate.metrics import classification_metrics
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.train.check import check_precision
-from snw_dist.train.engine import Engine
+from snw_dist.train.engine import Engine, compile_extension
 from snw_dist.train.export import write_export
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, accumulation_steps, learning_rate, rank_share
@@ -53,6 +53,7 @@ class TrainingJob:
         self.config, self.runtime, self.comm = config, runtime, runtime.comm
         self.device = choose_device(section.device, topology.local_rank)
         check_precision(section.precision, self.device.type)
+        self._compile()
         prepared = load_prepared(config.data_folder)
         self.reader = StoreReader(config.store_path)
         self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
@@ -91,6 +92,18 @@ class TrainingJob:
         self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
         self.comm.on_rank_0(self._describe)
         self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
+
+    def _compile(self) -> None:
+        """A stop request reaches the compiler too and ends it: then there is nothing to save, but to be requeued."""
+        problem = None
+        try:
+            compile_extension(self.device)
+        except EnvironmentProblem as error:
+            problem = error
+        if self.runtime.guard.should_stop():
+            raise Preempted("asked to stop before the first step; start again to go on")
+        if problem is not None:
+            raise problem
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""

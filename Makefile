@@ -1,0 +1,52 @@
+# make demo    from sequences to metrics on this machine (needs nothing but make, installs the rest)
+# make test    all tests                  make check   format, lint, types, import contract
+# make venv    .venv alone                make format  rewrite the sources in the project's format
+# Settings: PYTHON=python3.12  JOBS=2 (test processes)  TORCH_INDEX=https://download.pytorch.org/whl/cpu  ARGS='-k store'
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+JOBS ?= 2
+ARGS ?=
+TORCH_INDEX ?=
+PIP := .venv/bin/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+BIN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+export PYTHON
+
+.PHONY: demo test faults check format venv system clean
+
+demo: venv
+	slurm/demo
+
+# Tests that need Slurm share one cluster, so one process has them all; without root they cannot run.
+test: venv
+	@select=; .ci/system slurm || { echo "No Slurm for this user: its tests are left out."; select='not slurm'; }; \
+	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" $(ARGS)
+
+faults: venv
+	$(BIN) .venv/bin/python -m pytest -m faults $(ARGS)
+
+check: venv
+	$(BIN) ruff format --check .
+	$(BIN) ruff check .
+	$(BIN) mypy
+	$(BIN) lint-imports
+
+format: venv
+	$(BIN) ruff format .
+	$(BIN) ruff check --fix .
+
+venv: .venv/.stamp
+
+system:
+	@.ci/system
+
+# torch first, so that nothing else chooses its build; esm last and alone, because its own pins would replace torch
+# and transformers (setup.cfg lists what it needs).
+.venv/.stamp: setup.cfg pyproject.toml constraints.txt | system
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) --editable '.[mpi,esm,dev]'
+	$(PIP) --no-deps esm
+	touch $@
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info

@@ -1,0 +1,44 @@
+"""What becomes of the others when one rank is gone or stands still."""
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ranks import start_ranks
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_dead_rank_ends_the_job(tmp_path: Path, victim: int, number: signal.Signals) -> None:
+    with start_ranks("steps", 3, {}, tmp_path) as ranks:
+        ranks.wait_for_files(*(f"running-rank{rank}.json" for rank in range(3)))
+        ranks.send(number, victim)
+        started = time.monotonic()
+        done = ranks.finish(60)
+    assert time.monotonic() - started < 30
+    assert done[victim].returncode == -number
+    for rank in done:
+        if rank.rank != victim:
+            assert rank.returncode == 1, rank.log
+            assert "RuntimeError" in rank.outcome["message"] or "Dist" in rank.outcome["message"]
+            assert not (tmp_path / "job" / f"stopped-rank{rank.rank}.json").exists()
+
+
+def test_a_rank_that_fails_alone_ends_the_job(tmp_path: Path) -> None:
+    with start_ranks("fail_alone", 3, {"failing_rank": 1}, tmp_path) as ranks:
+        done = ranks.finish(60)
+    assert [rank.returncode for rank in done] == [1, 2, 1], ranks.logs()
+    assert done[1].outcome["message"] == "only rank 1 saw this"
+
+
+def test_a_rank_killed_while_it_starts_is_named(tmp_path: Path) -> None:
+    with start_ranks("nothing", 2, {}, tmp_path, startup_deadline_s=3.0, present=[0]) as ranks:
+        ranks.start(1)
+        ranks.send(signal.SIGKILL, 1)
+        done = ranks.finish(60)
+    assert done[0].returncode == 4, done[0].log
+    assert "missing: [1]" in done[0].outcome["message"]

@@ -1,0 +1,140 @@
+"""A real Slurm of four nodes on this machine, and the commands of this project run against it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests" / "data" / "mhc_binding"
+DEVCLUSTER = ROOT / "slurm" / "devcluster"
+
+
+@dataclass
+class Cluster:
+    """A running one-machine Slurm."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def command(self, *arguments: str, timeout_s: float = 60, check: bool = True) -> str:
+        """Run a Slurm program; its output."""
+        done = subprocess.run(arguments, env=self.environment, capture_output=True, text=True, timeout=timeout_s)
+        assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def jobs(self, name: str, fields: str) -> list[list[str]]:
+        """Rows of `sacct` for the jobs of that name, every incarnation."""
+        text = self.command("sacct", "-X", "-D", "-n", "-P", f"--name={name}", f"--format={fields}")
+        return [line.split("|") for line in text.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster of this test worker; the test command has installed Slurm, so its absence is a failure."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    folder = Path(f"/var/tmp/snw-devcluster-test-shared-{os.getpid()}")
+    port = 21000 + 200 * int(worker.removeprefix("gw") or 0)
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))},
+        "SNW_DEVCLUSTER_DIR": str(folder),
+        "SNW_DEVCLUSTER_PORT": str(port),
+        "SNW_DEVCLUSTER_GRACE": "20",
+        "SNW_DEVCLUSTER_REQUEUE": "5",
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "OMP_NUM_THREADS": "1",
+    }
+    up = subprocess.run([DEVCLUSTER, "up", "4"], env=environment, capture_output=True, text=True, timeout=180)
+    assert up.returncode == 0, up.stdout + up.stderr
+    try:
+        yield Cluster(folder, environment)
+    finally:
+        subprocess.run([DEVCLUSTER, "down"], env=environment, check=True, timeout=120)
+
+
+@dataclass
+class Workplace:
+    """A folder with a configuration, and the launchers."""
+
+    folder: Path
+    environment: dict[str, str]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, launcher: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a launcher in the folder of the configuration."""
+        command = [sys.executable, str(ROOT / "launch" / f"{launcher}.py"), *arguments]
+        with (self.folder / f"{launcher}-{len(self.started)}.log").open("w") as log:
+            process = subprocess.Popen(
+                command, cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT, text=True
+            )
+        self.started.append(process)
+        return process
+
+    def run(self, launcher: str, *arguments: str, code: int = 0, timeout_s: float = 150) -> str:
+        """Run a launcher to its end; its output."""
+        process = self.start(launcher, *arguments)
+        number = len(self.started) - 1
+        process.wait(timeout=timeout_s)
+        text = (self.folder / f"{launcher}-{number}.log").read_text()
+        assert process.returncode == code, f"{launcher} {arguments} ended with {process.returncode}:\n{text}"
+        return text
+
+    def run_folder(self, name: str) -> Path:
+        """Folder of a run."""
+        return self.folder / "runs" / name
+
+    def losses(self, name: str) -> list[tuple[Any, ...]]:
+        """What must be bit-identical in `metrics.jsonl`: all but the timing."""
+        lines = (self.run_folder(name) / "metrics.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines]
+        keys = ("kind", "step", "loss", "learning_rate", "gradient_norm", "auroc")
+        return [tuple(record.get(key) for key in keys) for record in records]
+
+
+@pytest.fixture(scope="session")
+def workplace(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """Configuration of a small network on the shipped data, with its store already embedded."""
+    folder = tmp_path_factory.mktemp("work")
+    config = {
+        "run": {"name": "base", "folder": "runs"},
+        "data": {
+            "ligands": str(DATA / "ligands.fasta"),
+            "receptors": str(DATA / "receptors.fasta"),
+            "pairs": str(DATA / "pairs.csv"),
+            "columns": {"binary": "binds"},
+        },
+        "store": {"shard_rows": 4096, "path": "store.zarr"},
+        "model": {
+            "d_model": 32,
+            "num_conv_layers": 1,
+            "num_transformer_layers": 1,
+            "num_pooling_queries": 8,
+            "embedding_size": 32,
+        },
+        "train": {"max_steps": 150, "save_every": 25, "validate_every": 60, "learning_rate": 0.002},
+        "cluster": {"cluster": "slurm", "profile": "devcluster", "nodes": 2, "time_min": 20},
+    }
+    (folder / "SNW_config.json").write_text(json.dumps(config))
+    place = Workplace(folder, cluster.environment)
+    place.run("embed", "--nodes", "1")
+    yield place
+    for process in place.started:
+        process.kill()
+        process.wait()
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90) -> None:
+    """Poll until `condition` holds; fails naming `what`."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout_s} s: {what}"
+        time.sleep(0.1)

@@ -1,0 +1,82 @@
+"""What the embedding tests share: sequences, and small stores with rows that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
+from snw_dist.embedding.store import StoreHeader, commit_shard, create_store, finalize_store
+
+LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
+WIDTH = 8
+
+
+def random_sequences(lengths: Sequence[int], seed: int = 0, letters: str = LETTERS) -> list[str]:
+    generator = np.random.default_rng(seed)
+    return ["".join(generator.choice(list(letters), size=length)) for length in lengths]
+
+
+def rows_of(sequence: str, width: int = WIDTH) -> NDArray[np.float32]:
+    """Rows that depend on the sequence alone: [residues, width]."""
+    generator = np.random.default_rng(int.from_bytes(sequence_digest(sequence)[:8], "big"))
+    return generator.standard_normal((len(sequence), width), dtype=np.float32)
+
+
+def shard_rows_of(plan: EmbeddingPlan, shard: int) -> NDArray[np.float32]:
+    return np.concatenate([rows_of(plan.sequences[i]) for i in plan.shard_sequences(shard)])
+
+
+def header_of(plan: EmbeddingPlan, dtype: str, width: int = WIDTH) -> StoreHeader:
+    encoder = {"name": "test", "description": "rows of the test", "weights_sha256": "0" * 64, "layer": -1}
+    encoder |= {"arithmetic": "fp32", "window_residues": 2046, "window_overlap": 512}
+    return StoreHeader(
+        encoder=encoder,
+        logical_dtype=dtype,
+        d_model=width,
+        plan_digest=plan.digest({"encoder": encoder, "dtype": dtype, "d_model": width}),
+        num_sequences=len(plan.sequences),
+        num_shards=plan.num_shards,
+        shard_rows=plan.shard_rows,
+        chunk_rows=plan.chunk_rows,
+    )
+
+
+def names_of(plan: EmbeddingPlan) -> list[tuple[str, str, int]]:
+    """Each sequence under its own name, and the first also as a receptor with a name outside ASCII."""
+    names = [("ligand", f"peptide {i}", i) for i in range(len(plan.sequences))]
+    return [*names, ("receptor", "Äther/../x", 0)]
+
+
+def open_store(path: Path, sequences: Sequence[str], dtype: str = "float32") -> EmbeddingPlan:
+    """An empty store of small shards: 32 rows in chunks of 8."""
+    plan = plan_embedding(sequences, 32, 8)
+    create_store(path, plan, header_of(plan, dtype), names_of(plan))
+    return plan
+
+
+def fill_store(path: Path, plan: EmbeddingPlan, order: Sequence[int] | None = None, dtype: str = "float32") -> None:
+    for shard in order if order is not None else range(plan.num_shards):
+        commit_shard(path, plan, shard, shard_rows_of(plan, shard), dtype)
+
+
+def finished_store(
+    path: Path, sequences: Sequence[str], dtype: str = "float32", order: Sequence[int] | None = None
+) -> EmbeddingPlan:
+    plan = open_store(path, sequences, dtype)
+    fill_store(path, plan, order, dtype)
+    finalize_store(path, plan, WIDTH)
+    return plan
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def flip_bit(file: Path, bit: int) -> None:
+    data = bytearray(file.read_bytes())
+    data[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(data)

@@ -1,0 +1,106 @@
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hpc.files import (
+    atomic_write_bytes,
+    atomic_write_chunks,
+    atomic_write_json,
+    fsync_folder,
+    fsync_tree,
+    sweep_partial,
+)
+from tests.ranks import REPOSITORY, names, small_disk
+
+
+def test_chunks_are_written_one_after_another(tmp_path: Path) -> None:
+    assert atomic_write_chunks(tmp_path / "a", [b"one", memoryview(b" two"), b""]) == 7
+    assert (tmp_path / "a").read_bytes() == b"one two"
+    assert names(tmp_path) == ["a"]
+
+
+def test_content_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    atomic_write_bytes(file, b"old")
+    with file.open("rb") as reader:
+        atomic_write_bytes(file, b"new content")
+        assert reader.read() == b"old"
+    assert file.read_bytes() == b"new content"
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt(), ValueError("no")])
+def test_a_failed_write_changes_nothing_and_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"part"
+        raise error
+
+    atomic_write_bytes(tmp_path / "a", b"old")
+    with pytest.raises(type(error)):
+        atomic_write_chunks(tmp_path / "a", chunks())
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_full_disk_changes_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as folder:
+        atomic_write_bytes(folder / "a", b"old")
+        with pytest.raises(OSError, match=r"No space left|too large"):
+            atomic_write_bytes(folder / "a", bytes(2_000_000))
+        assert (folder / "a").read_bytes() == b"old"
+        assert names(folder) == ["a"]
+
+
+def test_json_is_strict_and_the_same_for_equal_values(tmp_path: Path) -> None:
+    atomic_write_json(tmp_path / "a", {"b": 1, "a": [0.1, None]})
+    atomic_write_json(tmp_path / "b", {"a": [0.1, None], "b": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert json.loads((tmp_path / "a").read_text()) == {"a": [0.1, None], "b": 1}
+    with pytest.raises(ValueError, match="Out of range float"):
+        atomic_write_json(tmp_path / "a", {"a": float("nan")})
+
+
+def test_two_writers_and_a_reader_never_meet_half_a_file(tmp_path: Path) -> None:
+    file, contents = tmp_path / "a", [b"a" * 50_000, b"b" * 70_000]
+    atomic_write_bytes(file, contents[0])
+
+    def write(content: bytes) -> None:
+        for _ in range(50):
+            atomic_write_bytes(file, content)
+
+    writers = [threading.Thread(target=write, args=(content,)) for content in contents]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert file.read_bytes() in contents
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom hpc.files import atomic_write_chunks\n"
+        "def chunks():\n    yield b'part'\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic_write_chunks(Path(sys.argv[1]), chunks())\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "a")]
+    done = subprocess.run(command, cwd=REPOSITORY, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (tmp_path / "kept.partial").write_text("not one of ours")
+    assert not (tmp_path / "a").exists()
+    assert len(sweep_partial(tmp_path)) == 1
+    assert names(tmp_path) == ["kept.partial"]
+    assert sweep_partial(tmp_path) == []
+
+
+def test_folders_can_be_made_durable(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("c")
+    fsync_tree(tmp_path)
+    fsync_folder(tmp_path / "a")
+    with pytest.raises(FileNotFoundError):
+        fsync_folder(tmp_path / "missing")

@@ -1,0 +1,141 @@
+"""A user's mistake: one clear message and the right exit code, before any job is submitted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+LIGANDS = "".join(f">l{i}\n{'ACDEFGHIKLMNPQRSTVWY'[i:] + 'AAAA'}\n" for i in range(12))
+RECEPTORS = ">r1\nMKVLAWYHHTE\n>r2\nGGSTPLKNQRDE\n"
+PAIRS = "ligand_id,receptor_id,label,split\n" + "".join(
+    f"l{i},r{1 + i % 2},{i % 2},{['train', 'train', 'train', 'val', 'val', 'test'][i % 6]}\n" for i in range(12)
+)
+
+
+def change(*path: str, to: Any) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        file = folder / "SNW_config.json"
+        config = json.loads(file.read_text())
+        section = config
+        for key in path[:-1]:
+            section = section.setdefault(key, {})
+        section[path[-1]] = to
+        file.write_text(json.dumps(config))
+
+    return apply
+
+
+def rewrite(name: str, old: str, new: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text((folder / name).read_text().replace(old, new, 1)) and None
+
+
+def launch(folder: Path, launcher: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "launch" / f"{launcher}.py", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ligands.fasta").write_text(LIGANDS)
+    (tmp_path / "receptors.fasta").write_text(RECEPTORS)
+    (tmp_path / "pairs.csv").write_text(PAIRS)
+    config = {"run": {"name": "mistake"}, "store": {"shard_rows": 256}, "cluster": {"cluster": "local"}}
+    (tmp_path / "SNW_config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+MISTAKES: list[tuple[str, str, Callable[[Path], None], tuple[str, ...], int, list[str]]] = [
+    ("config key", "embed", change("train", "zero", to=2), (), 2, ["'train.zero'", "zero_stage", "SNW_config.json"]),
+    ("config value", "train", change("train", "zero_stage", to=4), (), 2, ["train.zero_stage", "0, 1, 2 or 3"]),
+    ("no config", "embed", lambda f: (f / "SNW_config.json").unlink(), (), 2, ["SNW_config.json", "--config"]),
+    ("unknown id", "embed", rewrite("pairs.csv", "l5,", "nobody,"), (), 2, ["pairs.csv:7", "nobody"]),
+    ("stop codon", "embed", rewrite("ligands.fasta", "AAAA\n", "AA*A\n"), (), 2, ["ligands.fasta:2", "'*'", "l0"]),
+    (
+        "empty file",
+        "embed",
+        lambda f: (f / "receptors.fasta").write_text("") and None,
+        (),
+        2,
+        ["receptors.fasta", "empty"],
+    ),
+    (
+        "no weights",
+        "embed",
+        change("encoder", to={"name": "esmc", "weights": "no.pth"}),
+        (),
+        2,
+        ["no.pth", ".pth file"],
+    ),
+    ("no store", "train", lambda f: None, (), 2, ["store.zarr", "launch/embed.py"]),
+    ("fp16 on a CPU", "train", lambda f: None, ("--precision", "fp16"), 4, ["fp16", "bf16"]),
+    ("profile", "embed", change("cluster", "profile", to="nowhere"), (), 2, ["nowhere", "devcluster"]),
+    ("no slurm", "embed", lambda f: None, ("--cluster", "slurm"), 4, ["--cluster local"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("launcher", "mistake", "arguments", "code", "words"), [m[1:] for m in MISTAKES], ids=[m[0] for m in MISTAKES]
+)
+def test_one_message_and_no_job(
+    folder: Path,
+    launcher: str,
+    mistake: Callable[[Path], None],
+    arguments: tuple[str, ...],
+    code: int,
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    mistake(folder)
+    done = launch(folder, launcher, *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+    assert not (folder / "runs" / "mistake" / "jobs").exists(), "a job was submitted all the same"
+
+
+def test_lower_case_is_read_and_said(folder: Path) -> None:
+    rewrite("ligands.fasta", "ACDEF", "acdef")(folder)
+    done = launch(folder, "prepare")
+    assert done.returncode == 0, done.stderr
+    [note] = [line for line in done.stdout.splitlines() if "lower case" in line or "lower-case" in line]
+    assert "ligands.fasta:1" in note
+
+
+def test_the_way_through_on_this_machine(folder: Path) -> None:
+    """The local executor, one process for each node asked for; no Slurm, no root."""
+    change("train", to={"max_steps": 4, "global_batch_size": 4, "warmup_steps": 1})(folder)
+    change("model", to={"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 8})(folder)
+    change("evaluate", to={"bootstrap": 10, "baseline": False})(folder)
+    for launcher, arguments in (
+        ("embed", ("--nodes", "2")),
+        ("train", ("--zero", "1", "--nodes", "2")),
+        ("evaluate", ()),
+    ):
+        done = launch(folder, launcher, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    run = folder / "runs" / "mistake"
+    metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
+    assert "RANDOM weights" in metrics["provenance"]["encoder"]
+    assert set(metrics["splits"]) == {"val", "test"}
+    again = launch(folder, "train", "--zero", "1", "--nodes", "2")
+    assert again.returncode == 0, again.stderr
+    other = launch(folder, "train", "--zero", "2", "--nodes", "2")
+    assert other.returncode == 4
+    assert "train.zero_stage: 1 then, 2 now" in other.stdout + other.stderr

@@ -1,0 +1,275 @@
+"""Promises of the pair networks: padding, sides, order, gradients, seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hpc.errors import InputError
+from snw_dist.config import ModelSection
+from snw_dist.model.build import build_model
+from snw_dist.model.losses import contrastive_loss
+from snw_dist.model.pair import PairOutput, Side, pair_distance
+from snw_dist.model.tower import POSITION_SIZE, AttentionPooling, two_ended_positions
+
+D_INPUT = 24
+SMALL = ModelSection(
+    d_model=32, num_heads=4, num_conv_layers=1, num_transformer_layers=1, num_pooling_queries=4, embedding_size=16
+)
+NAMES: tuple[Literal["siamese", "pseudo_siamese"], ...] = ("siamese", "pseudo_siamese")
+TOLERANCE = 1e-6
+
+
+def model_of(name: str, seed: int = 1, **changes: Any) -> nn.Module:
+    return build_model(dataclasses.replace(SMALL, name=name, **changes), D_INPUT, seed)  # type: ignore[arg-type]
+
+
+def side(lengths: list[int], pairs: list[int], seed: int = 0, extra: int = 0, garbage: float | None = None) -> Side:
+    """Random sequences; `garbage` fills what lies behind them, `extra` positions beyond the longest."""
+    states = torch.full((len(lengths), max(lengths) + extra, D_INPUT), 0.0 if garbage is None else garbage)
+    for row, length in enumerate(lengths):
+        states[row, :length] = torch.randn(length, D_INPUT, generator=torch.Generator().manual_seed(seed * 1000 + row))
+    mask = torch.arange(states.shape[1]) < torch.tensor(lengths)[:, None]
+    return Side(states, mask, torch.tensor(pairs))
+
+
+LIGANDS, RECEPTORS, LEFT, RIGHT = [1, 8, 9, 15], [30, 2, 41], [0, 1, 2, 3, 3, 0], [0, 1, 2, 2, 1, 1]
+
+
+def difference(a: PairOutput, b: PairOutput) -> float:
+    return float((a.distance - b.distance).detach().abs().max())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("garbage", [0.0, 1.0, -1e6, 3e38, float("inf"), float("nan")])
+@torch.no_grad()
+def test_padding_never_changes_a_score(name: str, garbage: float) -> None:
+    model = model_of(name, num_conv_layers=2, num_transformer_layers=2).eval()
+    plain = model(side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1))
+    padded = model(side(LIGANDS, LEFT, 0, 7, garbage), side(RECEPTORS, RIGHT, 1, 50, garbage))
+    assert difference(plain, padded) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_garbage_in_the_padding_spoils_no_gradient(name: str) -> None:
+    gradients = []
+    for garbage in (0.0, float("nan")):
+        model = model_of(name).eval()
+        output = model(side(LIGANDS, LEFT, 0, 3, garbage), side(RECEPTORS, RIGHT, 1, 3, garbage))
+        output.distance.sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    for plain, padded in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, padded)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_a_pair_alone_and_in_a_batch(name: str) -> None:
+    model = model_of(name).eval()
+    ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    together = model(ligand, receptor).distance
+    for pair, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
+        one = Side(ligand.states[left : left + 1, : LIGANDS[left]], torch.ones(1, LIGANDS[left], dtype=torch.bool), _0)
+        two = Side(
+            receptor.states[right : right + 1, : RECEPTORS[right]],
+            torch.ones(1, RECEPTORS[right], dtype=torch.bool),
+            _0,
+        )
+        assert abs(float(model(one, two).distance - together[pair])) < TOLERANCE
+
+
+_0 = torch.zeros(1, dtype=torch.int64)
+
+
+@torch.no_grad()
+def test_swapping_the_sides() -> None:
+    ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    siamese = model_of("siamese").eval()
+    assert difference(siamese(ligand, receptor), siamese(receptor, ligand)) == 0.0
+    pseudo = model_of("pseudo_siamese").eval()
+    assert difference(pseudo(ligand, receptor), pseudo(receptor, ligand)) > 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_the_order_of_pairs_and_of_sequences_is_irrelevant(name: str) -> None:
+    model = model_of(name).eval()
+    ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    plain = model(ligand, receptor).distance
+    order = torch.tensor([5, 2, 0, 1, 4, 3])
+    shuffled = model(
+        ligand._replace(pair_index=ligand.pair_index[order]), receptor._replace(pair_index=receptor.pair_index[order])
+    )
+    assert torch.equal(shuffled.distance, plain[order])
+    rows = torch.tensor([2, 0, 3, 1])
+    moved = Side(ligand.states[rows], ligand.mask[rows], rows.argsort()[ligand.pair_index])
+    assert float((model(moved, receptor).distance - plain).abs().max()) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = model_of(name)
+    with torch.no_grad():
+        for module in model.modules():  # the queries start at zero, where the norm before them has no gradient yet
+            if isinstance(module, AttentionPooling):
+                module.queries.weight.normal_(std=0.1)
+    output = model(side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1))
+    contrastive_loss(output.distance, torch.tensor([0.0, 1.0, 0.3, 0.0, 1.0, 0.9]), 1.0).sum().backward()
+    for label, parameter in model.named_parameters():
+        assert parameter.grad is not None, label
+        assert torch.isfinite(parameter.grad).all(), label
+        assert parameter.grad.abs().max() > 0, label
+
+
+def test_a_new_network_moves_its_queries() -> None:
+    model = model_of("siamese")
+    model(side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)).distance.sum().backward()
+    assert model.tower.pooling.queries.weight.grad.abs().max() > 0
+
+
+def test_the_gradient_is_finite_at_distance_zero() -> None:
+    vector = nn.functional.normalize(torch.randn(3, 8), dim=-1).requires_grad_()
+    output = pair_distance(vector, vector.detach().clone(), 1.0)
+    assert output.distance.max() < 2e-3
+    assert output.score.min() > 0.998
+    output.distance.sum().backward()
+    assert torch.isfinite(vector.grad).all()
+    same = model_of("siamese").eval()
+    both = side(LIGANDS, LEFT)
+    contrastive_loss(same(both, both).distance, torch.zeros(6), 1.0).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in same.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("margin", [0.1, 1.0, 2.0, 5.0])
+def test_the_score_is_in_zero_to_one_and_falls_with_distance(margin: float) -> None:
+    a, b = (nn.functional.normalize(torch.randn(500, 3, dtype=torch.float64), dim=-1) for _ in range(2))
+    b[:10] = -a[:10]
+    output = pair_distance(a, b, margin)
+    assert output.score.dtype == output.distance.dtype == torch.float32
+    assert 0.0 <= output.score.min() <= output.score.max() <= 1.0
+    assert output.distance.min() >= 0.0
+    assert output.distance.max() == pytest.approx(2.0, abs=1e-5)
+    expected = np.clip(1 - np.linalg.norm(a.numpy() - b.numpy(), axis=1) / margin, 0, 1)
+    np.testing.assert_allclose(output.score.numpy(), expected, atol=2e-3 / margin)
+    by_distance = output.score[output.distance.argsort()]
+    assert (by_distance.diff() <= 0).all()
+
+
+@pytest.mark.parametrize("margin", [0.5, 1.0, 1.7])
+def test_the_closed_form_of_the_contrastive_loss(margin: float) -> None:
+    distance = torch.linspace(0, margin * 0.999, 40, dtype=torch.float64)[:, None].expand(40, 11)
+    label = torch.linspace(0, 1, 11, dtype=torch.float64).expand(40, 11)
+    loss = contrastive_loss(distance, label, margin)
+    closed = (distance - (1 - label) * margin) ** 2 + label * (1 - label) * margin**2
+    torch.testing.assert_close(loss, closed)
+    beyond = torch.tensor([margin, margin + 0.1, 2.0 + margin])
+    torch.testing.assert_close(contrastive_loss(beyond, torch.zeros(3), margin), torch.zeros(3))
+    torch.testing.assert_close(contrastive_loss(beyond, torch.ones(3), margin), beyond**2)
+
+
+@pytest.mark.parametrize("label", [0.0, 0.25, 0.5, 0.9, 1.0])
+def test_the_best_score_is_the_label(label: float) -> None:
+    distance = torch.linspace(0, 2, 20001, dtype=torch.float64)
+    best = distance[contrastive_loss(distance, torch.tensor(label, dtype=torch.float64), 1.0).argmin()]
+    assert float(1 - best) == pytest.approx(label, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_is_close_and_trains(name: str) -> None:
+    full, half = model_of(name).eval(), model_of(name).eval().to(torch.bfloat16)
+    ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    output = half(ligand, receptor)
+    assert output.distance.dtype == torch.float32
+    assert difference(full(ligand, receptor), output) < 0.05
+    stored = ligand._replace(states=ligand.states.to(torch.bfloat16))
+    assert torch.equal(half(stored, receptor).distance, output.distance)
+    output.distance.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in half.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_network_in_float32_takes_rows_of_a_smaller_type(dtype: torch.dtype) -> None:
+    model, ligand, receptor = model_of("siamese").eval(), side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    stored = [s._replace(states=s.states.to(dtype)) for s in (ligand, receptor)]
+    rounded = [s._replace(states=s.states.float()) for s in stored]
+    assert torch.equal(model(*stored).distance, model(*rounded).distance)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_thirty_two_pairs_are_learned(name: str) -> None:
+    ligand, receptor = side([9] * 32, list(range(32))), side([12] * 32, list(range(32)), seed=5)
+    label = torch.rand(32, generator=torch.Generator().manual_seed(3))
+    model = model_of(name, dropout=0.0)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(120):
+        loss = contrastive_loss(model(ligand, receptor).distance, label, 1.0).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float((model(ligand, receptor).score - label).detach().abs().max()) < 0.1
+
+
+def test_the_position_is_told_from_both_ends() -> None:
+    mask = torch.arange(9) < torch.tensor([[4], [9]])
+    positions = two_ended_positions(mask)
+    assert positions.shape == (2, 9, 2 * POSITION_SIZE)
+    alone = two_ended_positions(torch.ones(1, 4, dtype=torch.bool))
+    assert torch.equal(positions[0, :4], alone[0])
+    from_start, from_end = positions.unflatten(2, (2, POSITION_SIZE)).unbind(2)
+    assert torch.equal(from_start[0, :4], from_start[1, :4])
+    assert torch.equal(from_end[0, :4], from_end[1, 5:])
+
+
+def test_dropout_is_only_in_training() -> None:
+    model = model_of("siamese", dropout=0.5)
+    ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
+    assert difference(model(ligand, receptor), model(ligand, receptor)) > 0
+    model.eval()
+    assert difference(model(ligand, receptor), model(ligand, receptor)) == 0
+
+
+# ---- building
+
+
+def test_weights_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    torch.manual_seed(5)
+    seeded.clear()
+    before = torch.get_rng_state()
+    one = model_of("pseudo_siamese", seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == []  # a seed for the GPUs would give every rank the same dropout
+    torch.rand(17)
+    two = model_of("pseudo_siamese", seed=3)
+    other = model_of("pseudo_siamese", seed=4)
+    for (label, a), b, c in zip(one.state_dict().items(), two.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
+        assert a.dtype == torch.float32
+        assert a.device.type == "cpu"
+        constant = bool((a == a.flatten()[0]).all()) or label.endswith(("centre", "norm.bias"))
+        assert constant == torch.equal(a, c), label
+
+
+def test_the_towers_of_a_pseudo_siamese_network_differ() -> None:
+    model = model_of("pseudo_siamese")
+    assert not torch.equal(model.ligand_tower.input.weight, model.receptor_tower.input.weight)
+
+
+def test_heads_that_do_not_divide_the_width() -> None:
+    with pytest.raises(InputError, match=r"model\.d_model 32 must be a multiple of model\.num_heads 5"):
+        model_of("siamese", num_heads=5)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_conv_layers": 0}, {"num_transformer_layers": 0}, {"kernel_size": 4}, {"num_pooling_queries": 1}]
+)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_every_legal_size_runs(changes: dict[str, int]) -> None:
+    output = model_of("siamese", **changes)(side([1, 1], [0, 1]), side([1, 3], [0, 1], 1))
+    assert torch.isfinite(output.distance).all()

@@ -1,0 +1,231 @@
+"""SNW_config.json: what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpc.errors import InputError
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(folder: Path, values: Any) -> Path:
+    path = folder / "SNW_config.json"
+    path.write_text(values if isinstance(values, str) else json.dumps(values), encoding="utf-8")
+    return path
+
+
+def message(call: Any, *arguments: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        call(*arguments)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_the_projects_own_file_is_legal() -> None:
+    config = load_config(ROOT / "SNW_config.json")
+    assert Path(config.data.pairs).is_file()
+    assert config.run_folder == ROOT / "runs" / "demo"
+    assert config.store_path == config.run_folder / "store.zarr"
+    assert config.data_folder == config.run_folder / "data"
+
+
+def test_nothing_given_is_all_defaults(tmp_path: Path) -> None:
+    assert config_from_dict({}) == SnwConfig()
+    assert config_from_dict(config_to_dict(load_config(write(tmp_path, {})))) == load_config(write(tmp_path, {}))
+
+
+SECTIONS = [field.name for field in dataclasses.fields(SnwConfig)]
+
+
+def test_an_unknown_section_names_the_legal_ones() -> None:
+    text = message(config_from_dict, {"trian": {}}, "my.json")
+    assert text == f"my.json: unknown key 'trian'; legal here: {', '.join(SECTIONS)}."
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_names_the_legal_ones_of_its_section(section: str) -> None:
+    legal = [field.name for field in dataclasses.fields(getattr(SnwConfig(), section))]
+    text = message(config_from_dict, {section: {"spam": 1}}, "my.json")
+    assert text == f"my.json: unknown key '{section}.spam'; legal here: {', '.join(legal)}."
+
+
+def test_an_unknown_key_two_levels_down() -> None:
+    text = message(config_from_dict, {"data": {"columns": {"score": "x"}}}, "my.json")
+    assert text == "my.json: unknown key 'data.columns.score'; legal here: ligand, receptor, label, binary, split."
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    text = message(config_from_dict, {"run": {"seed": -1}, "train": {"epochs": 0, "lr": 1}, "spam": 1})
+    lines = text.splitlines()
+    assert len(lines) == 4
+    for key in ("run.seed", "train.epochs", "train.lr", "spam"):
+        assert sum(key in line for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("run", "name", "../elsewhere"),
+        ("run", "name", ""),
+        ("run", "name", "a b"),
+        ("run", "name", "a\nb"),
+        ("run", "seed", 2**32),
+        ("run", "seed", "one"),
+        ("run", "folder", 3),
+        ("data", "pairs", None),
+        ("data", "columns", "label"),
+        ("data", "on_invalid", "ignore"),
+        ("data", "val_fraction", 0.5),
+        ("data", "min_length", 0),
+        ("encoder", "name", "esm2"),
+        ("encoder", "sha256", "abc"),
+        ("encoder", "tokens_per_batch", 0),
+        ("encoder", "layer", 1.5),
+        ("encoder", "precision", "fp16"),
+        ("store", "dtype", "float64"),
+        ("store", "chunk_rows", 0),
+        ("model", "name", "unet"),
+        ("model", "dropout", 1),
+        ("model", "margin", 0),
+        ("train", "zero_stage", 4),
+        ("train", "zero_stage", "2"),
+        ("train", "precision", "fp64"),
+        ("train", "learning_rate", 0),
+        ("train", "learning_rate", float("nan")),
+        ("train", "max_steps", 0),
+        ("train", "monitor", "f1"),
+        ("evaluate", "baseline", "maybe"),
+        ("cluster", "cluster", "pbs"),
+        ("cluster", "nodes", 0),
+        ("cluster", "time_min", []),
+    ],
+)
+def test_a_wrong_value_is_named(section: str, key: str, value: Any) -> None:
+    text = message(config_from_dict, {section: {key: value}}, "my.json")
+    assert text.startswith(f"my.json: {section}.{key}: ")
+    assert f"(got {value!r})" in text
+
+
+def test_a_section_that_is_no_object() -> None:
+    assert "my.json: train: " in message(config_from_dict, {"train": 3}, "my.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{\n "run": {\n}', ":3: not valid JSON"),
+        ('{"run": {},\n\n "x" 1}', ":3: not valid JSON"),
+        ("", ":1: not valid JSON"),
+        ('{"run": {"name": "a",}}', ":1: not valid JSON"),
+        ("\ufeff{}", ":1: not valid JSON"),
+    ],
+)
+def test_a_mistake_in_json_names_file_and_line(tmp_path: Path, text: str, where: str) -> None:
+    path = write(tmp_path, text)
+    assert f"{path}{where}" in message(load_config, path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"run"'])
+def test_the_top_level_is_an_object(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    assert message(load_config, path).startswith(f"{path}: the top level must be an object with the sections run, data")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "no such file. Give --config FILE" in message(load_config, tmp_path / "none.json")
+    assert "cannot be read" in message(load_config, tmp_path)
+    (tmp_path / "latin.json").write_bytes(b'{"run": {"name": "\xe4"}}')
+    assert "cannot be read" in message(load_config, tmp_path / "latin.json")
+
+
+def test_relative_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project" / "models").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    values = {
+        "run": {"name": "x", "folder": "out"},
+        "data": {"ligands": "l.fasta", "receptors": "../r.fasta", "pairs": "/data/p.csv"},
+        "encoder": {"name": "esmc", "weights": "models"},
+        "store": {"path": "emb.zarr"},
+    }
+    write(tmp_path / "project", values)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    config = load_config("../project/SNW_config.json")
+    project = tmp_path / "project"
+    assert config.run_folder == project / "out" / "x"
+    assert Path(config.data.ligands) == project / "l.fasta"
+    assert Path(config.data.receptors).resolve() == tmp_path / "r.fasta"
+    assert config.data.pairs == "/data/p.csv"
+    assert config.encoder.weights == str(project / "models")
+    assert config.store_path == project / "emb.zarr"
+    again = config_from_dict(config_to_dict(config))
+    assert again == config  # what a job gets means the same from any folder
+
+
+@pytest.mark.parametrize(
+    ("weights", "anchored"),
+    [
+        ("biohub/ESMC-300M", False),
+        ("w.pth", True),
+        ("./folder", True),
+        ("../folder", True),
+        ("/abs/folder", False),
+        ("sub/w.pth", True),
+    ],
+)
+def test_a_hub_id_stays_a_hub_id(tmp_path: Path, weights: str, anchored: bool) -> None:
+    config = load_config(write(tmp_path, {"encoder": {"name": "esmc", "weights": weights}}))
+    assert config.encoder.weights == (str(tmp_path / weights) if anchored else weights)
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    config = load_config(write(tmp_path, {"data": {"pairs": "~/p.csv"}, "encoder": {"weights": "~/w"}}))
+    assert config.data.pairs == str(tmp_path / "home" / "p.csv")
+    assert config.encoder.weights == str(tmp_path / "home" / "w")
+
+
+def test_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, {"train": {"zero_stage": 1, "epochs": 4}})
+    overrides = {"train.zero_stage": 3, "train.epochs": None, "data.columns.label": "y", "run.name": "other"}
+    config = load_config(path, overrides)
+    assert (config.train.zero_stage, config.train.epochs) == (3, 4)
+    assert config.data.columns.label == "y"
+    assert config.run_folder == tmp_path / "runs" / "other"
+    assert load_config(path, {"run.folder": "here"}).run_folder == tmp_path / "here" / "run"
+
+
+def test_wrong_overrides(tmp_path: Path) -> None:
+    path = write(tmp_path, {"train": 3})
+    assert "train: must be an object" in message(load_config, path, {"train.epochs": 1})
+    path = write(tmp_path, {})
+    assert "unknown key 'train.spam'" in message(load_config, path, {"train.spam": 1})
+    assert f"{path}: train.epochs" in message(load_config, path, {"train.epochs": 0})
+
+
+def test_round_trip_through_json_and_pickle() -> None:
+    config = config_from_dict(
+        {
+            "run": {"name": "a.b-c", "seed": 7},
+            "data": {"columns": {"binary": "hit", "split": None}},
+            "train": {"zero_stage": 3, "max_steps": 5},
+            "cluster": {"tasks_per_node": 2},
+        }
+    )
+    plain = config_to_dict(config)
+    assert config_from_dict(plain) == config
+    assert config_from_dict(json.loads(json.dumps(plain))) == config
+    assert config_from_dict(pickle.loads(pickle.dumps(plain))) == config
+
+
+def test_a_configuration_does_not_change() -> None:
+    config = config_from_dict({})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.train.epochs = 3  # type: ignore[misc]

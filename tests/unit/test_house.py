@@ -1,0 +1,116 @@
+"""The rules of the house that no other tool checks: what lies where, and who reads what."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("hpc", "snw_dist", "launch")
+TOP_LEVEL = set(PACKAGES) | {
+    *("slurm", "tests", "setup.cfg", "README.md"),
+    *("pyproject.toml", ".ci", ".gitignore", ".ruff.toml", "LICENSE", "CHANGELOG.md", "Makefile", "constraints.txt"),
+    *("SNW_config.json", "Test4SNW.ipynb"),
+}
+SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+
+RANK_VARIABLE = re.compile(
+    r"\b((RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|LOCAL_SIZE|GROUP_RANK|NODE_RANK|MASTER_ADDR|MASTER_PORT)\b"
+    r"|(SLURM|SLURMD|PMI|PMIX|OMPI)_)"
+)
+# Strings with names of rank variables outside hpc/topology.py, and why they may be there.
+MAY_NAME = {
+    "hpc/executor.py": {
+        # what is hidden from a new job, by prefix or by name
+        *("SLURM_", "SLURMD_", "PMI_", "PMIX_", "OMPI_COMM_"),
+        *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"),
+        # where the cluster is, kept for the new job
+        *("SLURM_CONF", "SLURM_JWT"),
+    },
+}
+
+
+def committed_names() -> set[str]:
+    """Top-level names that git knows, or, without git, those in the folder that it would not ignore."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 0 and listed.stdout:
+        return {name.split("/")[0] for name in listed.stdout.split("\0") if name}
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
+    return {path.name for path in ROOT.iterdir() if not any(path.match(pattern) for pattern in ignored)} - {".git"}
+
+
+def test_the_top_level_holds_no_more_than_agreed() -> None:
+    assert committed_names() <= TOP_LEVEL
+
+
+def test_slurm_holds_no_python() -> None:
+    files = [path for path in (ROOT / "slurm").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert path.suffix != ".py"
+        assert not path.read_text(encoding="utf-8").splitlines()[0].endswith(("python", "python3")), path
+
+
+def strings(file: Path) -> set[str]:
+    """String constants of a module without its docstrings and the texts below attributes."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in texts
+    }
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_rank_variables_are_named_in_one_module(file: Path) -> None:
+    name = str(file.relative_to(ROOT))
+    if name == "hpc/topology.py":
+        return
+    found = {text for text in strings(file) if RANK_VARIABLE.search(text)}
+    assert found == MAY_NAME.get(name, set())
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "launch").glob("*.py")), ids=lambda file: file.name)
+def test_launchers_are_thin(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.ClassDef), f"{node.name}: a class belongs into snw_dist"
+        if isinstance(node, ast.FunctionDef):
+            assert len(node.body) <= 12, f"{node.name}: more than a launcher should do"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            for module in modules:
+                assert module.split(".")[0] not in ("torch", "numpy", "pandas", "zarr", "deepspeed", "submitit"), module
+
+
+def test_the_changelog_has_an_unreleased_part_with_entries() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    match = re.search(r"^## Unreleased\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    assert match, "CHANGELOG.md needs '## Unreleased'"
+    assert re.search(r"^- ", match[1], flags=re.MULTILINE)
+
+
+def test_every_requirement_is_pinned_to_a_version_that_fits_it() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    lines = [setup["options"]["install_requires"], *setup["options.extras_require"].values()]
+    wanted = [Requirement(line) for text in lines for line in text.split("\n") if line and not line.startswith("#")]
+    pins = dict(
+        line.lower().replace("_", "-").split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    assert len(wanted) > 20
+    for requirement in wanted:
+        pin = pins.get(requirement.name.lower().replace("_", "-"))
+        assert pin, f"{requirement.name} is not in constraints.txt"
+        assert requirement.specifier.contains(pin), f"{requirement} is pinned to {pin}"
+    assert pins["torch"] == "2.13.0"
+    assert pins["esm"] == "3.2.1.post1"

@@ -1,0 +1,230 @@
+"""README.md tells the truth: commands, options, links, tables and code in it are those of the project."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import pytest
+import typer
+import zarr
+
+import launch.embed
+import launch.evaluate
+import launch.prepare
+import launch.train
+from hpc.errors import ExitCode
+from hpc.profile import EnvironmentVariable, SiteProfile, load_profile
+from snw_dist.config import SnwConfig, load_config
+from snw_dist.embedding.plan import plan_embedding
+from snw_dist.embedding.store import StoreHeader, commit_shard, create_store, finalize_store
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NOT_THERE = "## What is not there yet"
+LAUNCHERS = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate)
+}
+# Programs of Slurm, of the shell and of installed packages that the README calls; what they do is not ours to test.
+FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
+
+
+def blocks(language: str) -> list[str]:
+    """Code blocks of one language, without the indentation of a list."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", README, flags=re.MULTILINE | re.DOTALL)
+    return ["\n".join(line.removeprefix(indent) for line in text.splitlines()) for indent, text in found]
+
+
+def section(heading: str) -> str:
+    """The text from a heading to the next one of the same rank or a higher one."""
+    level = heading.split()[0]
+    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{2,{len(level)}}} |\Z)", README, re.MULTILINE | re.DOTALL)
+    assert match, f"no section {heading!r}"
+    return match[1]
+
+
+def table(text: str, first: str) -> dict[str, list[str]]:
+    """Rows of the tables whose first heading is `first`: from each name in the first cell to the other cells."""
+    rows: dict[str, list[str]] = {}
+    header = None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells:
+            header = None
+        elif header is None:
+            header = cells
+        elif header[0] == first and not set(cells[0]) <= {"-"}:
+            for name in re.findall(r"`([^`]+)`", cells[0]) or [cells[0]]:
+                assert name not in rows, f"{name} is there twice"
+                rows[name] = cells[1:]
+    return rows
+
+
+def inline_code() -> list[str]:
+    prose = re.sub(r"^ *```.*?^ *```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    ours = ("python launch/", "make ", "slurm/devcluster ")
+    lines += [code for code in inline_code() if code.startswith(ours)]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def test_commands_are_found_in_the_readme() -> None:
+    starts = {" ".join(words[:2]) for words in commands()}
+    assert {"make demo", "make test", "python launch/embed.py", "slurm/devcluster up"} <= starts
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_command_exists_and_takes_its_options(words: list[str]) -> None:
+    program, *arguments = words
+    if program == "python":
+        script, *options = arguments
+        assert (ROOT / script).is_file()
+        command = typer.main.get_command(LAUNCHERS[Path(script).stem].app)
+        command.make_context(script, list(options))  # parses, and raises on an unknown option or value
+    elif program == "make":
+        targets = [word for word in arguments if "=" not in word]
+        subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)
+        assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)
+        for name in (word.split("=")[0] for word in arguments if "=" in word):
+            assert re.search(rf"^{name} \?=", (ROOT / "Makefile").read_text(), re.MULTILINE), f"no setting {name}"
+    elif program == "slurm/devcluster":
+        text = subprocess.run([ROOT / program, "help"], check=True, capture_output=True, text=True).stdout
+        assert f"{program} {arguments[0]}" in text
+    else:
+        assert program in FOREIGN
+
+
+def test_links_lead_somewhere() -> None:
+    headings = re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    for target in re.findall(r"\]\(([^)\s]+)\)", README):
+        path, _, anchor = target.partition("#")
+        if "://" not in target:
+            assert (ROOT / path).exists(), target
+            assert not anchor or path or anchor in anchors, target
+
+
+def test_paths_exist_but_for_those_said_to_be_missing() -> None:
+    missing = section(NOT_THERE)
+    for code in inline_code():
+        if re.fullmatch(r"(hpc|snw_dist|launch|slurm|tests)/[\w./-]+|[A-Z]\w+\.(md|json)|\.ci/\w+", code):
+            assert (ROOT / code).exists() != (f"`{code}`" in missing), code
+
+
+def config_keys(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """(dotted key, default, annotation) of every leaf."""
+    hints, defaults = get_type_hints(cls), cls()
+    for field in dataclasses.fields(cls):
+        value, key = getattr(defaults, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            yield from config_keys(type(value), key + ".")
+        else:
+            yield key, value, hints[field.name]
+
+
+def choices(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Literal:
+        return set(get_args(annotation))
+    return set().union(*map(choices, get_args(annotation)))
+
+
+def test_configuration_table_is_that_of_the_code() -> None:
+    rows = table(section("## Configuration"), "key")
+    keys = {key: (default, annotation) for key, default, annotation in config_keys(SnwConfig)}
+    assert list(rows) == list(keys)
+    for key, (default, annotation) in keys.items():
+        shown, meaning = rows[key]
+        assert json.loads(shown.strip("`")) == default, key
+        assert meaning, key
+        for choice in choices(annotation):
+            assert f"`{choice}`" in meaning or f"`{json.dumps(choice)}`" in meaning, f"{key}: {choice}"
+
+
+def test_profile_table_is_that_of_the_code() -> None:
+    text = section("## Writing a site profile")
+    rows = table(text, "key")
+    defaults = SiteProfile()
+    names = [field.name for field in dataclasses.fields(SiteProfile)]
+    assert set(rows) == set(names)
+    for name in names:
+        assert json.loads(rows[name][0].strip("`")) == getattr(defaults, name), name
+    variables = [field.name for field in dataclasses.fields(EnvironmentVariable)]
+    assert all(f"`{name}`" in rows["environment"][1] for name in variables)
+
+
+def test_json_examples_are_accepted(tmp_path: Path) -> None:
+    config, profile = blocks("json")
+    (tmp_path / "SNW_config.json").write_text(config)
+    assert load_config(tmp_path / "SNW_config.json").encoder.name == "esmc"
+    (tmp_path / "site.json").write_text(profile)
+    assert load_profile(str(tmp_path / "site.json"), tmp_path).tasks_per_node == 2
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    rows = table(section("### Exit codes"), "code")
+    assert {int(code) for code in rows} == {*map(int, ExitCode), 1, 130}
+
+
+def test_fences_are_those_of_the_import_contract() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    contract = set()
+    for name in setup.sections():
+        for line in setup[name].get("ignore_imports", "").split("\n"):
+            if "->" in line:
+                module, _, package = line.strip().partition(" -> ")
+                contract.add((module.replace(".", "/") + ".py", package))
+    rows = table(section("## Architecture"), "only here")
+    said = {(file, cells[0].lower()) for file, cells in rows.items() if file != "hpc/topology.py"}
+    assert said == contract
+
+
+SEQUENCE = "GSHSMRYFFTSVSRPGRGEPRFIAVGYVDDTQFVRFDSDAASQRMEPR"
+
+
+@pytest.fixture(scope="module")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small `runs/demo/store.zarr`, as `embed` would leave it."""
+    folder = tmp_path_factory.mktemp("demo")
+    path = folder / "runs" / "demo" / "store.zarr"
+    names = [("ligand", "pep1", "SIINFEKL"), ("receptor", "HLA-A*02:01", SEQUENCE)]
+    plan = plan_embedding([sequence for _, _, sequence in names], shard_rows=64, chunk_rows=16)
+    header = StoreHeader({"name": "test"}, "float16", 4, plan.digest({}), 2, plan.num_shards, 64, 16)
+    create_store(path, plan, header, [(kind, name, plan.sequences.index(text)) for kind, name, text in names])
+    rows = np.random.default_rng(0).standard_normal((plan.num_residues, 4), dtype=np.float32)
+    commit_shard(path, plan, 0, rows, "float16")
+    finalize_store(path, plan, 4)
+    return folder
+
+
+def test_python_examples_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(demo_folder)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["rows"].shape == (len(SEQUENCE), 4)
+    assert np.isfinite(names["rows"]).all()
+    assert (names["same_rows"].numpy() == names["rows"]).all()
+    assert names["reader"].index(SEQUENCE) == names["i"]
+
+
+def test_store_tables_are_those_of_a_store(demo_folder: Path) -> None:
+    text = section("### Embedding store")
+    group = zarr.open_group(demo_folder / "runs/demo/store.zarr", mode="r")
+    assert set(table(text, "array")) == set(group.array_keys())
+    assert (
+        set(table(text, "attribute")) == set(group.attrs) == {field.name for field in dataclasses.fields(StoreHeader)}
+    )
