@@ -15,7 +15,7 @@ from hpc.files import atomic_write_json
 
 
 class Fence:
-    """The claim of one incarnation on a folder; used by rank 0 only."""
+    """The claim of one incarnation on a folder; made by rank 0, which may pass it on to the other ranks."""
 
     def __init__(self, folder: Path, attempt: str) -> None:
         self._file = folder / "attempt.json"
@@ -25,7 +25,10 @@ class Fence:
 
     def check(self) -> None:
         """Raise `EnvironmentProblem` (exit 4) when another incarnation has claimed the folder since."""
-        owner = json.loads(self._file.read_text())
+        try:
+            owner = json.loads(self._file.read_text())
+        except FileNotFoundError:  # the successor has finished and tidied up
+            owner = {"attempt": "that has ended"}
         if owner != self._claim:
             raise EnvironmentProblem(
                 f"{self._file.parent}: attempt {self._claim['attempt']} was superseded by attempt {owner['attempt']}; "

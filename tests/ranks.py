@@ -83,14 +83,22 @@ def _starter(environ: tuple[tuple[str, str], ...]) -> subprocess.Popen[str]:
 
 def _end_starter(process: subprocess.Popen[str]) -> None:
     with process:
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
         process.kill()
 
 
 def _serve() -> None:
-    """Fork a rank for every line of stdin: request, log and variables; its exit code goes into a file."""
+    """Fork a rank for every line of stdin: request, log and variables; its exit code goes into a file.
+
+    Stdin ends with the process that runs the tests, however that ends; the ranks must not live on.
+    """
     import tests.entry_points  # noqa: F401 - imported here once for all ranks
     from hpc.job import run_job
 
+    ranks: set[int] = set()
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
@@ -100,12 +108,17 @@ def _serve() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.environ.update(order["environ"])
             run_job(json.loads(Path(order["request"]).read_text()))
-        threading.Thread(target=_reap, args=(pid, Path(order["exit_file"])), daemon=True).start()
+        ranks.add(pid)
+        threading.Thread(target=_reap, args=(pid, Path(order["exit_file"]), ranks), daemon=True).start()
         print(pid, flush=True)  # noqa: T201 - the answer
+    for pid in list(ranks):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-def _reap(pid: int, exit_file: Path) -> None:
+def _reap(pid: int, exit_file: Path, ranks: set[int]) -> None:
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ranks.discard(pid)
     partial = exit_file.with_suffix(".tmp")
     partial.write_text(str(code))
     partial.replace(exit_file)

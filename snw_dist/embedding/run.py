@@ -67,11 +67,14 @@ def run_embedding(values: dict[str, Any], runtime: Runtime) -> None:
         shard_rows=plan.shard_rows,
         chunk_rows=plan.chunk_rows,
     )
-    todo = runtime.comm.on_rank_0(lambda: _open_store(config.store_path, plan, header, names, runtime.attempt))
-    _fill(config, runtime, encoder, plan, todo)
-    if todo is not None:
-        runtime.comm.on_rank_0(lambda: finalize_store(config.store_path, plan, header.d_model))
-        log.info("%s is complete: %d sequences", config.store_path, len(plan.sequences))
+    todo = runtime.comm.on_rank_0(lambda: _open_store(config.store_path, plan, header, names))
+    if todo is None:
+        log.info("%s is complete already", config.store_path)
+        return
+    fence = runtime.comm.on_rank_0(lambda: Fence(config.store_path / PARTS, runtime.attempt))
+    _fill(config, runtime, encoder, plan, todo, fence)
+    runtime.comm.on_rank_0(lambda: finalize_store(config.store_path, plan, header.d_model))
+    log.info("%s is complete: %d sequences", config.store_path, len(plan.sequences))
 
 
 def plan_store(prepared: Prepared, config: SnwConfig) -> tuple[EmbeddingPlan, list[tuple[str, str, int]]]:
@@ -97,7 +100,7 @@ def _encoder(config: SnwConfig, runtime: Runtime) -> Encoder:
 
 
 def _open_store(
-    path: Path, plan: EmbeddingPlan, header: StoreHeader, names: list[tuple[str, str, int]], attempt: str
+    path: Path, plan: EmbeddingPlan, header: StoreHeader, names: list[tuple[str, str, int]]
 ) -> list[int] | None:
     """Shards that are still to be computed; None when the store is complete."""
     if not path.exists():
@@ -105,27 +108,27 @@ def _open_store(
     present = read_header(path)
     check_same_plan(path, present, header)
     if present.complete:
-        log.info("%s is complete already", path)
         shutil.rmtree(path / PARTS, ignore_errors=True)  # a kill after the last commit leaves the records behind
         return None
-    Fence(path / PARTS, attempt)
     done = committed_shards(path, plan)
     if done:
         log.info("%d of %d shards are committed and verified", len(done), plan.num_shards)
     return [shard for shard in range(plan.num_shards) if shard not in done]
 
 
-def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, plan: EmbeddingPlan, todo: list[int] | None) -> None:
-    """Compute and commit this rank's share of `todo`; a stop request is honoured between shards."""
-    shards = todo or []
+def _fill(
+    config: SnwConfig, runtime: Runtime, encoder: Encoder, plan: EmbeddingPlan, shards: list[int], fence: Fence
+) -> None:
+    """Compute and commit this rank's share of `shards`; a stop request is honoured between them."""
     records = JsonLines(config.run_folder / "embedding" / f"rank_{runtime.topology.rank:05d}.jsonl")
-    units = claim_units(runtime.comm, f"embed-{runtime.attempt}", len(shards))
-    for position, unit in enumerate(units):
+    done = 0
+    for unit in claim_units(runtime.comm, f"embed-{runtime.attempt}", len(shards)):
         if _stop_requested(runtime):
             break
         shard, started = shards[unit], time.monotonic()
         sequences = [plan.sequences[i] for i in plan.shard_sequences(shard)]
         rows = encoder.embed(sequences)
+        fence.check()
         size = commit_shard(config.store_path, plan, shard, rows, config.store.dtype)
         seconds = time.monotonic() - started
         records.write(
@@ -137,7 +140,9 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, plan: Embedding
                 "attempt": runtime.attempt,
             }
         )
-        runtime.progress.update("embed", position + 1, len(shards), "shards", residues_per_s=len(rows) / seconds)
+        done += 1
+        runtime.progress.update("embed", done, len(shards), "shards", residues_per_s=len(rows) / seconds)
+    runtime.progress.update("embed", done, len(shards), "shards", force=True)
     records.close()
     if runtime.comm.any(_stop_requested(runtime)):
         raise Preempted("asked to stop; committed shards are kept, start the same command again to go on")

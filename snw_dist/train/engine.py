@@ -41,8 +41,8 @@ def compile_extension(device: torch.device) -> None:
             build_shm_op()
         except (RuntimeError, OSError) as error:
             raise EnvironmentProblem(
-                f"DeepSpeed's C++ extension could not be compiled ({str(error).strip()[-300:]}). It needs a C++ compiler, "
-                "Python's headers and ninja on the node: load a compiler module in the site profile."
+                f"DeepSpeed's C++ extension could not be compiled ({str(error).strip()[-300:]}). It needs a C++ "
+                "compiler, Python's headers and ninja on the node: load a compiler in the site profile."
             ) from None
 
 

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,12 @@ def records(config: SnwConfig) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("clean")
     config = configuration(folder, "clean.zarr")
     for rank in run_ranks(ENTRY_POINT, 1, config_to_dict(config), folder):
         assert rank.returncode == 0, rank.log
-    yield tree(config.store_path)
+    return tree(config.store_path)
 
 
 @pytest.mark.parametrize("seed", range(REPEATS))

@@ -43,7 +43,7 @@ def cluster() -> Iterator[Cluster]:
     """The cluster of this test worker; the test command has installed Slurm, so its absence is a failure."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
     folder = Path(f"/var/tmp/snw-devcluster-test-shared-{os.getpid()}")
-    port = 21000 + 200 * int(worker.removeprefix("gw") or 0)
+    port = 31000 + 200 * int(worker.removeprefix("gw") or 0)
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_"))},
         "SNW_DEVCLUSTER_DIR": str(folder),

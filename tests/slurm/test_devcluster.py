@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -204,11 +205,18 @@ def test_clear_messages(cluster: Cluster) -> None:
         assert "SNW_DEVCLUSTER_DIR" in cluster.devcluster("down", code=2, SNW_DEVCLUSTER_DIR=wrong)
 
 
-def test_never_touches_what_is_not_its_own(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """The path of a socket may not be long, and pytest's folders are."""
+    with tempfile.TemporaryDirectory(prefix="snw-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+def test_never_touches_what_is_not_its_own(cluster: Cluster, short_folder: Path) -> None:
     # A folder with someone's files.
-    (tmp_path / "mine").write_text("mine")
-    assert "not a devcluster's" in cluster.devcluster("down", code=2, SNW_DEVCLUSTER_DIR=str(tmp_path))
-    assert (tmp_path / "mine").read_text() == "mine"
+    (short_folder / "mine").write_text("mine")
+    assert "not a devcluster's" in cluster.devcluster("down", code=2, SNW_DEVCLUSTER_DIR=str(short_folder))
+    assert (short_folder / "mine").read_text() == "mine"
 
     # A port that is taken, and a process that only names the folder.
     with (

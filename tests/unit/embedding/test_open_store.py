@@ -23,25 +23,25 @@ def test_absent_half_filled_complete(tmp_path: Path) -> None:
     path, plan = tmp_path / "deep" / "store.zarr", plan_embedding(SEQUENCES, 32, 8)
     header, names = header_of(plan, "float32"), names_of(plan)
     assert plan.num_shards == 3
-    assert _open_store(path, plan, header, names, "1") == [0, 1, 2]
+    assert _open_store(path, plan, header, names) == [0, 1, 2]
     fill_store(path, plan, [1])
-    assert _open_store(path, plan, header, names, "2") == [0, 2]
+    assert _open_store(path, plan, header, names) == [0, 2]
     fill_store(path, plan)
-    assert _open_store(path, plan, header, names, "3") == []
+    assert _open_store(path, plan, header, names) == []
     shutil.copytree(path / PARTS, tmp_path / "parts")
     finalize_store(path, plan, WIDTH)
     before = files_of(path)
-    assert _open_store(path, plan, header, names, "4") is None
+    assert _open_store(path, plan, header, names) is None
     shutil.copytree(tmp_path / "parts", path / PARTS)  # killed after the last commit, before the records were removed
-    assert _open_store(path, plan, header, names, "5") is None
+    assert _open_store(path, plan, header, names) is None
     assert files_of(path) == before
 
 
 def test_a_store_of_other_settings(tmp_path: Path) -> None:
     path, plan = tmp_path / "store.zarr", plan_embedding(SEQUENCES, 32, 8)
-    _open_store(path, plan, header_of(plan, "float32"), names_of(plan), "1")
+    _open_store(path, plan, header_of(plan, "float32"), names_of(plan))
     with pytest.raises(InputError, match="logical_dtype: 'float32' there, 'float16' now"):
-        _open_store(path, plan, header_of(plan, "float16"), names_of(plan), "2")
+        _open_store(path, plan, header_of(plan, "float16"), names_of(plan))
 
 
 def test_every_name_keeps_its_sequence() -> None:

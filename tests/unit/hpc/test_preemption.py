@@ -118,9 +118,10 @@ with PreemptionGuard(Communicator.alone(), watchdog_s=0.7) as guard:
 # ---------------------------------------------------------------------------- requeue
 
 
-def scheduler(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A `scontrol` for this test alone."""
-    (folder / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{script}\n')
+def scheduler(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch, state: str = "RUNNING") -> None:
+    """A `scontrol` for this test alone: it knows a job in `state`, and `script` answers a requeue."""
+    show = f"case $1 in show) echo 'JobId=41 JobState={state} Reason=None'; exit;; esac"
+    (folder / "scontrol").write_text(f'#!/bin/sh\n{show}\necho "$@" >> {folder}/asked\n{script}\n')
     (folder / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
@@ -143,6 +144,14 @@ def test_a_refused_requeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capl
         assert not requeue_and_wait(JobIdentity("40_7", 2), ALONE, guard)
     assert "presently disabled" in caplog.text
     assert (tmp_path / "asked").read_text() == "requeue 40_7\n"
+
+
+def test_a_job_that_slurm_is_ending_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A requeue would undo the user's `scancel`; Slurm's own requeue needs none."""
+    scheduler(tmp_path, "exit 1", monkeypatch, state="COMPLETING")
+    with PreemptionGuard(ALONE) as guard:
+        assert requeue_and_wait(JobIdentity("41"), ALONE, guard, wait_s=0.0)
+    assert not (tmp_path / "asked").exists()
 
 
 @pytest.mark.parametrize("script", ["kill -TERM $PPID", "(sleep 0.7; kill -TERM $PPID) >&- 2>&- &"])
