@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,12 @@ def fail_alone(config: Config, runtime: Runtime) -> None:
     if runtime.comm.rank == config["failing_rank"]:
         raise InputError(f"only rank {runtime.comm.rank} saw this")
     runtime.comm.barrier()
+
+
+def training(config: dict[str, Any], runtime: Runtime) -> None:
+    """The training job, where warnings are no errors: DeepSpeed's imports use what torch has deprecated."""
+    from snw_dist.train.run import run_training
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        run_training(config, runtime)

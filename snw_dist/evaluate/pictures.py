@@ -237,5 +237,5 @@ def _png(figure: Figure, title: str, encoder: str) -> bytes:
     figure.suptitle(_literal(f"{title}\n{wrapped}"), fontsize=11)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight", pad_inches=0.1, metadata={"Software": None})
     return buffer.getvalue()

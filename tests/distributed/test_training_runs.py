@@ -1,0 +1,125 @@
+"""Training on real ranks without a scheduler: equal for every split of the work, early stop, damage, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpc.checkpoint import committed_checkpoints
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.prepared import ensure_prepared
+from tests.ranks import Finished, run_ranks
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
+TRAIN = "training"
+DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
+    """A small network without dropout on the shipped data; the store is embedded."""
+    folder = tmp_path_factory.mktemp("training")
+    values: dict[str, Any] = {
+        "run": {"name": "base", "folder": str(folder)},
+        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
+        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}},
+        "store": {"path": str(folder / "store.zarr")},
+        "model": {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
+        "train": {"max_steps": 6, "save_every": 3, "validate_every": 3, "zero_stage": 1, "warmup_steps": 2},
+    }
+    config = config_from_dict(values)
+    ensure_prepared(config)
+    for rank in run_ranks("snw_dist.embedding.run:run_embedding", 1, config_to_dict(config), folder / "embed"):
+        assert rank.returncode == 0, rank.log
+    return config
+
+
+def named(base: SnwConfig, name: str, **train: Any) -> SnwConfig:
+    run = dataclasses.replace(base.run, name=name)
+    config = dataclasses.replace(base, run=run, train=dataclasses.replace(base.train, **train))
+    ensure_prepared(config)
+    return config
+
+
+def train(config: SnwConfig, world_size: int, folder: Path) -> list[Finished]:
+    return run_ranks(TRAIN, world_size, config_to_dict(config), folder, timeout_s=200)
+
+
+def records(config: SnwConfig, kind: str) -> list[dict[str, Any]]:
+    lines = (config.run_folder / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def test_ranks_and_accumulation_do_not_change_the_mathematics(base: SnwConfig, tmp_path: Path) -> None:
+    """100 pairs a step fall unevenly on 3 ranks; micro-batches of 20 need accumulation."""
+    losses = []
+    for number, (world_size, micro) in enumerate([(1, 100), (2, 20), (3, 100)]):
+        config = named(base, f"split{number}", global_batch_size=100, micro_batch_size=micro)
+        for rank in train(config, world_size, tmp_path / str(number)):
+            assert rank.returncode == 0, rank.log
+        losses.append([r["loss"] for r in records(config, "train") + records(config, "validation")])
+        assert [r["step"] for r in records(config, "train")] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-5)
+    np.testing.assert_allclose(losses[2], losses[0], rtol=2e-5)
+
+
+def test_early_stop(base: SnwConfig, tmp_path: Path) -> None:
+    config = named(base, "early", learning_rate=1e-12, validate_every=1, patience=2, max_steps=40)
+    [rank] = train(config, 1, tmp_path)
+    assert rank.returncode == 0, rank.log
+    finished = json.loads((config.run_folder / "finished.json").read_text())
+    assert finished["step"] < 40
+    assert "2 validations" in finished["reason"]
+    assert json.loads((config.run_folder / "checkpoints.json").read_text()).keys() == {"best", "last"}
+    assert list((config.run_folder / "tensorboard").iterdir())
+
+
+def test_damage_falls_back_and_ends_equal_and_total_damage_is_refused(base: SnwConfig, tmp_path: Path) -> None:
+    config = named(base, "damage")
+    [rank] = train(config, 1, tmp_path / "first")
+    assert rank.returncode == 0, rank.log
+    whole = [(r["step"], r["loss"]) for r in records(config, "train")]
+    weights = (config.run_folder / "export" / "model.safetensors").read_bytes()
+
+    def flip(folder: Path) -> None:
+        file = next(iter(sorted(folder.rglob("*optim_states.pt"))))
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+
+    committed = committed_checkpoints(config.run_folder / "checkpoints")
+    flip(committed[-1])
+    [rank] = train(config, 1, tmp_path / "second")
+    assert rank.returncode == 0, rank.log
+    assert "SHA-256" in rank.log
+    assert "resuming at step 3" in rank.log
+    assert [(r["step"], r["loss"]) for r in records(config, "train")] == whole
+    assert (config.run_folder / "export" / "model.safetensors").read_bytes() == weights
+    for folder in committed_checkpoints(config.run_folder / "checkpoints"):
+        flip(folder)
+    [rank] = train(config, 1, tmp_path / "third")
+    assert rank.returncode == 3
+    assert "none of" in rank.log
+
+
+def test_another_run_in_the_same_folder_is_refused(base: SnwConfig, tmp_path: Path) -> None:
+    config = named(base, "other")
+    [rank] = train(config, 1, tmp_path / "first")
+    assert rank.returncode == 0, rank.log
+    [rank] = train(named(base, "other", learning_rate=0.5), 1, tmp_path / "second")
+    assert rank.returncode == 2
+    assert "train.learning_rate: 0.001 then, 0.5 now" in rank.log
+    codes = [rank.returncode for rank in train(config, 2, tmp_path / "third")]
+    assert codes == [4, 4]
+
+
+def test_a_loss_that_is_not_finite_stops_all_ranks(base: SnwConfig, tmp_path: Path) -> None:
+    config = named(base, "explodes", learning_rate=1e30, gradient_clipping=0.0, max_steps=40, warmup_steps=0)
+    finished = train(config, 2, tmp_path)
+    assert [rank.returncode for rank in finished] == [3, 3]
+    assert "all ranks stop" in finished[0].log
