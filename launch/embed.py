@@ -40,7 +40,8 @@ def embed_command(
     """Fill the embedding store of a run; what is committed already is verified and kept."""
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     settings = load_config(config, {"run.name": run, **overrides})
-    check_embedding(settings, ensure_prepared(settings))
+    ensure_prepared(settings)
+    check_embedding(settings)
     submit_and_follow(
         settings, "embed", "snw_dist.embedding.run:run_embedding", settings.encoder.device, partition, detach
     )

@@ -34,20 +34,13 @@ from snw_dist.embedding.weights import locate_weights
 log = logging.getLogger(__name__)
 
 
-def check_embedding(config: SnwConfig, prepared: Prepared) -> None:
-    """What can be known before a job is submitted: the weights are there, and the store is not another one's."""
+def check_embedding(config: SnwConfig) -> None:
+    """What can be known before a job is submitted: the weights are there; a hub id is fetched into the cache."""
     encoder = config.encoder
     if encoder.name == "esmc" and encoder.weights is not None:
         locate_weights(encoder.weights, encoder.revision)
     else:
         load_encoder_weights(encoder.name, encoder.weights, None, None)  # the small one, or refused
-    plan, _ = plan_store(prepared, config)
-    log.info(
-        "%d distinct sequences, %d residues, %d shards",
-        len(plan.sequences),
-        plan.num_residues,
-        plan.num_shards,
-    )
 
 
 def run_embedding(values: dict[str, Any], runtime: Runtime) -> None:

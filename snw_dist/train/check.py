@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from hpc.errors import EnvironmentProblem
+from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.reader import StoreReader
@@ -31,3 +31,9 @@ def check_training(config: SnwConfig) -> None:
     reader = StoreReader(config.store_path)
     build_model(config.model, reader.header.d_model, config.run.seed)
     pair_table(prepared, reader)
+    positive = prepared.pairs.loc[prepared.pairs["split"] == "val", "positive"]
+    if config.train.monitor == "auroc" and positive.nunique() < 2:
+        raise InputError(
+            f"the split val has only {'positive' if positive.all() else 'negative'} pairs, so no AUROC to choose "
+            "the best weights by. Set train.monitor to 'loss', or put pairs of both kinds into val."
+        )

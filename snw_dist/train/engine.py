@@ -8,6 +8,7 @@ DeepSpeed wants is set, or it would start MPI; its C++ extension is compiled und
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +25,14 @@ _TAG = "deepspeed"
 log = logging.getLogger(__name__)
 
 
-def compile_extension(device: torch.device) -> None:
-    """Compile what DeepSpeed compiles on a CPU at its first use, half a minute once a node, under a safe lock.
+def prepare_deepspeed(device: torch.device) -> None:
+    """Before DeepSpeed is first imported: tie it to the device, and compile what it needs on a CPU under a safe lock.
 
-    Nothing else happens under the lock: joining the group there would wait for ranks that wait for the lock.
-    Raises `EnvironmentProblem` with the compiler's last words.
+    Compiling takes half a minute once a node. Nothing else happens under the lock: joining the group there would wait
+    for ranks that wait for the lock. Raises `EnvironmentProblem` with the compiler's last words.
     """
+    # Left to itself DeepSpeed takes a GPU wherever there is one, also when this run is to stay on the CPU.
+    os.environ["DS_ACCELERATOR"] = device.type
     if device.type != "cpu":
         return
     import deepspeed

@@ -5,6 +5,7 @@ The order does not know the number of ranks, so the position of a run is one int
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -36,9 +37,17 @@ class TrainPlan:
     def pairs_of_step(self, step: int) -> NDArray[np.int64]:
         """Numbers of the pairs of optimiser step `step` (from 0): [at most global_batch_size]."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_pairs)
+        order = _epoch_order(self.seed, epoch, self.num_pairs)
         start = position * self.global_batch_size
         return order[start : start + self.global_batch_size]
+
+
+@functools.lru_cache(maxsize=2)
+def _epoch_order(seed: int, epoch: int, num_pairs: int) -> NDArray[np.int64]:
+    """Kept for the epoch: shuffling millions of pairs anew for every step would cost more than the step."""
+    order = np.random.default_rng([seed, epoch]).permutation(num_pairs)
+    order.flags.writeable = False
+    return order
 
 
 def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size: int) -> int:

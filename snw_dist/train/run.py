@@ -26,7 +26,7 @@ from snw_dist.evaluate.metrics import classification_metrics
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.train.check import check_precision
-from snw_dist.train.engine import Engine, compile_extension
+from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, accumulation_steps, learning_rate, rank_share
@@ -53,7 +53,7 @@ class TrainingJob:
         self.config, self.runtime, self.comm = config, runtime, runtime.comm
         self.device = choose_device(section.device, topology.local_rank)
         check_precision(section.precision, self.device.type)
-        self._compile()
+        self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
         self.reader = StoreReader(config.store_path)
         self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
@@ -93,11 +93,11 @@ class TrainingJob:
         self.comm.on_rank_0(self._describe)
         self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
 
-    def _compile(self) -> None:
+    def _prepare_deepspeed(self) -> None:
         """A stop request reaches the compiler too and ends it: then there is nothing to save, but to be requeued."""
         problem = None
         try:
-            compile_extension(self.device)
+            prepare_deepspeed(self.device)
         except EnvironmentProblem as error:
             problem = error
         if self.runtime.guard.should_stop():

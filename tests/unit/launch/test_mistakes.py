@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +49,16 @@ def launch(folder: Path, launcher: str, *arguments: str) -> subprocess.Completed
     )
 
 
+def one_class_val(folder: Path) -> None:
+    """With a store, or its absence would be the message."""
+    rows = [row.split(",") for row in PAIRS.splitlines()]
+    lines = [",".join([*row[:2], "0" if row[3] == "val" else row[2], row[3]]) for row in rows]
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    done = launch(folder, "embed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(folder / "runs" / "mistake" / "jobs")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "ligands.fasta").write_text(LIGANDS)
@@ -80,6 +91,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None], tuple[str, ...], int, lis
         2,
         ["no.pth", ".pth file"],
     ),
+    ("one-class val", "train", one_class_val, (), 2, ["val", "negative", "train.monitor", "'loss'"]),
     ("no store", "train", lambda f: None, (), 2, ["store.zarr", "launch/embed.py"]),
     ("fp16 on a CPU", "train", lambda f: None, ("--precision", "fp16"), 4, ["fp16", "bf16"]),
     ("profile", "embed", change("cluster", "profile", to="nowhere"), (), 2, ["nowhere", "devcluster"]),
