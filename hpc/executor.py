@@ -19,7 +19,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,7 @@ from hpc.submitted import (
     Cluster,
     LocalProcess,
     SlurmJobs,
+    SlurmQueue,
     SubmittedJob,
     process_started,
     slurm_command,
@@ -82,6 +83,9 @@ class JobRequest:
     tasks_per_node: int
     time_min: int
     device: str = "auto"
+    array_task: int = 0
+    """Which task of a job array this is."""
+    num_array_tasks: int = 1
 
     def __post_init__(self) -> None:
         for name, text in (
@@ -132,19 +136,66 @@ def resolve_cluster(wanted: Literal["auto", "slurm", "local"]) -> Cluster:
 
 def submit(request: JobRequest, profile: SiteProfile, cluster: Cluster) -> SubmittedJob:
     """Hand a job over and return at once; raises `EnvironmentProblem` when the scheduler refuses it."""
+    if cluster == "slurm":
+        return submit_array([request], profile)[0]
+    payload = _prepare(request, profile, cluster)
+    return _recorded(_start_locally(request, profile, payload))
+
+
+def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[SubmittedJob]:
+    """Hand over several jobs that differ in their configuration only, as one Slurm job array where there are several.
+
+    Every task has a private folder of its own, is requeued by itself and ends by itself.
+    """
+    payloads = [_prepare(request, profile, "slurm") for request in requests]
+    log_folder = _private_folder(requests[0].folder / "logs")
+    with _clean_environment(profile):
+        try:
+            executor = SlurmExecutor(folder=log_folder)
+            executor.update_parameters(**slurm_parameters(requests[0], profile))
+            if len(requests) == 1:
+                ids = [executor.submit(run_on_node, payloads[0]).job_id]
+            else:
+                executor.update_parameters(array_parallelism=len(requests))
+                ids = [job.job_id for job in executor.map_array(run_on_node, payloads)]
+        except (RuntimeError, OSError) as error:
+            raise EnvironmentProblem(f"Slurm did not take the job: {_sbatch_says(error)}") from None
+    queue = SlurmQueue(ids[0].partition("_")[0])
+    return [
+        _recorded(
+            SubmittedJob(
+                request.name,
+                job_id,
+                "slurm",
+                Path(payload["job_folder"]),
+                log_folder,
+                request.num_tasks,
+                SlurmJobs(job_id, queue),
+            )
+        )
+        for request, payload, job_id in zip(requests, payloads, ids, strict=True)
+    ]
+
+
+def _prepare(request: JobRequest, profile: SiteProfile, cluster: Cluster) -> dict[str, Any]:
+    """Make the private folder of a job and say what its ranks get."""
     job_folder = _make_job_folder(request)
     atomic_write_json(job_folder / "request.json", asdict(request) | {"folder": str(request.folder)})
-    payload = {
+    return {
         "entry_point": request.entry_point,
         "config": request.config,
         "job_folder": str(job_folder),
         "time_min": request.time_min if cluster == "slurm" else None,
         "launcher": cluster,
         "device": request.device,
+        "mpi": cluster == "slurm" and profile.mpi != "none",
+        "array_task": request.array_task,
+        "num_array_tasks": request.num_array_tasks,
     }
-    start = _submit_to_slurm if cluster == "slurm" else _start_locally
-    job = start(request, profile, payload)
-    atomic_write_json(job_folder / RECORD, job.record())
+
+
+def _recorded(job: SubmittedJob) -> SubmittedJob:
+    atomic_write_json(job.job_folder / RECORD, job.record())
     return job
 
 
@@ -223,19 +274,6 @@ class _LocalExecutor(LocalExecutor):  # type: ignore[misc]
             )
         pid = self.process.pid
         return LocalJob(folder=self.folder, job_id=str(pid), process=self.process, tasks=list(range(num_tasks)))
-
-
-def _submit_to_slurm(request: JobRequest, profile: SiteProfile, payload: dict[str, Any]) -> SubmittedJob:
-    log_folder = _private_folder(request.folder / "logs")
-    with _clean_environment(profile):
-        try:
-            executor = SlurmExecutor(folder=log_folder)
-            executor.update_parameters(**slurm_parameters(request, profile))
-            job_id = executor.submit(run_on_node, payload).job_id
-        except (RuntimeError, OSError) as error:
-            raise EnvironmentProblem(f"Slurm did not take the job: {_sbatch_says(error)}") from None
-    job_folder = Path(payload["job_folder"])
-    return SubmittedJob(request.name, job_id, "slurm", job_folder, log_folder, request.num_tasks, SlurmJobs(job_id))
 
 
 def _start_locally(request: JobRequest, profile: SiteProfile, payload: dict[str, Any]) -> SubmittedJob:

@@ -15,10 +15,13 @@ from hpc.files import atomic_write_json
 
 
 class Fence:
-    """The claim of one incarnation on a folder; made by rank 0, which may pass it on to the other ranks."""
+    """The claim of one incarnation on a folder; made by rank 0, which may pass it on to the other ranks.
 
-    def __init__(self, folder: Path, attempt: str) -> None:
-        self._file = folder / "attempt.json"
+    Jobs that share a folder on purpose, such as the tasks of an array, have a file `name` each.
+    """
+
+    def __init__(self, folder: Path, attempt: str, name: str = "attempt.json") -> None:
+        self._file = folder / name
         self._claim = {"attempt": attempt, "word": secrets.token_hex(8)}
         folder.mkdir(parents=True, exist_ok=True)
         atomic_write_json(self._file, self._claim)

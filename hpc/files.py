@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 PARTIAL_SUFFIX = ".partial"
+_MOST_BUFFERS = min(1024, os.sysconf("SC_IOV_MAX"))  # in one call
 
 
 def fsync_folder(folder: Path) -> None:
@@ -36,31 +37,39 @@ def fsync_tree(folder: Path) -> None:
         fsync_folder(Path(root))
 
 
-def atomic_write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> int:
-    """Publish `chunks`, one after another, under `path`; returns the number of bytes.
+def atomic_write_buffers(path: Path, buffers: Sequence[bytes | memoryview]) -> None:
+    """Publish the buffers, one after another, under `path`; they are handed to the system without being copied.
 
     The temporary name is unique, so that two writers never share one, and ends in `.partial`, so that what a
     killed writer leaves behind can be swept.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{PARTIAL_SUFFIX}")
-    size = 0
     try:
-        with partial.open("xb") as file:
-            for chunk in chunks:
-                size += file.write(chunk)
-            file.flush()
+        with partial.open("xb", buffering=0) as file:
+            _write_all(file.fileno(), buffers)
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
     fsync_folder(path.parent)
-    return size
+
+
+def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
+    views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
+    first = 0
+    while first < len(views):
+        written = os.writev(descriptor, views[first : first + _MOST_BUFFERS])
+        while first < len(views) and written >= len(views[first]):
+            written -= len(views[first])
+            first += 1
+        if written:  # the system took a part only: the rest of this buffer goes first in the next call
+            views[first] = views[first][written:]
 
 
 def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish `data` under `path`."""
-    atomic_write_chunks(path, [data])
+    atomic_write_buffers(path, [data])
 
 
 def atomic_write_json(path: Path, value: Any) -> None:

@@ -31,23 +31,23 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
     Ctrl-C, SIGTERM or a closed terminal leaves a Slurm job alone, says how to find and how to cancel it, and
     returns 130; the tasks of a local job are asked to save and end, and a second Ctrl-C kills them.
     """
-    _say(console, f"{job.name}: job {job.job_id} ({job.cluster}), folder {job.job_folder}")
+    say(console, f"{job.name}: job {job.job_id} ({job.cluster}), folder {job.job_folder}")
     try:
-        with _signals_as_interrupt():
+        with signals_as_interrupt():
             state = _watch(job, console, poll_s)
     except KeyboardInterrupt:
         if job.cluster == "slurm":
-            _say(
+            say(
                 console,
                 f"No longer following; job {job.job_id} goes on. Look: squeue -j {job.job_id}; "
                 f"logs: {job.log_path(0)}; cancel: scancel {job.job_id}",
             )
             return INTERRUPTED
         state = _end_local(job, console, poll_s)
-    return _report(state, console)
+    return report(state, console)
 
 
-def _say(console: Console, text: str) -> None:
+def say(console: Console, text: str) -> None:
     """A line as it is: brackets in a path are no markup."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -71,12 +71,12 @@ def _watch_in_lines(
     while not (state := job.poll()).ended:
         text = describe(state, job.num_tasks)
         if text != shown:
-            _say(console, text)
+            say(console, text)
             shown = text
         if clock() - printed >= _LINE_INTERVAL_S:
-            line = "; ".join(_summary_line(item) for item in summarise(read_progress(job.progress_folder)))
+            line = "; ".join(summary_line(item) for item in summarise(read_progress(job.progress_folder)))
             if line and line != progress:
-                _say(console, line)
+                say(console, line)
             progress, printed = line, clock()
         time.sleep(poll_s)
     _print_progress(job, console)
@@ -103,39 +103,42 @@ def _view(job: SubmittedJob, state: JobState) -> RenderableType:
             Text(item.kind),
             ProgressBar(total=max(item.total, 1), completed=item.done, width=30),
             Text(f"{item.done}/{item.total} {item.unit}"),
-            Text(_eta(item)),
-            Text(_figures(item)),
+            Text(eta(item)),
+            Text(figures(item)),
         )
     return Group(Text(describe(state, job.num_tasks), style="bold"), table)
 
 
 def _print_progress(job: SubmittedJob, console: Console) -> None:
     for item in summarise(read_progress(job.progress_folder)):
-        _say(console, _summary_line(item))
+        say(console, summary_line(item))
 
 
-def _summary_line(item: ProgressSummary) -> str:
-    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", _eta(item), _figures(item))
+def summary_line(item: ProgressSummary) -> str:
+    """Progress of one kind in words."""
+    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", eta(item), figures(item))
     return " ".join(part for part in parts if part)
 
 
-def _eta(item: ProgressSummary) -> str:
+def eta(item: ProgressSummary) -> str:
+    """Time left in words; empty while it is not known."""
     if item.eta_s is None or item.done >= item.total:
         return ""
     hours, rest = divmod(round(item.eta_s), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d} left"
 
 
-def _figures(item: ProgressSummary) -> str:
+def figures(item: ProgressSummary) -> str:
+    """The first few figures as `name=value`."""
     shown = list(item.figures.items())[:_MAX_FIGURES]
     return " ".join(f"{name}={'nan' if value is None else format(value, '.4g')}" for name, value in shown)
 
 
 def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
     """Ask the tasks to save and end; at a second Ctrl-C kill them."""
-    _say(console, "Stopping: the tasks save their state and end. Ctrl-C again kills them.")
+    say(console, "Stopping: the tasks save their state and end. Ctrl-C again kills them.")
     try:
-        with _signals_as_interrupt():
+        with signals_as_interrupt():
             job.stop()
             while not (state := job.poll()).ended:
                 time.sleep(poll_s)
@@ -148,19 +151,20 @@ def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
     return JobState("failed", INTERRUPTED, "stopped by the user", state.attempt)
 
 
-def _report(state: JobState, console: Console) -> int:
+def report(state: JobState, console: Console) -> int:
+    """Say how a job has ended; returns its exit code."""
     code = int(state.exit_code if state.exit_code is not None else 1)
     if state.status == "done":
-        _say(console, "done")
+        say(console, "done")
     elif code == ExitCode.PREEMPTED:
-        _say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
+        say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
     else:
-        _say(console, f"failed (exit code {code}): {state.message}")
+        say(console, f"failed (exit code {code}): {state.message}")
     return code
 
 
 @contextlib.contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
+def signals_as_interrupt() -> Iterator[None]:
     """Let SIGTERM and a closed terminal count like Ctrl-C, so that no task is left behind."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -35,7 +35,8 @@ def run_job(payload: dict[str, Any]) -> None:
     """Run `payload["entry_point"]` ("module:function") as one rank; ends the process with the job's exit code.
 
     Further keys: `config` (plain data for the entry point), `job_folder` (shared by the ranks), `time_min` (limit of
-    the job, or None), `device` (auto, cpu or cuda) and `startup_deadline_s` (all ranks have joined by then).
+    the job, or None), `device` (auto, cpu or cuda), `startup_deadline_s` (all ranks have joined by then), `mpi` (srun
+    starts the ranks as one MPI job), `array_task` and `num_array_tasks`.
     What became of the rank is left in `outcome-rank<r>.json`.
     """
     started = time.monotonic()
@@ -60,7 +61,10 @@ def run_job(payload: dict[str, Any]) -> None:
         ):
             progress = ProgressFile(folder / "progress", topology.rank)
             try:
-                entry_point(payload["config"], Runtime(topology, comm, guard, progress, attempt, folder, device))
+                mpi = topology.launcher == "mpi" or bool(payload.get("mpi", False))
+                array = payload.get("array_task", 0), payload.get("num_array_tasks", 1)
+                runtime = Runtime(topology, comm, guard, progress, attempt, folder, device, mpi, *array)
+                entry_point(payload["config"], runtime)
             except Preempted:
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise

@@ -113,6 +113,25 @@ def summarise(records: Iterable[ProgressRecord]) -> list[ProgressSummary]:
     return [_summary(kind, group) for kind, group in kinds.items()]
 
 
+def add_up(summaries: Iterable[ProgressSummary]) -> list[ProgressSummary]:
+    """The same of several jobs that share work: one summary a kind, with the longest of their times left."""
+    kinds: dict[str, list[ProgressSummary]] = {}
+    for item in summaries:
+        kinds.setdefault(item.kind, []).append(item)
+    return [
+        ProgressSummary(
+            kind,
+            sum(item.done for item in group),
+            sum(item.total for item in group),
+            group[0].unit,
+            max((item.eta_s for item in group if item.eta_s is not None), default=None),
+            sum(item.num_ranks for item in group),
+            group[0].figures,
+        )
+        for kind, group in kinds.items()
+    ]
+
+
 def _summary(kind: str, records: list[ProgressRecord]) -> ProgressSummary:
     total = max(record.total for record in records)
     done = min(sum(record.done for record in records), total)

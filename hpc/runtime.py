@@ -26,3 +26,8 @@ class Runtime:
     job_folder: Path
     """Private folder of this submission, shared by its ranks."""
     device: torch.device
+    mpi: bool = False
+    """The launcher has started the ranks as one MPI job."""
+    array_task: int = 0
+    """Which task of a job array this is; the tasks share nothing but files."""
+    num_array_tasks: int = 1

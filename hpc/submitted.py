@@ -8,6 +8,7 @@ requeued passes through states that look like an end.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -89,26 +90,64 @@ class Scheduler(Protocol):
         """End it at once."""
 
 
-class SlurmJobs:
-    """One job of Slurm, asked for with `squeue` and, once that has forgotten it, with `sacct`.
+class SlurmQueue:
+    """What Slurm says of one job, or of all tasks of a job array, by one question for all of them.
 
-    submitit's own watcher is not used: it keeps a state once it looked final, although a requeue revokes it,
-    never ends a preempted job that is not requeued, and without accounting knows nothing.
+    `squeue` is asked and, once that has forgotten a job, `sacct`. submitit's own watcher is not used: it keeps a state
+    once it looked final, although a requeue revokes it, never ends a preempted job that is not requeued, and without
+    accounting knows nothing.
     """
 
     def __init__(self, job_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._job_id = job_id
+        """Of the job or of the whole array."""
         self._clock = clock
-        self._asked = -_SLURM_INTERVAL_S
+        self._asked = -math.inf
+        self._lines: dict[str, tuple[str, int, str]] | None = None
+
+    def look(self) -> tuple[float, dict[str, tuple[str, int, str]] | None]:
+        """When Slurm was last asked, and (state, restarts, reason) of each job id; None while it does not answer."""
+        if self._clock() - self._asked >= _SLURM_INTERVAL_S:
+            self._lines = self._ask()
+            self._asked = self._clock()
+        return self._asked, self._lines
+
+    def _ask(self) -> dict[str, tuple[str, int, str]] | None:
+        columns = "ArrayJobID:20,ArrayTaskID:20,State:30,RestartCnt:10,Reason:60"
+        queue = slurm_command("squeue", "-h", "-r", "-t", "all", "-j", self._job_id, "-O", columns)
+        if queue is None or (queue.returncode != 0 and "Invalid job id" not in queue.stderr):
+            return None
+        lines = {}
+        for line in queue.stdout.splitlines() if queue.returncode == 0 else []:
+            task, restarts = line[20:40].strip(), line[70:80].strip()
+            name = f"{line[:20].strip()}_{task}" if task.isdigit() else line[:20].strip()
+            lines[name] = line[40:70].strip(), int(restarts) if restarts.isdigit() else 0, line[80:].strip()
+        return lines
+
+    def accounted(self, job_id: str) -> str | None:
+        """The state in which accounting says a job has ended."""
+        done = slurm_command("sacct", "-n", "-X", "-P", "-o", "State", "-j", job_id)
+        states = done.stdout.split("\n") if done and done.returncode == 0 else []
+        state = next((line.split()[0] for line in states if line.strip()), "")
+        return state if state in _SLURM_ENDED else None
+
+
+class SlurmJobs:
+    """One job of Slurm, or one task of a job array."""
+
+    def __init__(self, job_id: str, queue: SlurmQueue | None = None) -> None:
+        self._job_id = job_id
+        self._queue = queue or SlurmQueue(job_id)
+        self._asked = -math.inf
         self._running_restarts: int | None = None
         self._seen = Seen("pending")
 
     def look(self) -> Seen:
-        """Ask, at most every few seconds; while the controller is silent the last state stands."""
-        if self._clock() - self._asked >= _SLURM_INTERVAL_S:
-            seen = self._ask()
-            self._seen = seen or Seen(self._seen.phase, "the controller does not answer", self._seen.restarts)
-            self._asked = self._clock()
+        """The present state; while the controller is silent the last one stands."""
+        asked, lines = self._queue.look()
+        if asked > self._asked:
+            self._asked = asked
+            self._seen = self._understand(lines)
         return self._seen
 
     def stop(self) -> None:
@@ -119,19 +158,13 @@ class SlurmJobs:
         """Cancel the job."""
         slurm_command("scancel", self._job_id)
 
-    def _ask(self) -> Seen | None:
-        queue = slurm_command("squeue", "-h", "-t", "all", "-j", self._job_id, "-O", "State:30,RestartCnt:10,Reason:60")
-        if queue is not None and queue.returncode == 0 and queue.stdout.strip():
-            line = queue.stdout.splitlines()[0]
-            restarts = line[30:40].strip()
-            count = int(restarts) if restarts.isdigit() else 0
-            return self._noted(line[:30].strip(), count, line[40:].strip())
-        if queue is None or (queue.returncode != 0 and "Invalid job id" not in queue.stderr):
-            return None
-        accounting = slurm_command("sacct", "-n", "-X", "-P", "-o", "State", "-j", self._job_id)
-        states = accounting.stdout.split("\n") if accounting and accounting.returncode == 0 else []
-        state = next((line.split()[0] for line in states if line.strip()), "")
-        if state in _SLURM_ENDED:
+    def _understand(self, lines: Mapping[str, tuple[str, int, str]] | None) -> Seen:
+        if lines is None:
+            return Seen(self._seen.phase, "the controller does not answer", self._seen.restarts)
+        if self._job_id in lines:
+            return self._noted(*lines[self._job_id])
+        state = self._queue.accounted(self._job_id)
+        if state is not None:
             return _slurm_seen(state, self._seen.restarts, "")
         return Seen("ended", "gone from the queue", self._seen.restarts, _DEFAULT_SETTLE_S)
 
@@ -275,7 +308,7 @@ class SubmittedJob:
         if outcomes.get(0, (1, ""))[0] == ExitCode.DONE and not failures and clean:
             return JobState("done", int(ExitCode.DONE), outcomes[0][1], attempt)
         if failures:
-            code = min((code for code, _ in failures.values()), key=_weight)
+            code = min((code for code, _ in failures.values()), key=exit_code_weight)
             message = _failure_text(failures, code)
             silent = sorted(set(range(self.num_tasks)) - set(outcomes))
             if silent and code != ExitCode.PREEMPTED:
@@ -365,7 +398,7 @@ def _since(before: float | None, holds: bool, now: float) -> float | None:
     return now if before is None else before
 
 
-def _weight(code: int) -> tuple[int, int]:
+def exit_code_weight(code: int) -> tuple[int, int]:
     """Order of exit codes by what they explain: what the user can mend, anything, preemption."""
     known = (ExitCode.BAD_INPUT, ExitCode.CORRUPT, ExitCode.ENVIRONMENT)
     return (0 if code in known else 2 if code == ExitCode.PREEMPTED else 1, code)

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hpc.executor import JobRequest, resolve_cluster, submit
+from hpc.array import run_array
+from hpc.executor import JobRequest, resolve_cluster, submit, submit_array
 from hpc.follow import follow
 from hpc.profile import load_profile
 from snw_dist.config import SnwConfig, config_to_dict
@@ -58,21 +59,30 @@ def submit_and_follow(
     profile = load_profile(section.profile, PROFILES)
     if partition is not None:
         profile = dataclasses.replace(profile, partition=partition)
-    request = JobRequest(
-        name=f"{kind}-{config.run.name}",
-        entry_point=entry_point,
-        config=config_to_dict(config),
-        folder=config.run_folder,
-        nodes=section.nodes,
-        tasks_per_node=section.tasks_per_node or profile.tasks_per_node or 1,
-        time_min=section.time_min or profile.time_min or 60,
-        device=device,
-    )
-    job = submit(request, profile, cluster)
+    num_tasks = section.array if kind in ("embed", "append") else 1
+    requests = [
+        JobRequest(
+            name=f"{kind}-{config.run.name}",
+            entry_point=entry_point,
+            config=config_to_dict(config),
+            folder=config.run_folder,
+            nodes=section.nodes,
+            tasks_per_node=section.tasks_per_node or profile.tasks_per_node or 1,
+            time_min=section.time_min or profile.time_min or 60,
+            device=device,
+            array_task=task,
+            num_array_tasks=num_tasks,
+        )
+        for task in range(num_tasks)
+    ]
     if detach and cluster == "slurm":
-        print(f"{request.name}: job {job.job_id}, folder {job.job_folder}")
+        for job in submit_array(requests, profile):
+            print(f"{job.name}: job {job.job_id}, folder {job.job_folder}")
         return
     console = Console() if os.isatty(1) else Console(width=160)
-    code = follow(job, console)
+    if num_tasks > 1:
+        code = run_array(requests, profile, cluster, console)
+    else:
+        code = follow(submit(requests[0], profile, cluster), console)
     if code:
         raise typer.Exit(code)

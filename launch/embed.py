@@ -2,9 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import typer
 
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from launch._submit import (
@@ -18,11 +21,27 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
-from snw_dist.config import load_config
+from snw_dist.config import load_config, parse_layers
 from snw_dist.data.prepared import ensure_prepared
-from snw_dist.embedding.run import check_embedding
+from snw_dist.embedding.estimate import check_embedding
 
 app = new_app()
+ArrayOption = Annotated[
+    int | None, typer.Option("--array", metavar="N", help="Overrides cluster.array: N jobs with shards of their own.")
+]
+LayerOption = Annotated[
+    str | None, typer.Option("--layer", metavar="L[,L...]", help="Overrides encoder.layer; -1 is the last.")
+]
+CombineOption = Annotated[
+    str | None, typer.Option("--combine", metavar="concat|mean", help="Overrides encoder.combine.")
+]
+CheckEncoderOption = Annotated[
+    bool,
+    typer.Option("--verify-encoder", help="First compare the encoder with transformers' on a sample of the input."),
+]
+AppendOption = Annotated[bool, typer.Option("--append", help="Add what a complete store does not hold yet.")]
+VerifyOption = Annotated[bool, typer.Option("--verify", help="Only check every byte of the store.")]
+RepairOption = Annotated[bool, typer.Option("--repair", help="Make again what is damaged, and nothing else.")]
 
 
 @app.command()
@@ -31,6 +50,13 @@ def embed_command(
     run: RunOption = None,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
+    array: ArrayOption = None,
+    layer: LayerOption = None,
+    combine: CombineOption = None,
+    verify_encoder: CheckEncoderOption = False,
+    append: AppendOption = False,
+    verify: VerifyOption = False,
+    repair: RepairOption = False,
     cluster: ClusterOption = None,
     profile: ProfileOption = None,
     partition: PartitionOption = None,
@@ -38,14 +64,28 @@ def embed_command(
     detach: DetachOption = False,
 ) -> None:
     """Fill the embedding store of a run; what is committed already is verified and kept."""
+    if append + verify + repair > 1:
+        raise typer.BadParameter("--append, --verify and --repair exclude each other")
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
-    settings = load_config(config, {"run.name": run, **overrides})
-    ensure_prepared(settings)
-    check_embedding(settings)
-    submit_and_follow(
-        settings, "embed", "snw_dist.embedding.run:run_embedding", settings.encoder.device, partition, detach
-    )
+    overrides |= {"run.name": run, "cluster.array": array, "encoder.combine": combine}
+    overrides |= {"encoder.layer": parse_layers(layer), "encoder.verify": verify_encoder or None}
+    settings = load_config(config, overrides)
+    job = "append" if append else "verify" if verify else "repair" if repair else "embed"
+    if job in ("embed", "append"):
+        work = check_embedding(settings, ensure_prepared(settings), append)
+        if work is None:
+            print(f"{settings.store_path} holds every sequence of the input already")
+            return
+        print(work)
+    submit_and_follow(settings, job, _ENTRY_POINTS[job], settings.encoder.device, partition, detach)
 
+
+_ENTRY_POINTS = {
+    "embed": "snw_dist.embedding.run:run_embedding",
+    "append": "snw_dist.embedding.run:run_append",
+    "verify": "snw_dist.embedding.mend:run_verification",
+    "repair": "snw_dist.embedding.mend:run_repair",
+}
 
 if __name__ == "__main__":
     main(app)

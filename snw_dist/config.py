@@ -78,9 +78,14 @@ class EncoderSection:
     """Hub revision; record one to make a run repeatable."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """When given, the weights must have this hash."""
-    layer: int = -1
-    """Which layer's states are stored; -1 is the last, after the final norm."""
-    tokens_per_batch: int = Field(default=4096, ge=1)
+    layer: int | list[int] = -1
+    """Which layer's states are stored, or several; -1 is the last, after the final norm."""
+    combine: Literal["concat", "mean"] = "concat"
+    """Several layers side by side in a row, or their mean."""
+    tokens_per_batch: int | None = Field(default=None, ge=1)
+    """Tokens in one forward pass; when absent as many as the measured memory holds, 4096 at most on a CPU."""
+    verify: bool = False
+    """Compare every rank's encoder with transformers' ESM C on a sample of the input before the work starts."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the encoder; `auto` is bf16 on CUDA and fp32 on a CPU."""
@@ -94,9 +99,11 @@ class StoreSection:
     """Default: `store.zarr` in the run folder."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     shard_rows: int = Field(default=16384, ge=1)
-    """Rows (residues) in one Zarr shard, the unit of writing."""
-    chunk_rows: int = Field(default=256, ge=1)
+    """Rows (residues) in one Zarr shard, the unit of writing and of work."""
+    chunk_rows: int = Field(default=64, ge=1)
     """Rows in one inner chunk, the unit of checking."""
+    max_files: int = Field(default=100_000, ge=1)
+    """A store of more files is refused before the job starts; a larger `shard_rows` makes fewer."""
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -171,6 +178,8 @@ class ClusterSection:
     """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
     time_min: int | None = Field(default=None, ge=1)
     """Limit of a job; when absent the profile's, or one hour."""
+    array: int = Field(default=1, ge=1)
+    """Embedding: tasks of a Slurm job array, each with `nodes` nodes and shards of its own."""
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -237,6 +246,17 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         if value is not None:
             _set_dotted(values, key, value)
     return _absolute(config_from_dict(values, str(path)), path.resolve().parent)
+
+
+def parse_layers(text: str | None) -> int | list[int] | None:
+    """`encoder.layer` from the command line: "-1", or "10,20,30"; raises `InputError` for anything else."""
+    if text is None:
+        return None
+    try:
+        layers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--layer {text!r}: give a number, or several with commas between them") from None
+    return layers if len(layers) > 1 else layers[0]
 
 
 def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:

@@ -15,7 +15,7 @@ from hpc.errors import CorruptError, InputError, Preempted, SnwError
 from hpc.fence import Fence
 from hpc.preemption import PreemptionGuard
 from hpc.runtime import Runtime
-from hpc.work_queue import claim_units
+from hpc.work_queue import StoreCounter, claim_units
 
 Config = dict[str, Any]
 
@@ -80,7 +80,7 @@ def share_units(config: Config, runtime: Runtime) -> None:
     found: dict[str, list[int]] = {}
     for name, num_units in config["rounds"].items():
         found[name] = []
-        for unit in claim_units(runtime.comm, name, num_units):
+        for unit in claim_units(runtime.comm, StoreCounter(runtime.comm, name), num_units):
             found[name].append(unit)
             time.sleep(0.001 if runtime.comm.rank == 0 else 0.1)
     leave(runtime, "units", found)

@@ -1,7 +1,8 @@
 """ESM C, packed: the forward pass of the protein language model without any padding.
 
-Linear layers, norms, rotary embedding and SwiGLU run over all tokens of a batch at once; attention runs per sequence,
-sequences of equal length in one call. The language-model head is left out and only one layer's states are kept.
+Linear layers, norms, rotary embedding and SwiGLU run over all tokens of a batch; attention runs inside each sequence.
+The language-model head is left out and only the layers asked for are kept. On a processor the tokens go through each
+layer in blocks that stay in its cache.
 Architecture: ESM Cambrian (EvolutionaryScale 2024; https://github.com/Biohub/esm), equal to the forward of the `esm`
 package and of transformers' `EsmcModel`; the tests hold both against it.
 """
@@ -11,18 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
-HEAD_SIZE = 64  # of every released ESM C: 960/15, 1152/18, 2560/40
+from snw_dist.embedding.attention import HEAD_SIZE, PackedLengths, attend
+from snw_dist.embedding.linear import linear
+
 TRAINED_CONTEXT = 2048  # tokens, BOS and EOS included
+BLOCK_TOKENS = 512  # on a processor: q, k, v and the two halves of SwiGLU of a block fit its cache at every width
 VOCABULARY_ROWS = 64  # of the embedding table; 33 of them are tokens
 BOS, EOS = 0, 2
 _VOCABULARY = {letter: 4 + i for i, letter in enumerate("LAGVSERTIDPKQNFYMHWCXBUZO")}
 _TOKEN_OF = torch.full((128,), -1, dtype=torch.int64)
-_TOKEN_OF[[ord(letter) for letter in _VOCABULARY]] = torch.tensor(list(_VOCABULARY.values()))
+_TOKEN_OF[[ord(letter) for letter in (*_VOCABULARY, "<", ">")]] = torch.tensor([*_VOCABULARY.values(), BOS, EOS])
 
 
 @dataclass(frozen=True)
@@ -60,79 +64,167 @@ class EsmcWeights:
         return self.d_model // HEAD_SIZE
 
 
-def tokenize(sequence: str) -> torch.Tensor:
-    """Token ids of a cleaned sequence, [length + 2] int64 with BOS and EOS.
+@dataclass(frozen=True)
+class EsmcShape:
+    """Sizes of an ESM C."""
+
+    d_model: int
+    num_layers: int
+    intermediate: int
+
+    def flops(self, lengths: Sequence[int], depth: int) -> int:
+        """Floating-point operations of the matrix products of `depth` blocks over sequences of these tokens.
+
+        2 for each multiply-add: the linear layers, and the scores and their product with v in the attention.
+        """
+        linear = 2 * sum(lengths) * (4 * self.d_model**2 + 3 * self.d_model * self.intermediate)
+        attention = 4 * self.d_model * sum(length * length for length in lengths)
+        return depth * (linear + attention)
+
+
+def tokenize(sequences: Sequence[str]) -> tuple[torch.Tensor, list[int]]:
+    """Token ids of cleaned sequences one after another, [tokens] int64, each with BOS and EOS; and their numbers.
 
     Raises `ValueError` at a letter outside the vocabulary, which the public tokenizers turn into `<unk>` silently.
     """
-    if not sequence.isascii():
-        raise ValueError(f"letters outside ASCII in {sequence[:20]!r}")
-    residues = _TOKEN_OF[torch.frombuffer(bytearray(sequence.encode("ascii")), dtype=torch.uint8).long()]
-    if (residues < 0).any():
-        position = int((residues < 0).nonzero()[0, 0])
-        raise ValueError(f"letter {sequence[position]!r} at position {position + 1} is not an amino acid of ESM C")
-    return torch.cat([torch.tensor([BOS]), residues, torch.tensor([EOS])])
+    if not sequences:
+        raise ValueError("no sequence to tokenize")
+    # One look-up for the whole batch: "<" and ">" stand for BOS and EOS, and no sequence may hold them.
+    text = "".join(f"<{sequence}>" for sequence in sequences)
+    codes = torch.frombuffer(bytearray(text, "ascii", "replace"), dtype=torch.uint8).long()
+    tokens = _TOKEN_OF[codes]
+    marks = [int((tokens == mark).sum()) for mark in (BOS, EOS)]
+    if int((tokens < 0).sum()) or marks != [len(sequences)] * 2:
+        raise ValueError(_what_is_wrong(sequences))
+    return tokens, [len(sequence) + 2 for sequence in sequences]
+
+
+def _what_is_wrong(sequences: Sequence[str]) -> str:
+    for sequence in sequences:
+        if not sequence.isascii():
+            return f"letters outside ASCII in {sequence[:20]!r}"
+        for position, letter in enumerate(sequence, start=1):
+            if letter not in _VOCABULARY:
+                return f"letter {letter!r} at position {position} is not an amino acid of ESM C"
+    raise AssertionError(sequences)
+
+
+Combine = Literal["concat", "mean"]
+
+
+class _Block:
+    """One transformer block on its device, as two pure functions around the attention."""
+
+    def __init__(self, weights: EsmcLayer, scale: float, block_tokens: int | None) -> None:
+        # Rotary embedding turns channels i and i + 32 of a head together. With q and k laid out so that they are
+        # neighbours it is one complex product; the scores are sums over channels, whose order does not matter.
+        heads = weights.out.shape[0] // HEAD_SIZE
+        order = torch.arange(weights.out.shape[0], device=weights.out.device)
+        order = order.view(heads, 2, HEAD_SIZE // 2).transpose(1, 2).reshape(-1)
+        q, k, v = weights.qkv.chunk(3)
+        gate, up = weights.gate_up.chunk(2)
+        self._norm = weights.norm_weight, weights.norm_bias
+        self._q, self._k, self._v = (linear(w, block_tokens) for w in (q[order], k[order], v))
+        self._q_norm, self._k_norm = weights.q_norm[order], weights.k_norm[order]
+        self._out = linear(weights.out / scale, block_tokens)
+        self._mlp_norm = weights.mlp_norm_weight, weights.mlp_norm_bias
+        self._gate, self._up = linear(gate, block_tokens), linear(up, block_tokens)
+        self._down = linear(weights.down / scale, block_tokens)
+
+    def project(self, x: torch.Tensor, rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """q, k, v [tokens, d_model] of x [tokens, d_model]; rotation is [tokens, 1, 32] complex."""
+        shape = x.shape[-1:]
+        normed = F.layer_norm(x, shape, *self._norm)
+        q = _rotate(F.layer_norm(self._q(normed), shape, self._q_norm), rotation)
+        k = _rotate(F.layer_norm(self._k(normed), shape, self._k_norm), rotation)
+        return q, k, self._v(normed)
+
+    def update(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """The block's output from its input and its attention, each [tokens, d_model]."""
+        x = self._out.plus(context, x)
+        normed = F.layer_norm(x, x.shape[-1:], *self._mlp_norm)
+        return self._down.plus(self._up.times(normed, self._gate.silu(normed)), x)
 
 
 class PackedEsmc:
     """Runs ESM C over a list of token sequences on one device, in one arithmetic."""
 
-    def __init__(self, weights: EsmcWeights, device: torch.device, dtype: torch.dtype, layer: int = -1) -> None:
+    def __init__(
+        self,
+        weights: EsmcWeights,
+        device: torch.device,
+        dtype: torch.dtype,
+        layers: Sequence[int] = (-1,),
+        combine: Combine = "concat",
+    ) -> None:
         num_layers = len(weights.layers)
-        if not -1 <= layer <= num_layers:
-            raise ValueError(f"layer {layer} does not exist: 0 (embedding) to {num_layers}, or -1 for the last")
-        self._final = layer in (-1, num_layers)
-        depth = num_layers if layer == -1 else layer
+        for layer in layers:
+            if not -1 <= layer <= num_layers:
+                raise ValueError(f"layer {layer} does not exist: 0 (embedding) to {num_layers}, or -1 for the last")
+        self.layers = [num_layers if layer == -1 else layer for layer in layers]
+        if not layers or len(set(self.layers)) < len(layers):
+            raise ValueError(f"layers {list(layers)}: name at least one, and none twice")
+        self._combine = combine
 
         def place(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device=device, dtype=dtype).contiguous()
 
-        self.d_model, self._num_heads = weights.d_model, weights.num_heads
-        self._scale = math.sqrt(num_layers / 36)
+        self.shape = EsmcShape(weights.d_model, num_layers, int(weights.layers[0].down.shape[-1]))
+        self.depth = max(self.layers)
+        self._num_layers = num_layers
         self._embed, self._final_norm = place(weights.embed), place(weights.final_norm)
-        self._layers = [EsmcLayer(**{k: place(v) for k, v in vars(block).items()}) for block in weights.layers[:depth]]
+        self._block_tokens = BLOCK_TOKENS if device.type == "cpu" else None
+        scale = math.sqrt(num_layers / 36)
+        self._blocks = [
+            _Block(EsmcLayer(**{k: place(v) for k, v in vars(block).items()}), scale, self._block_tokens)
+            for block in weights.layers[: self.depth]
+        ]
         exponents = torch.arange(0, HEAD_SIZE, 2, dtype=torch.float32) / HEAD_SIZE
         self._inverse_frequency = (1.0 / 10000.0**exponents).to(device)  # stays float32: rounding it moves far residues
-        self._device, self._dtype = device, dtype
+        self.device, self.dtype = device, dtype
+
+    @property
+    def row_width(self) -> int:
+        """Channels of the result: d_model, for each of several layers side by side."""
+        return self.shape.d_model * (len(self.layers) if self._combine == "concat" else 1)
 
     @torch.inference_mode()
-    def forward(self, tokens: Sequence[torch.Tensor]) -> torch.Tensor:
-        """States of the chosen layer, [sum of lengths, d_model], in the order of `tokens` ([length] int64 each).
+    def forward(self, tokens: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        """States of the chosen layers, [tokens, row_width], of sequences of `lengths` tokens one after another.
 
-        The last layer includes the final norm. Sequences of equal length should be neighbours.
+        tokens: [sum of lengths] int64. The last layer includes the final norm. Sequences of equal length should be
+        neighbours. The states of a sequence do not depend on the others; with oneDNN's layers not in a single bit.
         """
-        lengths = [len(item) for item in tokens]
-        positions = torch.cat([torch.arange(length) for length in lengths]).to(self._device)
+        packed = PackedLengths.of(lengths, self.device)
+        positions = torch.cat([torch.arange(length) for length in lengths]).to(self.device)
         angles = positions[:, None].float() * self._inverse_frequency
-        cos, sin = (f(angles).to(self._dtype).repeat(1, 2)[:, None] for f in (torch.cos, torch.sin))
-        x = self._embed[torch.cat(list(tokens)).to(self._device)]
-        for layer in self._layers:
-            x = x + self._attention(layer, x, lengths, cos, sin) / self._scale
-            normed = F.layer_norm(x, (self.d_model,), layer.mlp_norm_weight, layer.mlp_norm_bias)
-            gate, up = F.linear(normed, layer.gate_up).chunk(2, dim=-1)
-            x = x + F.linear(F.silu(gate) * up, layer.down) / self._scale
-        return F.layer_norm(x, (self.d_model,), self._final_norm) if self._final else x
+        rotation = torch.polar(torch.ones_like(angles), angles)[:, None]
+        x = self._embed[tokens.to(self.device)]
+        q, k, v = (torch.empty_like(x) for _ in range(3))
+        size = self._block_tokens or len(x)
+        blocks = [slice(start, start + size) for start in range(0, len(x), size)]
+        states = {0: x.clone()} if 0 in self.layers else {}
+        for depth, block in enumerate(self._blocks, start=1):
+            for part in blocks:
+                q[part], k[part], v[part] = block.project(x[part], rotation[part])
+            context = attend(q, k, v, packed)
+            for part in blocks:
+                x[part] = block.update(x[part], context[part])
+            if depth in self.layers:
+                states[depth] = self._normed(x) if depth == self._num_layers else x.clone()
+        return self.combined([states[layer] for layer in self.layers])
 
-    def _attention(
-        self, layer: EsmcLayer, x: torch.Tensor, lengths: list[int], cos: torch.Tensor, sin: torch.Tensor
-    ) -> torch.Tensor:
-        normed = F.layer_norm(x, (self.d_model,), layer.norm_weight, layer.norm_bias)
-        q, k, v = F.linear(normed, layer.qkv).chunk(3, dim=-1)
-        q = F.layer_norm(q, (self.d_model,), layer.q_norm)
-        k = F.layer_norm(k, (self.d_model,), layer.k_norm)
-        q, k, v = (tensor.view(-1, self._num_heads, HEAD_SIZE) for tensor in (q, k, v.contiguous()))
-        q, k = (tensor * cos + _rotate_half(tensor) * sin for tensor in (q, k))
-        parts, start = [], 0
-        for length, group in groupby(lengths):
-            count = len(list(group))
-            stop = start + count * length
-            grouped = [t[start:stop].view(count, length, self._num_heads, HEAD_SIZE).transpose(1, 2) for t in (q, k, v)]
-            context = F.scaled_dot_product_attention(grouped[0], grouped[1], grouped[2])
-            parts.append(context.transpose(1, 2).reshape(count * length, self.d_model))
-            start = stop
-        return F.linear(torch.cat(parts), layer.out)
+    def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The states [tokens, d_model] of the chosen layers as one: [tokens, row_width]."""
+        if len(states) == 1:
+            return states[0]
+        return torch.cat(list(states), dim=-1) if self._combine == "concat" else torch.stack(list(states)).mean(0)
+
+    def _normed(self, x: torch.Tensor) -> torch.Tensor:
+        return F.layer_norm(x, x.shape[-1:], self._final_norm)
 
 
-def _rotate_half(x: torch.Tensor) -> torch.Tensor:
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([-second, first], dim=-1)
+def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Rotary embedding (Su et al. 2021) in float32 of x [tokens, d_model], whose channel pairs are neighbours."""
+    pairs = torch.view_as_complex(x.float().view(len(x), -1, HEAD_SIZE // 2, 2))
+    return torch.view_as_real(pairs * rotation).view(x.shape).to(x.dtype)

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snw_dist.embedding.shard_file import crc32c
+
 
 def sequence_digest(sequence: str) -> bytes:
     """SHA-256 of a cleaned sequence: its name in the store, whatever ids the user gave it."""
@@ -50,10 +52,21 @@ class EmbeddingPlan:
         """Indices of the sequences in a shard."""
         return range(int(self.shard_starts[shard]), int(self.shard_starts[shard + 1]))
 
+    def lengths_of(self, shard: int) -> NDArray[np.int64]:
+        """Residues of each sequence of a shard."""
+        sequences = self.shard_sequences(shard)
+        return self.lengths[sequences.start : sequences.stop]
+
     def shard_digest(self, shard: int) -> str:
-        """SHA-256 over the sequences of a shard; says what the shard must contain."""
-        text = "\n".join(self.sequences[i] for i in self.shard_sequences(shard))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        """SHA-256 over the sequences of a shard joined by newlines; says what the shard must contain."""
+        return hashlib.sha256(self._text(shard)).hexdigest()
+
+    def sequences_crc(self, shard: int) -> int:
+        """crc32c of the same text, for the store's table of commits."""
+        return crc32c(self._text(shard))
+
+    def _text(self, shard: int) -> bytes:
+        return "\n".join(self.sequences[i] for i in self.shard_sequences(shard)).encode("ascii")
 
     def digest(self, settings: Mapping[str, Any]) -> str:
         """SHA-256 over the plan and the settings (encoder, weights, layer, dtype) that the rows depend on."""
@@ -86,21 +99,13 @@ def plan_embedding(sequences: Iterable[str], shard_rows: int, chunk_rows: int) -
     return EmbeddingPlan(distinct, lengths, offsets, np.asarray(starts, dtype=np.int64), rows, chunk_rows)
 
 
-def token_batches(lengths: Sequence[int], tokens_per_batch: int, extra_per_sequence: int = 2) -> list[range]:
-    """Consecutive sequences whose tokens (residues and `extra_per_sequence` for BOS and EOS) fit one batch.
-
-    A sequence longer than a batch gets one of its own.
-    """
-    batches, start, tokens = [], 0, 0
-    for index, length in enumerate(lengths):
-        need = length + extra_per_sequence
-        if index > start and tokens + need > tokens_per_batch:
-            batches.append(range(start, index))
-            start, tokens = index, 0
-        tokens += need
-    if start < len(lengths):
-        batches.append(range(start, len(lengths)))
-    return batches
+def batch_stop(tokens: Sequence[int], start: int, tokens_per_batch: int) -> int:
+    """Where the batch that begins at `start` ends: neighbours whose tokens fit together, and at least one."""
+    total, stop = tokens[start], start + 1
+    while stop < len(tokens) and total + tokens[stop] <= tokens_per_batch:
+        total += tokens[stop]
+        stop += 1
+    return stop
 
 
 @dataclass(frozen=True)

@@ -8,137 +8,214 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hpc.errors import EnvironmentProblem, Preempted
+import torch
+
+from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence
 from hpc.logs import JsonLines
 from hpc.process_group import choose_device
 from hpc.runtime import Runtime
-from hpc.work_queue import claim_units
+from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.embedding.batch_size import agreed_tokens_per_batch
+from snw_dist.embedding.commits import RECORDS, is_committed, shard_layout
+from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
-from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding
-from snw_dist.embedding.store import (
-    PARTS,
-    StoreHeader,
-    check_same_plan,
-    commit_shard,
-    committed_shards,
-    create_store,
-    encoder_identity,
-    finalize_store,
-    read_header,
+from snw_dist.embedding.gemm import gemm_rate
+from snw_dist.embedding.header import StoreHeader, check_same_plan, encoder_identity, read_header
+from snw_dist.embedding.meter import Meter
+from snw_dist.embedding.parts import (
+    PartPlan,
+    Tables,
+    check_mixes,
+    complete_parts,
+    missing_sequences,
+    plan_part,
+    read_content,
 )
-from snw_dist.embedding.weights import locate_weights
+from snw_dist.embedding.plan import EmbeddingPlan
+from snw_dist.embedding.reference import check_parity
+from snw_dist.embedding.store import create_part, finalize_part, sweep_staging
+from snw_dist.embedding.writer import ShardWriter
 
+_ABANDONED_S = 3600.0  # what other array tasks are making right now is younger
 log = logging.getLogger(__name__)
 
 
-def check_embedding(config: SnwConfig) -> None:
-    """What can be known before a job is submitted: the weights are there; a hub id is fetched into the cache."""
-    encoder = config.encoder
-    if encoder.name == "esmc" and encoder.weights is not None:
-        locate_weights(encoder.weights, encoder.revision)
-    else:
-        load_encoder_weights(encoder.name, encoder.weights, None, None)  # the small one, or refused
-
-
 def run_embedding(values: dict[str, Any], runtime: Runtime) -> None:
-    """Entry point of the embedding job."""
-    config = config_from_dict(values)
-    prepared = load_prepared(config.data_folder)
-    plan, names = plan_store(prepared, config)
-    encoder = _encoder(config, runtime)
-    settings = encoder_identity(encoder.facts) | {"dtype": config.store.dtype, "d_model": encoder.model.d_model}
-    header = StoreHeader(
-        encoder=encoder.facts,
-        logical_dtype=config.store.dtype,
-        d_model=encoder.model.d_model,
-        plan_digest=plan.digest(settings),
-        num_sequences=len(plan.sequences),
-        num_shards=plan.num_shards,
-        shard_rows=plan.shard_rows,
-        chunk_rows=plan.chunk_rows,
-    )
-    todo = runtime.comm.on_rank_0(lambda: _open_store(config.store_path, plan, header, names))
-    if todo is None:
-        log.info("%s is complete already", config.store_path)
-        return
-    fence = runtime.comm.on_rank_0(lambda: Fence(config.store_path / PARTS, runtime.attempt))
-    _fill(config, runtime, encoder, plan, todo, fence)
-    runtime.comm.on_rank_0(lambda: finalize_store(config.store_path, plan, header.d_model))
-    log.info("%s is complete: %d sequences", config.store_path, len(plan.sequences))
+    """Entry point: fill the store of a run."""
+    _embed(config_from_dict(values), runtime, append=False)
 
 
-def plan_store(prepared: Prepared, config: SnwConfig) -> tuple[EmbeddingPlan, list[tuple[str, str, int]]]:
-    """The plan for the distinct sequences of both tables, and (kind, id, sequence index) of every name."""
-    tables = (("ligand", prepared.ligands), ("receptor", prepared.receptors))
-    sequences = [sequence for _, table in tables for sequence in table.values()]
-    plan = plan_embedding(sequences, config.store.shard_rows, config.store.chunk_rows)
-    index = {sequence: i for i, sequence in enumerate(plan.sequences)}
-    names = [(kind, name, index[sequence]) for kind, table in tables for name, sequence in sorted(table.items())]
-    return plan, names
+def run_append(values: dict[str, Any], runtime: Runtime) -> None:
+    """Entry point: add the sequences that the store does not hold yet, as a part of its own."""
+    _embed(config_from_dict(values), runtime, append=True)
 
 
-def _encoder(config: SnwConfig, runtime: Runtime) -> Encoder:
+def input_tables(prepared: Prepared) -> Tables:
+    """The sequences of a run by kind and id."""
+    return (("ligand", prepared.ligands), ("receptor", prepared.receptors))
+
+
+def layers_of(config: SnwConfig) -> list[int]:
+    """The layers asked for."""
+    layer = config.encoder.layer
+    return layer if isinstance(layer, list) else [layer]
+
+
+def plan_work(config: SnwConfig, tables: Tables, parts: list[Path], append: bool) -> PartPlan | None:
+    """The part that has to be filled when `parts` are complete; None when they hold everything.
+
+    Raises `InputError` when the store is complete but made from other input, and nothing may be appended.
+    """
+    store, section = config.store_path, config.store
+    content = read_content(parts)
+    missing = missing_sequences(tables, content)
+    if not parts and append:
+        raise InputError(f"{store}: there is no complete store to append to. Make it first, without --append.")
+    if not missing:
+        return None
+    if parts and not append:
+        raise InputError(
+            f"{store}: complete, but {len(missing):,} sequences of the present input are not in it. Add them with "
+            "--append, or choose another store.path or run.name."
+        )
+    return plan_part(store, tables, missing, content, section.shard_rows, section.chunk_rows)
+
+
+def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Encoder:
+    """Collective: the encoder on every rank's device, the same on all, compared with the reference if asked for."""
     section = config.encoder
     device = choose_device(section.device, runtime.topology.local_rank)
     loaded = load_encoder_weights(section.name, section.weights, section.revision, section.sha256)
-    encoder = build_encoder(section.name, loaded, device, section.precision, section.layer, section.tokens_per_batch)
+    encoder = build_encoder(
+        section.name,
+        loaded,
+        device,
+        section.precision,
+        layers_of(config),
+        section.combine,
+        section.tokens_per_batch or 1,
+    )
     if len(set(runtime.comm.gather(str(encoder_identity(encoder.facts))))) != 1:
         raise EnvironmentProblem(
             "the ranks do not have the same encoder: other weights, device or arithmetic on some node"
         )
+    if section.verify:
+        sequences = [sequence for _, table in tables for sequence in table.values()]
+        parity = check_parity(encoder.model, loaded.weights, sequences)
+        log.info(
+            "encoder verified on %d sequences: largest difference from transformers %.1e of the largest value, in a "
+            "batch from alone %.1e",
+            parity.num_sequences,
+            parity.against_reference,
+            parity.alone_against_batch,
+        )
     return encoder
 
 
-def _open_store(
-    path: Path, plan: EmbeddingPlan, header: StoreHeader, names: list[tuple[str, str, int]]
-) -> list[int] | None:
-    """Shards that are still to be computed; None when the store is complete."""
-    if not path.exists():
-        create_store(path, plan, header, names)
-    present = read_header(path)
-    check_same_plan(path, present, header)
-    if present.complete:
-        shutil.rmtree(path / PARTS, ignore_errors=True)  # a kill after the last commit leaves the records behind
-        return None
-    done = committed_shards(path, plan)
-    if done:
-        log.info("%d of %d shards are committed and verified", len(done), plan.num_shards)
-    return [shard for shard in range(plan.num_shards) if shard not in done]
+def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
+    tables = input_tables(load_prepared(config.data_folder))
+    encoder = prepare_encoder(config, runtime, tables)
+    parts = runtime.comm.on_rank_0(lambda: complete_parts(config.store_path))
+    planned = plan_work(config, tables, parts, append)
+    if planned is None:
+        log.info("%s is complete already", config.store_path)
+        runtime.comm.on_rank_0(lambda: _tidy(parts))
+        return
+    header = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
+    name = f"attempt_{runtime.array_task}.json"
+    alone = runtime.num_array_tasks == 1
+    fence = runtime.comm.on_rank_0(lambda: _open(config.store_path, planned, header, runtime.attempt, name, alone))
+    encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
+        encoder.model, runtime.comm, runtime.topology.local_world_size, planned.path / RECORDS
+    )
+    _fill(config, runtime, encoder, planned, fence)
+    runtime.comm.on_rank_0(lambda: _close(planned))
 
 
-def _fill(
-    config: SnwConfig, runtime: Runtime, encoder: Encoder, plan: EmbeddingPlan, shards: list[int], fence: Fence
-) -> None:
-    """Compute and commit this rank's share of `shards`; a stop request is honoured between them."""
-    records = JsonLines(config.run_folder / "embedding" / f"rank_{runtime.topology.rank:05d}.jsonl")
-    done = 0
-    for unit in claim_units(runtime.comm, f"embed-{runtime.attempt}", len(shards)):
-        if _stop_requested(runtime):
-            break
-        shard, started = shards[unit], time.monotonic()
-        sequences = [plan.sequences[i] for i in plan.shard_sequences(shard)]
-        rows = encoder.embed(sequences)
-        fence.check()
-        size = commit_shard(config.store_path, plan, shard, rows, config.store.dtype)
-        seconds = time.monotonic() - started
-        records.write(
-            {
-                "shard": shard,
-                "residues": len(rows),
-                "bytes": size,
-                "seconds": seconds,
-                "attempt": runtime.attempt,
-            }
-        )
-        done += 1
-        runtime.progress.update("embed", done, len(shards), "shards", residues_per_s=len(rows) / seconds)
-    runtime.progress.update("embed", done, len(shards), "shards", force=True)
+def _open(store: Path, planned: PartPlan, header: StoreHeader, attempt: str, name: str, alone: bool) -> Fence:
+    sweep_staging(planned.path, 0.0 if alone else _ABANDONED_S)
+    if planned.part:
+        check_mixes(store, header)
+    if not planned.path.exists():
+        create_part(planned.path, planned.plan, header, planned.names)
+    check_same_plan(planned.path, read_header(planned.path), header)
+    return Fence(planned.path / RECORDS, attempt, name)
+
+
+def _close(planned: PartPlan) -> None:
+    """Finish the part, unless other array tasks still have shards to do."""
+    records = sum(1 for _ in (planned.path / RECORDS).glob("*.safetensors"))
+    if records < planned.plan.num_shards and not read_header(planned.path).complete:
+        left = planned.plan.num_shards - records
+        log.info("%s: this task has done its share, %d shards of other tasks are left", planned.path, left)
+        return
+    finalize_part(planned.path, planned.plan)
+    log.info("%s is complete: %d sequences", planned.path, len(planned.plan.sequences))
+
+
+def _tidy(parts: list[Path]) -> None:
+    for part in parts:  # a kill after the last commit leaves the records behind
+        shutil.rmtree(part / RECORDS, ignore_errors=True)
+
+
+def own_shards(plan_shards: int, task: int, num_tasks: int) -> list[int]:
+    """Shards of an array task, the costliest first, so that no rank begins a long one when the others end.
+
+    Shards are sorted by the length of their sequences, so tasks that take every n-th have equal shares.
+    """
+    return list(range(task, plan_shards, num_tasks))[::-1]
+
+
+def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPlan, fence: Fence) -> None:
+    """Compute and commit this rank's share; a stop request is honoured between forward passes."""
+    plan, part, model = planned.plan, planned.path, encoder.model
+    dtype = torch_dtype(config.store.dtype)
+    shards = own_shards(plan.num_shards, runtime.array_task, runtime.num_array_tasks)
+    residues = {shard: int(plan.lengths_of(shard).sum()) for shard in shards}
+    meter = Meter(runtime.progress, sum(residues.values()), gemm_rate(model.shape, model.device, model.dtype))
+    records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
+    layout = shard_layout(plan, model.row_width, config.store.dtype)
+    with (
+        ShardWriter(part, plan, model.row_width, dtype, fence) as writer,
+        shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
+    ):
+        for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
+            if _stop_requested(runtime):
+                break
+            if is_committed(part, plan, shard, layout):
+                meter.skip(residues[shard])
+                continue
+            waited_s = writer.waited_s
+            meter.begin()
+            if not _compute(runtime, encoder, plan, shard, writer.buffer, meter):
+                break
+            writer.commit(shard)
+            facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
+            timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
+            records.write({"shard": shard, **meter.record(), **timing, **facts})
+    meter.end()
     records.close()
     if runtime.comm.any(_stop_requested(runtime)):
         raise Preempted("asked to stop; committed shards are kept, start the same command again to go on")
+
+
+def _compute(
+    runtime: Runtime, encoder: Encoder, plan: EmbeddingPlan, shard: int, buffer: torch.Tensor, meter: Meter
+) -> bool:
+    """Fill `buffer` with the rows of a shard; false when a stop request came in between."""
+    for batch in encoder.embed_into(buffer, [plan.sequences[i] for i in plan.shard_sequences(shard)]):
+        meter.add(batch)
+        if _stop_requested(runtime):
+            return False
+    return True
+
+
+def _record_name(runtime: Runtime) -> str:
+    task = f"task_{runtime.array_task:05d}_" if runtime.num_array_tasks > 1 else ""
+    return f"{task}rank_{runtime.topology.rank:05d}.jsonl"
 
 
 def _stop_requested(runtime: Runtime) -> bool:

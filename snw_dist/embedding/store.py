@@ -1,233 +1,190 @@
-"""The embedding store: one Zarr v3 group, written shard by shard, readable by any Zarr v3 client.
+"""The embedding store: a Zarr v3 group, written shard by shard, readable by any Zarr v3 client.
 
-    STORE/zarr.json      attributes (see `StoreHeader`); `complete` turns true when everything is committed
-    STORE/residues       [rows, d_model]  sharded; `shard_file` describes a shard's bytes; fill value NaN
+    STORE/zarr.json      attributes (see `header`); `complete` turns true when everything is committed
+    STORE/residues       [rows, row_width] sharded; `shard_file` describes a shard's bytes; fill value NaN
     STORE/offsets        [n] int64        first row of each distinct sequence
     STORE/lengths        [n] int64        its residues (BOS and EOS are not stored); rows between sequences are padding
     STORE/digests        [n, 32] uint8    SHA-256 of each distinct sequence, by length, alphabet
     STORE/ids            [bytes] uint8    UTF-8 text, one name a line: "ligand<TAB>id" or "receptor<TAB>id"
     STORE/id_sequence    [names] int64    the sequence that each name stands for, so aliases are kept
-    STORE/pooled         [n, d_model] float32  mean over a sequence's residues, taken before rounding to the dtype
-    STORE/commits        [shards, 2] uint32    crc32c of each shard file, and of its sequences joined by newlines
+    STORE/pooled         [n, row_width] float32  mean over the stored rows of each sequence
+    STORE/commits        [shards, 2] uint32  digest of each shard (`shard_file.shard_digest`), crc32c of its sequences
+    STORE/append_1       the same again for sequences that came later, and so on
 
-While it is being filled, STORE/.parts holds one record a shard (digest, crc32c, pooled rows); a shard is committed when
-its record is there. Nothing here depends on which rank did what, so equal input gives equal bytes.
-This is the only module that imports zarr. bfloat16 is stored as uint16, because zarr has no bfloat16; the logical
-type is in the attributes.
+What was appended is a part of its own, so nothing that is complete is ever written again. Nothing here depends on which
+rank did what, so equal input gives equal bytes. This is the only module that imports zarr.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import contextlib
+import secrets
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_safetensors
-from safetensors.numpy import save as save_safetensors
 from zarr.codecs import Crc32cCodec
 
-from hpc.errors import CorruptError, InputError
-from hpc.files import atomic_write_bytes, atomic_write_chunks, fsync_folder, fsync_tree, sweep_partial
+from hpc.checkpoint import file_digest
+from hpc.errors import CorruptError
+from hpc.files import fsync_folder, fsync_tree, sweep_partial
+from snw_dist.embedding.commits import RECORDS, read_record
+from snw_dist.embedding.dtypes import fill_value, stored_dtype
+from snw_dist.embedding.header import REPAIR, StoreHeader, read_header
 from snw_dist.embedding.plan import EmbeddingPlan, sequence_digest
-from snw_dist.embedding.shard_file import crc32c, encode_shard
 
-FORMAT_VERSION = 1
-PARTS = ".parts"
-_NUMPY_DTYPE = {"float32": "float32", "float16": "float16", "bfloat16": "uint16"}
-_BFLOAT16_NAN = 0x7FC0
-
-
-@dataclass(frozen=True)
-class StoreHeader:
-    """Attributes of the group."""
-
-    encoder: Mapping[str, Any]
-    """Name, description, weights, weights_sha256, layer and arithmetic of the encoder."""
-    logical_dtype: str
-    d_model: int
-    plan_digest: str
-    num_sequences: int
-    num_shards: int
-    shard_rows: int
-    chunk_rows: int
-    format_version: int = FORMAT_VERSION
-    complete: bool = False
+TABLES = ("offsets", "lengths", "digests", "ids", "id_sequence", "pooled", "commits")
+STAGING = ("creating", "finishing", "mending")
+_MOST_CHUNK_BYTES = 1 << 24
+Name = tuple[str, str, int]
+"""Kind, id, and the number of its sequence in the whole store."""
+ShardResult = tuple[int, int, NDArray[np.float32]]
+"""The row of a shard in `commits`, and its rows of `pooled`."""
 
 
-def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts about an encoder that its rows depend on; a name or a path of the same weights is not one of them."""
-    keys = ("weights_sha256", "layer", "arithmetic", "window_residues", "window_overlap")
-    return {f"encoder.{key}": encoder[key] for key in keys}
+def part_path(store: Path, part: int) -> Path:
+    """Folder of a part: the store itself, then `append_1`, `append_2`, ..."""
+    return store / f"append_{part}" if part else store
 
 
-def create_store(path: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[tuple[str, str, int]]) -> None:
-    """Create an empty store under `path`, which must not exist; it appears as a whole or not at all.
+def part_paths(store: Path) -> list[Path]:
+    """The parts that are there, in order; raises `CorruptError` where one is missing in between."""
+    numbers = sorted(int(p.name.removeprefix("append_")) for p in store.glob("append_*") if p.name[7:].isdigit())
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise CorruptError(f"{store}: parts append_{numbers} are there, one before them is missing")
+    return [part_path(store, part) for part in range(len(numbers) + 1)]
 
-    `names` are (kind, id, sequence index) triples.
-    """
-    staging = path.with_name(f".{path.name}.creating")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.parent.mkdir(parents=True, exist_ok=True)
-    group = zarr.open_group(staging, mode="w", zarr_format=3, attributes=dataclasses.asdict(header))
-    dtype = _NUMPY_DTYPE[header.logical_dtype]
+
+def sweep_staging(part: Path, older_than_s: float) -> None:
+    """Remove folders beside a part in which a killed process was making something."""
+    for kind in STAGING:
+        for folder in part.parent.glob(f".{part.name}.*.{kind}"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime >= older_than_s:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def staging_folder(part: Path, kind: str) -> Path:
+    """A new name beside a part, from which what is made can be moved into place."""
+    assert kind in STAGING
+    return part.with_name(f".{part.name}.{secrets.token_hex(4)}.{kind}")
+
+
+def create_part(part: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
+    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is."""
+    staging = staging_folder(part, "creating")
+    try:
+        write_skeleton(staging, plan, header, names)
+        (staging / RECORDS).mkdir()
+        fsync_tree(staging)
+        with contextlib.suppress(FileExistsError, OSError):  # another array task was faster; `read_header` tells
+            staging.rename(part)
+        fsync_folder(part.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_skeleton(folder: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
+    """Everything of a part that follows from the plan alone: all but shards, `pooled` and `commits`."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    group = zarr.open_group(folder, mode="w", zarr_format=3)
     group.create_array(
         "residues",
         shape=(plan.num_shards * plan.shard_rows, header.d_model),
         shards=(plan.shard_rows, header.d_model),
         chunks=(plan.chunk_rows, header.d_model),
-        dtype=dtype,
-        fill_value=_BFLOAT16_NAN if dtype == "uint16" else float("nan"),
+        dtype=stored_dtype(header.logical_dtype),
+        fill_value=fill_value(header.logical_dtype),
         compressors=[Crc32cCodec()],
         chunk_key_encoding={"name": "default", "separator": "."},  # one file a shard, not one folder a shard
     )
-    _write(group, "offsets", plan.offsets)
-    _write(group, "lengths", plan.lengths)
+    write_table(group, "offsets", plan.offsets)
+    write_table(group, "lengths", plan.lengths)
     digests = b"".join(sequence_digest(sequence) for sequence in plan.sequences)
-    _write(group, "digests", np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32))
+    write_table(group, "digests", np.frombuffer(digests, dtype=np.uint8).reshape(-1, 32))
     text = "\n".join(f"{kind}\t{name}" for kind, name, _ in names).encode()
-    _write(group, "ids", np.frombuffer(text, dtype=np.uint8))
-    _write(group, "id_sequence", np.asarray([index for _, _, index in names], dtype=np.int64))
-    (staging / PARTS).mkdir()
-    fsync_tree(staging)
-    staging.rename(path)
-    fsync_folder(path.parent)
+    write_table(group, "ids", np.frombuffer(text, dtype=np.uint8))
+    write_table(group, "id_sequence", np.asarray([index for _, _, index in names], dtype=np.int64))
+    header.write(folder)
 
 
-def read_header(path: Path) -> StoreHeader:
-    """Read the attributes; raises `InputError` when there is no store and `CorruptError` when it is not one of ours."""
-    file = path / "zarr.json"
-    if not file.exists():
-        raise InputError(f"{path}: there is no embedding store. Make it with: python launch/embed.py")
+def finalize_part(part: Path, plan: EmbeddingPlan) -> None:
+    """Turn the shard records into `pooled` and `commits`, then mark the part complete.
+
+    Raises `CorruptError` naming a shard that is not committed. Restartable, and two array tasks that end at the same
+    time may both do it: each makes the same bytes apart and moves them into place as a whole; `complete` comes last.
+    """
+    header = read_header(part)
+    staging = staging_folder(part, "finishing")
     try:
-        header = StoreHeader(**json.loads(file.read_text())["attributes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{file}: not the header of an embedding store ({error})") from None
-    if header.format_version != FORMAT_VERSION:
-        raise CorruptError(f"{file}: format version {header.format_version}, this program reads {FORMAT_VERSION}")
-    return header
+        write_results(staging, header, _recorded(part, plan))
+        fsync_tree(staging)
+        for name in ("pooled", "commits"):
+            with contextlib.suppress(OSError):  # there already, from another task or a start that was killed
+                (staging / name).rename(part / name)
+        for folder in (part, part / "residues"):
+            sweep_partial(folder)
+            fsync_folder(folder)
+        complete_header(header, checksums(part)).write(part)
+        shutil.rmtree(part / RECORDS, ignore_errors=True)
+    except (CorruptError, OSError):
+        if not read_header(part).complete:  # else another task was faster and has tidied up
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_same_plan(path: Path, present: StoreHeader, wanted: StoreHeader) -> None:
-    """Refuse to mix two encoders, layers, dtypes or inputs in one store."""
-    old, new = (dataclasses.asdict(item) | encoder_identity(item.encoder) for item in (present, wanted))
-    differences = [
-        f"{key}: {old.get(key)!r} there, {new[key]!r} now"
-        for key in new
-        if key not in ("complete", "format_version", "encoder") and old.get(key) != new[key]
-    ]
-    if differences:
-        raise InputError(
-            f"{path}: the store was made from other input or settings ({'; '.join(differences)}). "
-            "Choose another store.path or run.name, or remove the folder to embed again."
-        )
-
-
-def shard_path(path: Path, shard: int) -> Path:
-    """File of a shard; the key is the one zarr uses."""
-    return path / "residues" / f"c.{shard}.0"
-
-
-def commit_shard(path: Path, plan: EmbeddingPlan, shard: int, rows: NDArray[np.float32], logical_dtype: str) -> int:
-    """Write one shard durably, then its record; returns the bytes written.
-
-    `rows`: [residues of the shard, d_model] float32, finite. Raises `CorruptError` naming the sequence (by its row and
-    first letters) when a value is not finite in the store's dtype.
-    """
-    sequences = plan.shard_sequences(shard)
-    lengths = plan.lengths[sequences.start : sequences.stop]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    stored = to_stored(rows, logical_dtype)
-    finite = np.isfinite(from_stored(stored, logical_dtype)).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        bad = plan.sequences[sequences[int(np.searchsorted(starts, row, side="right")) - 1]]
-        raise CorruptError(
-            f"shard {shard}, row {row}: the embedding of {bad[:20]}... ({len(bad)} residues) is not finite as "
-            f"{logical_dtype}. Try store.dtype float32, or check the weights."
-        )
-    num_present = -(-len(rows) // plan.chunk_rows)
-    fill = to_stored(np.full(1, np.nan, dtype=np.float32), logical_dtype)[0]
-    padded = np.full((num_present * plan.chunk_rows, rows.shape[1]), fill, dtype=stored.dtype)
-    padded[: len(rows)] = stored
-    pieces = list(encode_shard(padded, plan.shard_rows // plan.chunk_rows, plan.chunk_rows))
-    size = atomic_write_chunks(shard_path(path, shard), pieces)
-    pooled = np.add.reduceat(rows, starts[:-1], axis=0, dtype=np.float64) / lengths[:, None]
-    record = {"pooled": pooled.astype(np.float32)}
-    metadata = {
-        "digest": plan.shard_digest(shard),
-        "crc32c": str(crc32c(b"".join(pieces))),
-        "bytes": str(size),
-        "pooled_crc32c": str(crc32c(record["pooled"].tobytes())),
-    }
-    atomic_write_bytes(
-        _record_path(path, shard), save_safetensors(record, {"record": json.dumps(metadata, sort_keys=True)})
-    )
-    return size
-
-
-def committed_shards(path: Path, plan: EmbeddingPlan) -> set[int]:
-    """Shards whose record is there and whose file still has the recorded bytes; each file is read once."""
-    return {shard for shard in range(plan.num_shards) if _verify_part(path, plan, shard) is not None}
-
-
-def finalize_store(path: Path, plan: EmbeddingPlan, d_model: int) -> None:
-    """Turn the shard records into `pooled` and `commits`, then mark the store complete; one process only.
-
-    Raises `CorruptError` naming the shards that are not committed. Restartable: `complete` is written last.
-    """
-    group = zarr.open_group(path, mode="r+", zarr_format=3)
-    chunk = (min(len(plan.sequences), 4096), d_model)
-    shape = (len(plan.sequences), d_model)
-    pooled = group.create_array(
-        "pooled",
-        shape=shape,
-        chunks=chunk,
-        dtype="float32",
-        fill_value=float("nan"),
-        compressors=[Crc32cCodec()],
-        overwrite=True,
-    )
-    commits = np.zeros((plan.num_shards, 2), dtype=np.uint32)
+def _recorded(part: Path, plan: EmbeddingPlan) -> Iterator[ShardResult]:
     for shard in range(plan.num_shards):
-        part = _verify_part(path, plan, shard)
-        if part is None:
-            raise CorruptError(f"{path}: shard {shard} of {plan.num_shards} is not committed. Start embed again.")
-        crc, rows = part
-        sequences = plan.shard_sequences(shard)
-        pooled[sequences.start : sequences.stop] = rows
-        text = "\n".join(plan.sequences[i] for i in sequences)
-        commits[shard] = crc, crc32c(text.encode("ascii"))
-    _write(group, "commits", commits)
-    sweep_partial(path)
-    for folder in ("pooled", "commits", "residues"):
-        sweep_partial(path / folder)
-        fsync_tree(path / folder) if folder != "residues" else fsync_folder(path / folder)
-    metadata = json.loads((path / "zarr.json").read_text())
-    metadata["attributes"]["complete"] = True
-    atomic_write_bytes(path / "zarr.json", json.dumps(metadata, indent=2).encode())
-    shutil.rmtree(path / PARTS)
+        record = read_record(part, plan, shard)
+        if record is None:
+            raise CorruptError(f"{part}: shard {shard} of {plan.num_shards} is not committed. Start embed again.")
+        yield record.digest, plan.sequences_crc(shard), record.pooled
 
 
-def read_tables(path: Path) -> dict[str, NDArray[Any]]:
-    """The small arrays: offsets, lengths, digests, commits.
+def write_results(folder: Path, header: StoreHeader, shards: Iterable[ShardResult]) -> None:
+    """Write `pooled` and `commits` into a new Zarr group; every chunk is written once."""
+    group = zarr.open_group(folder, mode="a", zarr_format=3)
+    pooled = create_table(group, "pooled", (header.num_sequences, header.d_model), np.dtype("float32"))
+    commits = np.zeros((header.num_shards, 2), dtype=np.uint32)
+    block = np.empty((0, header.d_model), dtype=np.float32)
+    written, size = 0, pooled.chunks[0]
+    for shard, (digest, sequences_crc, means) in enumerate(shards):
+        commits[shard] = digest, sequences_crc
+        block = np.concatenate([block, means])
+        while len(block) >= size or (len(block) and shard == header.num_shards - 1):
+            pooled[written : written + len(block[:size])] = block[:size]
+            written, block = written + len(block[:size]), block[size:]
+    write_table(group, "commits", commits)
+
+
+def complete_header(header: StoreHeader, files: dict[str, str]) -> StoreHeader:
+    """The header of a part once everything is there."""
+    return StoreHeader(**{**vars(header), "complete": True, "files": files})
+
+
+def checksums(part: Path) -> dict[str, str]:
+    """SHA-256 of every file of a part but its header, its shards and what was appended, by relative path."""
+    return {name: file_digest(part / name) for name in table_files(part)}
+
+
+def table_files(part: Path) -> list[str]:
+    """Relative paths of the files that `checksums` covers."""
+    files = [part / "residues" / "zarr.json", *(path for name in TABLES for path in (part / name).rglob("*"))]
+    return sorted(str(path.relative_to(part)) for path in files if path.is_file())
+
+
+def read_tables(part: Path) -> dict[str, NDArray[Any]]:
+    """The small arrays that a reader needs: offsets, lengths, digests, commits.
 
     Raises `CorruptError` when one is damaged, or missing: zarr reads a missing chunk as zeros.
     """
-    tables = {}
-    for name in ("offsets", "lengths", "digests", "commits"):
-        try:
-            array = zarr.open_array(path / name, mode="r", zarr_format=3)
-            tables[name] = np.asarray(array[...])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CorruptError(f"{path / name}: cannot be read ({error}). Remove the store and embed again.") from None
+    tables = {name: read_table(part, name) for name in ("offsets", "lengths", "digests", "commits")}
     offsets, lengths, digests = tables["offsets"], tables["lengths"], tables["digests"]
     if (
         not len(offsets) == len(lengths) == len(digests)
@@ -235,56 +192,44 @@ def read_tables(path: Path) -> dict[str, NDArray[Any]]:
         or (offsets[:-1] + lengths[:-1] > offsets[1:]).any()
         or not digests.any(axis=1).all()
     ):
-        raise CorruptError(f"{path}: offsets, lengths and digests do not fit together. Remove it and embed again.")
+        raise CorruptError(f"{part}: offsets, lengths and digests do not fit together. {REPAIR}")
     return tables
 
 
-def to_stored(values: NDArray[np.float32], logical_dtype: str) -> NDArray[Any]:
-    """float32 values in the store's dtype; bfloat16 is rounded to nearest even and returned as uint16."""
-    if logical_dtype != "bfloat16":
-        with np.errstate(over="ignore"):  # an overflow becomes inf, which the caller reports with the sequence
-            return values.astype(logical_dtype)
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    rounded = ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)
-    return np.where(np.isnan(values), np.uint16(_BFLOAT16_NAN), rounded)
-
-
-def from_stored(values: NDArray[Any], logical_dtype: str) -> NDArray[np.float32]:
-    """Stored values as float32."""
-    if logical_dtype != "bfloat16":
-        return values.astype(np.float32)
-    return (values.astype(np.uint32) << 16).view(np.float32)
-
-
-def _record_path(path: Path, shard: int) -> Path:
-    return path / PARTS / f"{shard:08d}.safetensors"
-
-
-def _verify_part(path: Path, plan: EmbeddingPlan, shard: int) -> tuple[int, NDArray[np.float32]] | None:
+def read_table(part: Path, name: str) -> NDArray[Any]:
+    """One of the small arrays; raises `CorruptError` when it is damaged."""
     try:
-        data = _record_path(path, shard).read_bytes()
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        record = json.loads(header["__metadata__"]["record"])
-        file = shard_path(path, shard).read_bytes()
-        pooled = load_safetensors(data)["pooled"]
-        recorded = record["digest"], record["crc32c"], record["pooled_crc32c"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):  # damage anywhere in the record
-        return None
-    crc = crc32c(file)
-    if recorded != (plan.shard_digest(shard), str(crc), str(crc32c(pooled.tobytes()))):
-        return None
-    return crc, pooled
+        array = zarr.open_array(part / name, mode="r", zarr_format=3)
+        return np.asarray(array[...])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{part / name}: cannot be read ({error}). {REPAIR}") from None
 
 
-def _write(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    chunks = tuple(max(1, min(size, 1 << 20)) for size in values.shape[:1]) + values.shape[1:]
-    array = group.create_array(
+def read_names(part: Path) -> Iterator[Name]:
+    """The names of a part, in their order."""
+    text = bytes(read_table(part, "ids")).decode()
+    for line, index in zip(text.split("\n") if text else [], read_table(part, "id_sequence").tolist(), strict=True):
+        kind, _, name = line.partition("\t")
+        yield kind, name, index
+
+
+def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
+    """Write a small array whole."""
+    array = create_table(group, name, values.shape, values.dtype)
+    array[...] = values
+
+
+def create_table(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> zarr.Array[Any]:
+    """An empty small array in chunks of at most 16 MB, each with its crc32c."""
+    row_bytes = max(1, int(np.prod(shape[1:]))) * dtype.itemsize
+    rows = max(1, min(shape[0], _MOST_CHUNK_BYTES // row_bytes))
+    return group.create_array(
         name,
-        shape=values.shape,
-        chunks=chunks,
-        dtype=values.dtype,
+        shape=shape,
+        chunks=(rows, *shape[1:]),
+        dtype=dtype,
+        fill_value=np.nan if dtype.kind == "f" else 0,
         compressors=[Crc32cCodec()],
         overwrite=True,
         config={"write_empty_chunks": True},
     )
-    array[...] = values

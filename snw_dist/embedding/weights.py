@@ -15,6 +15,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ from safetensors import SafetensorError, safe_open
 
 from hpc.checkpoint import file_digest
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from snw_dist.embedding.esmc import HEAD_SIZE, VOCABULARY_ROWS, EsmcLayer, EsmcWeights
+from snw_dist.embedding.attention import HEAD_SIZE
+from snw_dist.embedding.esmc import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 
 _PTH_LAYER = {
     "norm_weight": "attn.layernorm_qkv.0.weight",
@@ -100,6 +102,21 @@ def load_weights(name: str, revision: str | None = None, expected_sha256: str | 
     return LoadedWeights(weights, digest, f"{name}@{revision}" if revision else name)
 
 
+def read_shape(name: str, revision: str | None) -> EsmcShape:
+    """Sizes of the model in a weight file, without reading or hashing the weights."""
+    path = locate_weights(name, revision)
+    if path.is_dir():
+        config = _read_config(path)
+        try:
+            return EsmcShape(*(int(config[k]) for k in ("hidden_size", "num_hidden_layers", "intermediate_size")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptError(
+                f"{path / 'config.json'}: says no width, layers or intermediate size ({error})"
+            ) from None
+    weights = _from_pth(path)  # mapped, so only the names and shapes are read
+    return EsmcShape(weights.d_model, len(weights.layers), int(weights.layers[0].down.shape[-1]))
+
+
 def weights_digest(path: Path) -> str:
     """SHA-256 of the weight file; of several files, SHA-256 over the lines "name digest" in the order of names."""
     files = _safetensors_files(path) if path.is_dir() else [path]
@@ -158,12 +175,7 @@ def _from_pth(path: Path) -> EsmcWeights:
 
 
 def _from_transformers(folder: Path) -> EsmcWeights:
-    try:
-        config = dict(json.loads((folder / "config.json").read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise CorruptError(f"{folder / 'config.json'}: cannot be read ({error})") from None
-    if config.get("model_type") != "esmc":
-        raise InputError(f"{folder}: model_type is {config.get('model_type')!r}, not 'esmc'")
+    config = _read_config(folder)
     tensors: dict[str, torch.Tensor] = {}
     for file in _safetensors_files(folder):
         try:
@@ -178,6 +190,16 @@ def _from_transformers(folder: Path) -> EsmcWeights:
     if stated != found:
         raise CorruptError(f"{folder}: config.json says width, layers, heads {stated}, the tensors say {found}")
     return weights
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptError(f"{folder / 'config.json'}: cannot be read ({error})") from None
+    if config.get("model_type") != "esmc":
+        raise InputError(f"{folder}: model_type is {config.get('model_type')!r}, not 'esmc'")
+    return config
 
 
 def _safetensors_files(folder: Path) -> list[Path]:

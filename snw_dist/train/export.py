@@ -17,7 +17,7 @@ from torch import nn
 from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
 from snw_dist.config import ModelSection, config_from_dict
-from snw_dist.embedding.store import StoreHeader
+from snw_dist.embedding.header import StoreHeader
 from snw_dist.model.build import build_model
 
 
@@ -65,7 +65,7 @@ def read_export(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def check_same_encoder(description: Mapping[str, Any], store: StoreHeader, path: Path) -> None:
     """Refuse embeddings of another encoder than the network was trained on."""
-    if any(description["encoder"][key] != store.encoder[key] for key in ("weights_sha256", "layer")):
+    if any(description["encoder"][key] != store.encoder[key] for key in ("weights_sha256", "layers", "combine")):
         raise InputError(
             f"{path}: the store was made by {store.encoder['description']} "
             f"({store.encoder['weights_sha256'][:12]}), but the network was trained on "

@@ -76,7 +76,7 @@ class TrainingJob:
         self.trajectory = trajectory(
             config,
             prepared.summary["made_from"]["inputs"],
-            self.reader.header.plan_digest,
+            self.reader.header.rows_digest,
             topology.world_size,
         )
         self.facts = provenance(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,12 @@ import pytest
 from hpc.checkpoint import file_digest
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
-from tests.ranks import run_ranks, start_ranks
+from tests.ranks import REPOSITORY, Ranks, run_ranks, start_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 ENTRY_POINT = "snw_dist.embedding.run:run_embedding"
 DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
+WAYS = ("ranks", "mpi", "array")
 REPEATS = int(os.environ.get("SNW_FAULT_REPEATS", "4"))
 
 
@@ -54,21 +59,116 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return tree(config.store_path)
 
 
+@contextlib.contextmanager
+def started(
+    config: SnwConfig, way: str, world_size: int, folder: Path
+) -> Iterator[list[Ranks | subprocess.Popen[bytes]]]:
+    """An embedding job: gloo ranks, one MPI job, or three array tasks at the same time."""
+    with contextlib.ExitStack() as stack:
+        if way == "mpi":
+            yield [stack.enter_context(mpi_job(config, world_size, folder))]
+            return
+        tasks = 3 if way == "array" else 1
+        yield [
+            stack.enter_context(
+                start_ranks(
+                    ENTRY_POINT,
+                    world_size,
+                    config_to_dict(config),
+                    folder / f"task{task}",
+                    array_task=task,
+                    num_array_tasks=tasks,
+                )
+            )
+            for task in range(tasks)
+        ]
+
+
+@contextlib.contextmanager
+def mpi_job(config: SnwConfig, world_size: int, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Ranks of one real MPI job, started by MPICH's own launcher."""
+    folder.mkdir(parents=True)
+    request = {"entry_point": ENTRY_POINT, "config": config_to_dict(config), "job_folder": str(folder), "device": "cpu"}
+    (folder / "request.json").write_text(json.dumps(request))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "PMI_", "SUBMITIT_", "PYTEST_"))}
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    with (folder / "mpi.log").open("wb") as log:
+        process = subprocess.Popen(
+            [mpiexec, "-n", str(world_size), sys.executable, "-m", "hpc.job", str(folder / "request.json")],
+            cwd=REPOSITORY,
+            env=kept | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(job: Ranks | subprocess.Popen[bytes]) -> None:
+    """SIGKILL to all ranks at once."""
+    if isinstance(job, Ranks):
+        job.kill()
+        return
+    for rank in children(job.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rank, signal.SIGKILL)
+    job.kill()
+    job.wait(20)
+
+
+def children(pid: int) -> list[int]:
+    """All processes below one; hydra gives each rank a session of its own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(entry.read_text().rpartition(")")[2].split()[1]) == pid:
+                found += [int(entry.parent.name), *children(int(entry.parent.name))]
+    return found
+
+
+def finish(jobs: list[Ranks | subprocess.Popen[bytes]], folder: Path) -> None:
+    for job in jobs:
+        if isinstance(job, Ranks):
+            for rank in job.finish(120):
+                assert rank.returncode == 0, rank.log
+        else:
+            assert job.wait(150) == 0, (folder / "mpi.log").read_text()
+
+
 @pytest.mark.parametrize("seed", range(REPEATS))
 def test_killed_at_a_random_moment(tmp_path: Path, clean: dict[str, str], seed: int) -> None:
+    """1 to 4 ranks, by the rendezvous store, by MPI or as an array; then others go on, in another way."""
     chance = random.Random(seed)
     config = configuration(tmp_path, f"killed{seed}.zarr")
-    first, second = chance.choice([1, 2, 3]), chance.choice([1, 2, 3])
-    with start_ranks(ENTRY_POINT, first, config_to_dict(config), tmp_path / "first") as ranks:
-        ranks.wait_for(lambda: len(list((config.store_path / ".parts").glob("*.safetensors"))) >= 3)
+    (first_way, first), (second_way, second) = ((chance.choice(WAYS), chance.randint(1, 4)) for _ in range(2))
+    with started(config, first_way, first, tmp_path / "first") as jobs:
+        after = chance.choice([0, 1, 3, 8])
+        wait_for(
+            lambda: (
+                len(list((config.store_path / ".parts").glob("*.safetensors"))) >= after and config.store_path.exists()
+            )
+        )
         time.sleep(chance.uniform(0, 0.5))
-        ranks.send(signal.SIGKILL)
-        ranks.finish()
-    for rank in run_ranks(ENTRY_POINT, second, config_to_dict(config), tmp_path / "second"):
-        assert rank.returncode == 0, rank.log
+        for job in jobs:
+            kill(job)
+    with started(config, second_way, second, tmp_path / "second") as jobs:
+        finish(jobs, tmp_path / "second")
     assert tree(config.store_path) == clean
+    assert second_way == "array" or not list(tmp_path.glob(".*")), "a killed rank's leavings are not swept"
     done = [record["shard"] for record in records(config)]
-    assert len(done) - len(set(done)) <= first, "more than one shard a rank was computed twice"
+    ranks = first * (3 if first_way == "array" else 1)
+    assert len(done) - len(set(done)) <= ranks, "more than one shard a rank was computed twice"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def test_a_stop_request_keeps_what_is_committed(tmp_path: Path, clean: dict[str, str]) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from hpc.checkpoint import file_digest
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "mhc_binding"
 DEVCLUSTER = ROOT / "slurm" / "devcluster"
@@ -130,6 +132,11 @@ def workplace(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for process in place.started:
         process.kill()
         process.wait()
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder."""
+    return {str(p.relative_to(folder)): file_digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90) -> None:

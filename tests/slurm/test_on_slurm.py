@@ -13,13 +13,9 @@ import pytest
 import zarr
 
 from hpc.checkpoint import file_digest
-from tests.slurm.conftest import Cluster, Workplace, wait_until
+from tests.slurm.conftest import Cluster, Workplace, tree, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
-
-
-def tree(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): file_digest(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def exported(run_folder: Path) -> str:

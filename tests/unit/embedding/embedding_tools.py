@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from snw_dist.embedding.commits import commit_shard, is_committed, shard_buffer, shard_layout
+from snw_dist.embedding.dtypes import torch_dtype
+from snw_dist.embedding.header import StoreHeader, read_header
+from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
-from snw_dist.embedding.store import StoreHeader, commit_shard, create_store, finalize_store
+from snw_dist.embedding.store import create_part, finalize_part
 
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 WIDTH = 8
+ENCODER = {"name": "test", "description": "rows of the test", "weights_sha256": "0" * 64, "layers": [2]}
+ENCODER |= {"combine": "concat", "arithmetic": "fp32", "window_residues": 2046, "window_overlap": 512}
 
 
 def random_sequences(lengths: Sequence[int], seed: int = 0, letters: str = LETTERS) -> list[str]:
@@ -31,18 +38,7 @@ def shard_rows_of(plan: EmbeddingPlan, shard: int) -> NDArray[np.float32]:
 
 
 def header_of(plan: EmbeddingPlan, dtype: str, width: int = WIDTH) -> StoreHeader:
-    encoder = {"name": "test", "description": "rows of the test", "weights_sha256": "0" * 64, "layer": -1}
-    encoder |= {"arithmetic": "fp32", "window_residues": 2046, "window_overlap": 512}
-    return StoreHeader(
-        encoder=encoder,
-        logical_dtype=dtype,
-        d_model=width,
-        plan_digest=plan.digest({"encoder": encoder, "dtype": dtype, "d_model": width}),
-        num_sequences=len(plan.sequences),
-        num_shards=plan.num_shards,
-        shard_rows=plan.shard_rows,
-        chunk_rows=plan.chunk_rows,
-    )
+    return PartPlan(0, Path("store"), plan, [], 0).header(ENCODER, dtype, width)
 
 
 def names_of(plan: EmbeddingPlan) -> list[tuple[str, str, int]]:
@@ -54,21 +50,36 @@ def names_of(plan: EmbeddingPlan) -> list[tuple[str, str, int]]:
 def open_store(path: Path, sequences: Sequence[str], dtype: str = "float32") -> EmbeddingPlan:
     """An empty store of small shards: 32 rows in chunks of 8."""
     plan = plan_embedding(sequences, 32, 8)
-    create_store(path, plan, header_of(plan, dtype), names_of(plan))
+    create_part(path, plan, header_of(plan, dtype), names_of(plan))
     return plan
 
 
-def fill_store(path: Path, plan: EmbeddingPlan, order: Sequence[int] | None = None, dtype: str = "float32") -> None:
+def filled_buffer(plan: EmbeddingPlan, shard: int, dtype: str, rows: NDArray[np.float32] | None = None) -> torch.Tensor:
+    """The rows of a shard where `commit_shard` wants them; what follows is rubbish of an earlier shard."""
+    rows = shard_rows_of(plan, shard) if rows is None else rows
+    buffer = shard_buffer(plan, rows.shape[1], torch_dtype(dtype))
+    buffer[:] = 77.0
+    buffer[: len(rows)] = torch.from_numpy(rows)
+    return buffer
+
+
+def fill_store(path: Path, plan: EmbeddingPlan, order: Sequence[int] | None = None) -> None:
+    dtype = read_header(path).logical_dtype
     for shard in order if order is not None else range(plan.num_shards):
-        commit_shard(path, plan, shard, shard_rows_of(plan, shard), dtype)
+        commit_shard(path, plan, shard, filled_buffer(plan, shard, dtype))
+
+
+def committed(path: Path, plan: EmbeddingPlan) -> set[int]:
+    layout = shard_layout(plan, WIDTH, read_header(path).logical_dtype)
+    return {shard for shard in range(plan.num_shards) if is_committed(path, plan, shard, layout)}
 
 
 def finished_store(
     path: Path, sequences: Sequence[str], dtype: str = "float32", order: Sequence[int] | None = None
 ) -> EmbeddingPlan:
     plan = open_store(path, sequences, dtype)
-    fill_store(path, plan, order, dtype)
-    finalize_store(path, plan, WIDTH)
+    fill_store(path, plan, order)
+    finalize_part(path, plan)
     return plan
 
 

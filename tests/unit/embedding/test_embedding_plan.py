@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.embedding.plan import Window, plan_embedding, sequence_digest, token_batches, windows
+from snw_dist.embedding.plan import Window, batch_stop, plan_embedding, sequence_digest, windows
+
+
+def token_batches(lengths: list[int], tokens: int) -> list[range]:
+    """Batches of whole sequences with BOS and EOS, one after another."""
+    batches, start = [], 0
+    while start < len(lengths):
+        stop = batch_stop([length + 2 for length in lengths], start, tokens)
+        batches.append(range(start, stop))
+        start = stop
+    return batches
+
 
 sequence_sets = st.lists(st.text("ACDE", min_size=1, max_size=40), min_size=1, max_size=40)
 sizes = st.integers(1, 64)

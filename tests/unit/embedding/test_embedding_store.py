@@ -15,8 +15,10 @@ import torch
 import zarr
 from embedding_tools import (
     WIDTH,
+    committed,
     files_of,
     fill_store,
+    filled_buffer,
     finished_store,
     flip_bit,
     header_of,
@@ -28,21 +30,13 @@ from embedding_tools import (
 )
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.embedding.commits import RECORDS, commit_shard, pool, shard_path
+from snw_dist.embedding.dtypes import as_logical
+from snw_dist.embedding.header import check_same_plan, read_header
 from snw_dist.embedding.plan import plan_embedding, sequence_digest
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.shard_file import crc32c, encode_shard, shard_index
-from snw_dist.embedding.store import (
-    PARTS,
-    check_same_plan,
-    commit_shard,
-    committed_shards,
-    create_store,
-    finalize_store,
-    from_stored,
-    read_header,
-    shard_path,
-    to_stored,
-)
+from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, shard_digest, shard_index, write_shard
+from snw_dist.embedding.store import create_part, finalize_part
 
 DTYPES = ("float32", "float16", "bfloat16")
 SEQUENCES = random_sequences([1, 1, 2, 3, 5, 8, 8, 9, 13, 16, 17, 30, 32], seed=3)
@@ -69,7 +63,7 @@ def test_crc32c_of_the_check_string() -> None:
 def test_the_index_by_hand() -> None:
     index = shard_index(3, 2, 100)
     missing = 2**64 - 1
-    expected = struct.pack("<6Q", 0, 104, 104, 104, missing, missing)
+    expected = struct.pack("<6Q", 0, 104, 128, 104, missing, missing)
     assert index == expected + struct.pack("<I", crc32c(expected))
 
 
@@ -89,23 +83,26 @@ def test_a_shard_of_ours_is_read_by_zarr(tmp_path: Path, dtype: str, num_present
         chunk_key_encoding={"name": "default", "separator": "."},
     )
     values = np.random.default_rng(0).integers(0, 60000, (4 * num_present, 5)).astype(dtype)
-    (tmp_path / "z" / "residues" / "c.1.0").write_bytes(b"".join(encode_shard(values, 4, 4)))
+    file = tmp_path / "z" / "residues" / "c.1.0"
+    layout = ShardLayout(4, 4 * 5 * values.itemsize)
+    digest = write_shard(file, values, layout)
+    mapped = MappedShard(file, layout)
+    assert (mapped.num_present, mapped.digest()) == (num_present, digest)
     read = as_zarr(tmp_path / "z", "residues")[...]
     expected = np.full((32, 5), fill, dtype=dtype)
     expected[16 : 16 + len(values)] = values
     np.testing.assert_array_equal(read, expected)
 
 
-def test_bfloat16_is_rounded_as_torch_does() -> None:
-    edge = [0.0, -0.0, 1.0, 1e-45, -1e-40, 3.38e38, np.inf, -np.inf, 1.00390625, 1.01171875]
-    values = np.asarray([*edge, *np.random.default_rng(0).standard_normal(1000)], dtype=np.float32)
-    stored = to_stored(values, "bfloat16")
-    assert stored.dtype == np.uint16
-    expected = torch.from_numpy(values).to(torch.bfloat16)
-    np.testing.assert_array_equal(stored, expected.view(torch.uint16).numpy())
-    np.testing.assert_array_equal(from_stored(stored, "bfloat16"), expected.float().numpy())
-    nans = np.asarray([0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF], dtype=np.uint32).view(np.float32)
-    assert np.isnan(from_stored(to_stored(nans, "bfloat16"), "bfloat16")).all()
+def test_what_identifies_a_shard_is_not_the_crc_of_its_file(tmp_path: Path) -> None:
+    """A CRC over data and its own CRC is a constant, so every whole shard has a file of the same crc32c."""
+    layout, files = ShardLayout(4, 40), [tmp_path / "a", tmp_path / "b"]
+    values = [np.random.default_rng(seed).random((20, 2)).astype("<f4") for seed in range(2)]
+    digests = [write_shard(file, rows, layout) for file, rows in zip(files, values, strict=True)]
+    assert crc32c(files[0].read_bytes()) == crc32c(files[1].read_bytes())
+    assert digests[0] != digests[1]
+    crcs = [crc32c(values[0][i : i + 5].tobytes()) for i in range(0, 20, 5)]
+    assert digests[0] == shard_digest(crcs) != shard_digest(crcs[::-1])
 
 
 # ---- the whole store
@@ -134,7 +131,7 @@ def test_the_reader_and_zarr_agree_with_what_was_written(tmp_path: Path, dtype: 
         read = reader.read(index)
         assert torch.equal(read, tensor_of(rows_of(sequence), dtype))
         by_zarr = np.asarray(residues[offsets[index] : offsets[index] + lengths[index]])
-        assert torch.equal(read.float(), torch.from_numpy(from_stored(by_zarr, dtype)))
+        assert torch.equal(read.float(), as_logical(by_zarr, dtype).float())
         for start, stop in ((0, 1), (len(sequence) // 2, None), (len(sequence) - 1, 10**6)):
             assert torch.equal(reader.read(index, start, stop), read[start:stop])
     assert reader.indices(SEQUENCES).tolist() == [plan.sequences.index(s) for s in SEQUENCES]
@@ -143,7 +140,7 @@ def test_the_reader_and_zarr_agree_with_what_was_written(tmp_path: Path, dtype: 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_padding_is_nan(tmp_path: Path, dtype: str) -> None:
     plan = finished_store(tmp_path / "s", SEQUENCES, dtype)
-    whole = from_stored(np.asarray(as_zarr(tmp_path / "s", "residues")[...]), dtype)
+    whole = as_logical(np.asarray(as_zarr(tmp_path / "s", "residues")[...]), dtype).float().numpy()
     data = np.zeros(len(whole), dtype=bool)
     for offset, length in zip(plan.offsets, plan.lengths, strict=True):
         data[offset : offset + length] = True
@@ -153,12 +150,19 @@ def test_padding_is_nan(tmp_path: Path, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_pooled_is_the_mean_before_rounding(tmp_path: Path, dtype: str) -> None:
+def test_pooled_is_the_mean_of_what_is_stored(tmp_path: Path, dtype: str) -> None:
     plan = finished_store(tmp_path / "s", SEQUENCES, dtype)
     pooled = np.asarray(as_zarr(tmp_path / "s", "pooled")[...])
     assert pooled.dtype == np.float32
-    expected = np.stack([rows_of(s).astype(np.float64).mean(axis=0) for s in plan.sequences])
+    expected = np.stack([tensor_of(rows_of(s), dtype).double().mean(0).numpy() for s in plan.sequences])
     np.testing.assert_allclose(pooled, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_pooling_long_sequences_loses_nothing() -> None:
+    lengths = np.asarray([1, 63, 64, 65, 20_000])
+    rows = torch.randn(int(lengths.sum()), 3, generator=torch.Generator().manual_seed(0)).add_(5.0).half()
+    expected = np.stack([part.double().mean(0).numpy() for part in torch.split(rows, lengths.tolist())])
+    np.testing.assert_allclose(pool(rows, lengths), expected, rtol=2e-7)
 
 
 def test_names_digests_and_commits(tmp_path: Path) -> None:
@@ -168,8 +172,8 @@ def test_names_digests_and_commits(tmp_path: Path) -> None:
     names = [tuple(line.split("\t")) for line in tables["ids"].tobytes().decode().split("\n")]
     assert [(*name, index) for name, index in zip(names, tables["id_sequence"].tolist(), strict=True)] == names_of(plan)
     assert [digest.tobytes() for digest in tables["digests"]] == [sequence_digest(s) for s in plan.sequences]
-    for shard, (file_crc, text_crc) in enumerate(tables["commits"].tolist()):
-        assert file_crc == crc32c(shard_path(path, shard).read_bytes())
+    for shard, (digest, text_crc) in enumerate(tables["commits"].tolist()):
+        assert digest == MappedShard(shard_path(path, shard), ShardLayout(4, 8 * WIDTH * 4)).digest()
         text = "\n".join(plan.sequences[i] for i in plan.shard_sequences(shard))
         assert text_crc == crc32c(text.encode())
     assert not (path.parent / "Äther").exists()  # a name is never a path
@@ -182,7 +186,7 @@ def test_a_finished_store_is_a_clean_group(tmp_path: Path) -> None:
     fill_store(path, plan)
     (path / ".zarr.json.0a1b2c.partial").write_bytes(b"a killed writer left this")
     (path / "residues" / ".c.0.0.0a1b2c.partial").write_bytes(b"and this")
-    finalize_store(path, plan, WIDTH)
+    finalize_part(path, plan)
     group = zarr.open_group(path, mode="r")
     names = {"residues", "offsets", "lengths", "digests", "ids", "id_sequence", "pooled", "commits"}
     assert {name for name, _ in group.members()} == names
@@ -206,12 +210,12 @@ def test_finishing_twice_changes_nothing(tmp_path: Path) -> None:
     """A kill anywhere in the last step is met by doing it again."""
     plan = open_store(tmp_path / "s", SEQUENCES)
     fill_store(tmp_path / "s", plan)
-    shutil.copytree(tmp_path / "s" / PARTS, tmp_path / "parts")
-    finalize_store(tmp_path / "s", plan, WIDTH)
+    shutil.copytree(tmp_path / "s" / RECORDS, tmp_path / "parts")
+    finalize_part(tmp_path / "s", plan)
     before = files_of(tmp_path / "s")
-    shutil.copytree(tmp_path / "parts", tmp_path / "s" / PARTS)
+    shutil.copytree(tmp_path / "parts", tmp_path / "s" / RECORDS)
     shutil.rmtree(tmp_path / "s" / "commits")
-    finalize_store(tmp_path / "s", plan, WIDTH)
+    finalize_part(tmp_path / "s", plan)
     assert files_of(tmp_path / "s") == before
 
 
@@ -228,9 +232,9 @@ def test_a_value_that_is_not_finite_names_its_sequence(tmp_path: Path, dtype: st
         if dtype == "float32" and value == 3.4e38:
             continue  # fits
         with pytest.raises(CorruptError, match=re.escape(f"the embedding of {bad[:20]}... ({len(bad)} residues)")):
-            commit_shard(tmp_path / "s", plan, 0, rows, dtype)
+            commit_shard(tmp_path / "s", plan, 0, filled_buffer(plan, 0, dtype, rows))
         assert not shard_path(tmp_path / "s", 0).exists()
-        assert committed_shards(tmp_path / "s", plan) == set()
+        assert committed(tmp_path / "s", plan) == set()
 
 
 def test_float16_overflow_says_what_to_do(tmp_path: Path) -> None:
@@ -238,14 +242,15 @@ def test_float16_overflow_says_what_to_do(tmp_path: Path) -> None:
     rows = shard_rows_of(plan, 0)
     rows[2, 0] = 70_000.0
     with pytest.raises(CorruptError, match=r"shard 0, row 2: .*not finite as float16\. Try store\.dtype float32"):
-        commit_shard(tmp_path / "s", plan, 0, rows, "float16")
+        commit_shard(tmp_path / "s", plan, 0, filled_buffer(plan, 0, "float16", rows))
 
 
 def test_no_store_and_no_zarr(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no embedding store.*launch/embed\.py"):
         StoreReader(tmp_path / "s")
     (tmp_path / "s").mkdir()
-    for content in ("", "[]", "{}", '{"attributes": {"shape": 1e12}}', '{"attributes": 3}'):
+    version = '"format_version": 2'
+    for content in ("", "[]", "{}", f'{{"attributes": {{"shape": 1e12, {version}}}}}', '{"attributes": 3}'):
         (tmp_path / "s" / "zarr.json").write_text(content)
         with pytest.raises(CorruptError, match="not the header of an embedding store"):
             StoreReader(tmp_path / "s")
@@ -254,8 +259,8 @@ def test_no_store_and_no_zarr(tmp_path: Path) -> None:
 def test_a_store_of_another_version(tmp_path: Path) -> None:
     open_store(tmp_path / "s", SEQUENCES)
     file = tmp_path / "s" / "zarr.json"
-    file.write_text(file.read_text().replace('"format_version": 1', '"format_version": 99'))
-    with pytest.raises(CorruptError, match="format version 99, this program reads 1"):
+    file.write_text(file.read_text().replace('"format_version": 2', '"format_version": 1'))
+    with pytest.raises(CorruptError, match="format version 1, this program reads 2"):
         read_header(tmp_path / "s")
 
 
@@ -282,11 +287,13 @@ def test_another_encoder_or_input_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_store_is_created_whole_or_not_at_all(tmp_path: Path) -> None:
     plan = plan_embedding(SEQUENCES, 32, 8)
-    (tmp_path / ".s.creating").mkdir()
-    (tmp_path / ".s.creating" / "rubbish").write_text("of a killed run")
-    create_store(tmp_path / "s", plan, header_of(plan, "float32"), names_of(plan))
+    header = header_of(plan, "float32")
+    create_part(tmp_path / "s", plan, header, names_of(plan))
     assert {f.name for f in tmp_path.iterdir()} == {"s"}
-    assert not (tmp_path / "s" / "rubbish").exists()
+    fill_store(tmp_path / "s", plan, [0])
+    create_part(tmp_path / "s", plan, header, names_of(plan))  # by another task of an array, at the same time
+    assert committed(tmp_path / "s", plan) == {0}
+    assert {f.name for f in tmp_path.iterdir()} == {"s"}
 
 
 def test_a_sequence_that_is_not_there(tmp_path: Path) -> None:
@@ -328,21 +335,21 @@ def test_a_missing_shard_is_nan_for_zarr_and_an_error_for_us(tmp_path: Path) -> 
 def test_every_flipped_bit_of_a_shard_is_seen(tmp_path: Path) -> None:
     path = tmp_path / "s"
     plan = open_store(path, SEQUENCES, "float16")
-    fill_store(path, plan, dtype="float16")
+    fill_store(path, plan)
     shutil.copytree(path, tmp_path / "open")
-    finalize_store(path, plan, WIDTH)
+    finalize_part(path, plan)
     generator = random.Random(0)
-    chunk_bytes = 8 * WIDTH * 2
+    chunk_bytes, stride = 8 * WIDTH * 2, 192
     for _ in range(200):
         shard = generator.randrange(plan.num_shards)
         file, still_open = shard_path(path, shard), shard_path(tmp_path / "open", shard)
         good = file.read_bytes()
         index_start = len(good) - (16 * 4 + 4)
         place = generator.choice(["data", "crc", "index"])
-        chunk = generator.randrange(index_start // (chunk_bytes + 4))
+        start = generator.randrange(index_start // stride) * stride
         low, high = {
-            "data": (chunk * (chunk_bytes + 4), chunk * (chunk_bytes + 4) + chunk_bytes),
-            "crc": (chunk * (chunk_bytes + 4) + chunk_bytes, (chunk + 1) * (chunk_bytes + 4)),
+            "data": (start, start + chunk_bytes),
+            "crc": (start + chunk_bytes, start + chunk_bytes + 4),
             "index": (index_start, len(good)),
         }[place]
         bit = generator.randrange(low * 8, high * 8)
@@ -352,10 +359,19 @@ def test_every_flipped_bit_of_a_shard_is_seen(tmp_path: Path) -> None:
         with pytest.raises(CorruptError, match=f"shard {shard} ") as caught:
             read_shard(reader, plan.shard_sequences(shard))
         assert caught.value.exit_code == 3
-        assert committed_shards(tmp_path / "open", plan) == set(range(plan.num_shards)) - {shard}
+        assert committed(tmp_path / "open", plan) == set(range(plan.num_shards)) - {shard}
         file.write_bytes(good)
         still_open.write_bytes(good)
     read_everything(path)
+
+
+def test_a_gap_between_chunks_holds_zeros(tmp_path: Path) -> None:
+    """No reader looks there, but what is committed has one content and no other."""
+    path = tmp_path / "s"
+    plan = open_store(path, SEQUENCES, "float16")
+    fill_store(path, plan)
+    flip_bit(shard_path(path, 2), 8 * (8 * WIDTH * 2 + 4) + 3)
+    assert committed(path, plan) == set(range(plan.num_shards)) - {2}
 
 
 def test_only_the_chunks_that_are_touched_are_checked(tmp_path: Path) -> None:
@@ -376,7 +392,7 @@ def test_a_shard_of_another_size(tmp_path: Path, change: str) -> None:
     plan = open_store(path, SEQUENCES)
     fill_store(path, plan)
     file = shard_path(path, 1)
-    good, chunk = file.read_bytes(), 8 * WIDTH * 4 + 4
+    good, chunk = file.read_bytes(), 320
     index = len(good) - (16 * 4 + 4)
     new = {
         "empty": b"",
@@ -386,12 +402,12 @@ def test_a_shard_of_another_size(tmp_path: Path, change: str) -> None:
         "longer": good + b"\0",
         "chunk more": good + bytes(chunk),
         "all chunks": good + bytes(8 * chunk),
-        "other": good[:chunk] + shard_index(4, 1, chunk - 4),  # consistent in itself, but rows are missing
+        "other": good[:chunk] + shard_index(4, 1, 8 * WIDTH * 4),  # consistent in itself, but rows are missing
     }[change]
     file.write_bytes(new)
-    assert committed_shards(path, plan) == set(range(plan.num_shards)) - {1}
+    assert committed(path, plan) == set(range(plan.num_shards)) - {1}
     file.write_bytes(good)
-    finalize_store(path, plan, WIDTH)
+    finalize_part(path, plan)
     file.write_bytes(new)
     with pytest.raises(CorruptError, match=r"c\.1\.0: shard 1 "):
         read_everything(path)
@@ -421,22 +437,22 @@ def test_only_what_is_damaged_is_computed_again(tmp_path: Path) -> None:
     path = tmp_path / "s"
     plan = open_store(path, SEQUENCES)
     everything = set(range(plan.num_shards))
-    assert committed_shards(path, plan) == set()
+    assert committed(path, plan) == set()
     fill_store(path, plan, [2, 0])
-    assert committed_shards(path, plan) == {0, 2}
+    assert committed(path, plan) == {0, 2}
     fill_store(path, plan)
-    assert committed_shards(path, plan) == everything
+    assert committed(path, plan) == everything
 
-    (path / PARTS / "00000001.safetensors").unlink()  # killed between the shard and its record
-    assert committed_shards(path, plan) == everything - {1}
+    (path / RECORDS / "00000001.safetensors").unlink()  # killed between the shard and its record
+    assert committed(path, plan) == everything - {1}
     with pytest.raises(CorruptError, match=f"shard 1 of {plan.num_shards} is not committed"):
-        finalize_store(path, plan, WIDTH)
+        finalize_part(path, plan)
     flip_bit(shard_path(path, 0), 999)
     shard_path(path, 2).unlink()
-    todo = everything - committed_shards(path, plan)
+    todo = everything - committed(path, plan)
     assert todo == {0, 1, 2}
     fill_store(path, plan, sorted(todo))
-    finalize_store(path, plan, WIDTH)
+    finalize_part(path, plan)
     finished_store(tmp_path / "clean", SEQUENCES)
     assert files_of(path) == files_of(tmp_path / "clean")
 
@@ -445,9 +461,9 @@ def test_a_record_of_other_sequences_does_not_count(tmp_path: Path) -> None:
     path = tmp_path / "s"
     plan = open_store(path, SEQUENCES)
     fill_store(path, plan)
-    shutil.copy(path / PARTS / "00000000.safetensors", path / PARTS / "00000001.safetensors")
+    shutil.copy(path / RECORDS / "00000000.safetensors", path / RECORDS / "00000001.safetensors")
     shutil.copy(shard_path(path, 0), shard_path(path, 1))
-    assert 1 not in committed_shards(path, plan)
+    assert 1 not in committed(path, plan)
 
 
 def test_a_damaged_record_is_computed_again_or_still_right(tmp_path: Path) -> None:
@@ -456,21 +472,21 @@ def test_a_damaged_record_is_computed_again_or_still_right(tmp_path: Path) -> No
     plan = open_store(path, SEQUENCES)
     fill_store(path, plan)
     everything = set(range(plan.num_shards))
-    file = path / PARTS / "00000001.safetensors"
+    file = path / RECORDS / "00000001.safetensors"
     good = file.read_bytes()
     header = 8 + int.from_bytes(good[:8], "little")
     generator = random.Random(0)
     bits = [generator.randrange(8 * len(good)) for _ in range(150)] + list(range(64, 8 * header, 11))
     for bit in bits:
         flip_bit(file, bit)
-        found = committed_shards(path, plan)
+        found = committed(path, plan)
         assert found in (everything, everything - {1})
         if bit // 8 >= header:
             assert found == everything - {1}
         file.write_bytes(good)
     for size in (0, 7, 8, header, len(good) - 1):
         file.write_bytes(good[:size])
-        assert committed_shards(path, plan) == everything - {1}
+        assert committed(path, plan) == everything - {1}
     metadata = json.dumps({"__metadata__": {"record": "[]"}}).encode()
     file.write_bytes(len(metadata).to_bytes(8, "little") + metadata)
-    assert committed_shards(path, plan) == everything - {1}
+    assert committed(path, plan) == everything - {1}

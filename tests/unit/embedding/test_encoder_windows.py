@@ -11,7 +11,6 @@ from embedding_tools import random_sequences
 
 from snw_dist.embedding.encoder import WINDOW_OVERLAP, build_encoder
 from snw_dist.embedding.esmc import TRAINED_CONTEXT, PackedEsmc, tokenize
-from snw_dist.embedding.plan import token_batches
 from snw_dist.embedding.weights import tiny_random_weights
 
 CPU = torch.device("cpu")
@@ -27,22 +26,22 @@ def test_a_long_sequence_follows_the_stated_rule() -> None:
     cuts = [0, (size + 1534) // 2, (1534 + size + 2954) // 2, 5000]
     pieces = []
     for start, first, last in zip(starts, cuts, cuts[1:], strict=False):
-        states = packed.forward([tokenize(sequence[start : start + size])])[1:-1]
+        states = packed.forward(*tokenize([sequence[start : start + size]]))[1:-1]
         pieces.append(states[first - start : last - start])
     expected = torch.cat(pieces).numpy()
     assert expected.shape == (5000, 64)
     for tokens in (1, 2048, 4096, 100_000):
-        rows = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", -1, tokens).embed([sequence])
-        assert np.abs(rows - expected).max() < 1e-5
+        rows = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", [-1], "concat", tokens).embed([sequence])
+        assert np.abs(rows.numpy() - expected).max() < 1e-5
 
 
 def test_long_and_short_ones_in_one_call() -> None:
     sequences = random_sequences([5, 5, 30, 2046, 2047, 2600])
-    encoder = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", -1, 3000)
+    encoder = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", [-1], "concat", 3000)
     together = encoder.embed(sequences)
-    alone = np.concatenate([encoder.embed([s]) for s in sequences])
+    alone = torch.cat([encoder.embed([s]) for s in sequences])
     assert together.shape == (sum(map(len, sequences)), 64)
-    assert np.abs(together - alone).max() < 1e-5
+    assert torch.equal(together, alone)
 
 
 @pytest.mark.parametrize("tokens_per_batch", [64, 2048, 5000])
@@ -53,20 +52,21 @@ def test_no_forward_pass_is_larger_than_a_batch_or_one_window(
     sizes: list[int] = []
     forward = PackedEsmc.forward
 
-    def counted(self: PackedEsmc, tokens: Sequence[torch.Tensor]) -> torch.Tensor:
-        sizes.append(sum(len(item) for item in tokens))
-        assert sizes[-1] <= tokens_per_batch or len(tokens) == 1
-        assert max(len(item) for item in tokens) <= TRAINED_CONTEXT
-        return forward(self, tokens)
+    def counted(self: PackedEsmc, tokens: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
+        sizes.append(sum(lengths))
+        assert len(tokens) == sizes[-1]
+        assert sizes[-1] <= tokens_per_batch or len(lengths) == 1
+        assert max(lengths) <= TRAINED_CONTEXT
+        return forward(self, tokens, lengths)
 
     monkeypatch.setattr(PackedEsmc, "forward", counted)
-    rows = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", -1, tokens_per_batch).embed(sequences)
+    rows = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", [-1], "concat", tokens_per_batch).embed(sequences)
     assert len(rows) == sum(map(len, sequences))
     assert max(sizes) <= max(tokens_per_batch, TRAINED_CONTEXT)
-    assert len(sizes) >= len(token_batches([len(s) for s in sequences], tokens_per_batch))
+    assert len(sizes) >= sum(sizes) // max(tokens_per_batch, TRAINED_CONTEXT)
 
 
 def test_a_letter_outside_the_vocabulary_stops_the_encoder() -> None:
-    encoder = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", -1, 3000)
+    encoder = build_encoder("esmc-tiny-random", LOADED, CPU, "fp32", [-1], "concat", 3000)
     with pytest.raises(ValueError, match="letter 'J' at position 2"):
         encoder.embed(["ACD", "AJC"])

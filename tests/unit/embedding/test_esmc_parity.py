@@ -17,8 +17,12 @@ from esm.tokenization import EsmSequenceTokenizer
 from torch import nn
 from transformers import EsmcConfig, EsmcForMaskedLM, EsmcModel, EsmcTokenizer
 
+from hpc.errors import EnvironmentProblem
+from snw_dist.embedding import esmc
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc import PackedEsmc, tokenize
+from snw_dist.embedding.linear import PlainLinear
+from snw_dist.embedding.reference import check_parity, sample
 from snw_dist.embedding.weights import load_weights, tiny_random_weights
 
 CPU = torch.device("cpu")
@@ -73,8 +77,8 @@ def esm_states(model: nn.Module, sequences: Sequence[str]) -> list[list[torch.Te
 
 
 def packed_states(packed: PackedEsmc, sequences: Sequence[str]) -> list[torch.Tensor]:
-    states = packed.forward([tokenize(s) for s in sequences]).float()
-    return list(states.split([len(s) + 2 for s in sequences]))
+    tokens, lengths = tokenize(sequences)
+    return list(packed.forward(tokens, lengths).float().split(lengths))
 
 
 def worst(actual: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
@@ -112,9 +116,9 @@ def test_every_layer_equals_transformers(folder: Path, name: str) -> None:
     assert len(expected) == 4
     loaded = load_weights(str(folder / name))
     for layer in range(4):
-        actual = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, layer), SEQUENCES)
+        actual = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, [layer]), SEQUENCES)
         assert worst(actual, expected[layer]) < FP32
-    last = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, -1), SEQUENCES)
+    last = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, [-1]), SEQUENCES)
     assert all(torch.equal(a, b) for a, b in zip(last, actual, strict=True))
 
 
@@ -132,10 +136,10 @@ def test_every_layer_equals_the_esm_package(folder: Path) -> None:
     loaded = load_weights(str(folder / "esm.pth"))
     assert len(expected) == 3
     for layer, states in enumerate(expected, start=1):
-        actual = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, layer), SEQUENCES)
+        actual = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, [layer]), SEQUENCES)
         assert worst(actual, states) < FP32
-    embedded = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, 0), SEQUENCES)
-    assert all(torch.equal(e, reference.embed(tokenize(s))) for e, s in zip(embedded, SEQUENCES, strict=True))
+    embedded = packed_states(PackedEsmc(loaded.weights, CPU, torch.float32, [0]), SEQUENCES)
+    assert all(torch.equal(e, reference.embed(tokenize([s])[0])) for e, s in zip(embedded, SEQUENCES, strict=True))
 
 
 @pytest.mark.parametrize("package", ["transformers", "esm"])
@@ -165,15 +169,69 @@ def test_bfloat16_is_as_close_as_its_rounding(folder: Path) -> None:
 
 
 def test_alone_and_in_any_batch(folder: Path) -> None:
-    """A sequence does not see its neighbours: what is left is the order of float32 sums."""
+    """A sequence does not see its neighbours, and with oneDNN's layers not one bit differs."""
     packed = PackedEsmc(load_weights(str(folder / "base")).weights, CPU, torch.float32)
     alone = [packed_states(packed, [s])[0] for s in SEQUENCES]
     together = packed_states(packed, SEQUENCES)
     backwards = packed_states(packed, SEQUENCES[::-1])[::-1]
-    assert worst(together, alone) < 2e-6
-    assert worst(backwards, alone) < 2e-6
+    assert all(torch.equal(a, b) for a, b in zip(together, alone, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(backwards, alone, strict=True))
     one, two = packed_states(packed, [SEQUENCES[4], SEQUENCES[4]])
-    assert worst([one], [two]) < 2e-6
+    assert torch.equal(one, two)
+
+
+def test_several_layers_side_by_side_or_their_mean(folder: Path) -> None:
+    weights = load_weights(str(folder / "base")).weights
+    single = {i: packed_states(PackedEsmc(weights, CPU, torch.float32, [i]), SEQUENCES) for i in (0, 2, 3)}
+    both = PackedEsmc(weights, CPU, torch.float32, [3, 0])
+    assert both.row_width == 256
+    for states, last, first in zip(packed_states(both, SEQUENCES), single[3], single[0], strict=True):
+        assert torch.equal(states, torch.cat([last, first], dim=1))
+    mean = PackedEsmc(weights, CPU, torch.float32, [0, 2, -1], "mean")
+    assert mean.row_width == 128
+    expected = [torch.stack(parts).mean(0) for parts in zip(*single.values(), strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(packed_states(mean, SEQUENCES), expected, strict=True))
+
+
+def test_plain_layers_give_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a build of torch without oneDNN, or a GPU, runs."""
+    weights = load_weights(str(folder / "base")).weights
+    packed = packed_states(PackedEsmc(weights, CPU, torch.float32), SEQUENCES)
+    monkeypatch.setattr(esmc, "BLOCK_TOKENS", None)
+    plain = PackedEsmc(weights, CPU, torch.float32)
+    assert isinstance(plain._blocks[0]._q, PlainLinear)
+    assert worst(packed_states(plain, SEQUENCES), packed) < FP32
+
+
+def test_the_number_of_threads_changes_nothing(folder: Path) -> None:
+    packed = PackedEsmc(load_weights(str(folder / "base")).weights, CPU, torch.float32)
+    one = packed_states(packed, SEQUENCES)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert all(torch.equal(a, b) for a, b in zip(packed_states(packed, SEQUENCES), one, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_gate_finds_a_wrong_encoder(folder: Path) -> None:
+    loaded = load_weights(str(folder / "base"))
+    for dtype, layers in ((torch.float32, [-1]), (torch.float32, [1, 3]), (torch.bfloat16, [-1])):
+        parity = check_parity(PackedEsmc(loaded.weights, CPU, dtype, layers), loaded.weights, SEQUENCES)
+        assert parity.against_reference < (BF16 if dtype == torch.bfloat16 else FP32)
+        assert dtype == torch.bfloat16 or parity.alone_against_batch == 0.0
+    broken = PackedEsmc(loaded.weights, CPU, torch.float32)
+    broken._inverse_frequency *= 1.001
+    with pytest.raises(EnvironmentProblem, match="differs from transformers' ESM C by"):
+        check_parity(broken, loaded.weights, SEQUENCES)
+
+
+def test_the_sample_of_the_gate_spans_all_lengths() -> None:
+    sequences = random_sequences([1, 2046, 2047, *range(10, 500)])
+    lengths = [len(s) for s in sample(sequences)]
+    assert len(lengths) == 16
+    assert (lengths[0], lengths[-1]) == (1, 2046)
+    assert lengths == sorted(set(lengths))
 
 
 def test_a_neighbour_of_equal_length_changes_nothing(folder: Path) -> None:
@@ -187,7 +245,10 @@ def test_a_neighbour_of_equal_length_changes_nothing(folder: Path) -> None:
 def test_tokens_are_those_of_the_public_tokenizers() -> None:
     public, older = EsmcTokenizer(), EsmSequenceTokenizer()
     for text in [*LETTERS, LETTERS, *SEQUENCES]:
-        assert tokenize(text).tolist() == public(text)["input_ids"] == older(text)["input_ids"]
+        assert tokenize([text])[0].tolist() == public(text)["input_ids"] == older(text)["input_ids"]
+    tokens, lengths = tokenize(SEQUENCES)
+    assert tokens.tolist() == [token for text in SEQUENCES for token in public(text)["input_ids"]]
+    assert lengths == [len(text) + 2 for text in SEQUENCES]
 
 
 def test_every_other_letter_is_refused() -> None:
@@ -195,14 +256,14 @@ def test_every_other_letter_is_refused() -> None:
     for code in range(128):
         if chr(code) not in LETTERS:
             with pytest.raises(ValueError, match=r"at position 3 is not an amino acid"):
-                tokenize(f"AC{chr(code)}D")
+                tokenize(["ACD", f"AC{chr(code)}D"])
     for text in ("acd", "ACJ", "AC*", "A C", "<pad>", "AC-D", "A.C", "AC|D"):
         with pytest.raises(ValueError, match="not an amino acid"):
-            tokenize(text)
+            tokenize([text])
     with pytest.raises(ValueError, match="outside ASCII"):
-        tokenize("ACDÄ")
-    with pytest.raises(ValueError, match=r"\S"):
-        tokenize("")
+        tokenize(["ACDÄ"])
+    with pytest.raises(ValueError, match="no sequence"):
+        tokenize([])
     assert public("acJ*")["input_ids"] == [0, 3, 3, 3, 3, 2]  # what we refuse, the public one hides
 
 
@@ -210,15 +271,18 @@ def test_a_layer_that_does_not_exist() -> None:
     weights = tiny_random_weights().weights
     for layer in (-2, 3):
         with pytest.raises(ValueError, match="0 \\(embedding\\) to 2, or -1"):
-            PackedEsmc(weights, CPU, torch.float32, layer)
+            PackedEsmc(weights, CPU, torch.float32, [layer])
+    for layers in ([], [1, 1], [2, -1]):
+        with pytest.raises(ValueError, match="name at least one, and none twice"):
+            PackedEsmc(weights, CPU, torch.float32, layers)
 
 
 def test_the_encoder_gives_the_rows_of_the_residues(folder: Path) -> None:
     loaded = load_weights(str(folder / "head"))
-    encoder = build_encoder("esmc", loaded, CPU, "auto", -1, 64)
+    encoder = build_encoder("esmc", loaded, CPU, "auto", [-1], "concat", 64)
     ordered = sorted(SEQUENCES, key=len)
     expected = transformers_states(load_reference(folder / "head"), ordered)[-1]
-    rows = torch.from_numpy(encoder.embed(ordered))
+    rows = encoder.embed(ordered)
     assert rows.dtype == torch.float32
     assert worst([rows], [torch.cat([e[1:-1] for e in expected])]) < FP32
     assert encoder.facts["weights_sha256"] == loaded.sha256

@@ -259,7 +259,7 @@ def test_names_and_weights_that_contradict_each_other() -> None:
 
 def test_a_result_of_random_weights_says_so() -> None:
     loaded = load_encoder_weights("esmc-tiny-random", None, None, None)
-    encoder = build_encoder("esmc-tiny-random", loaded, torch.device("cpu"), "auto", -1, 100)
+    encoder = build_encoder("esmc-tiny-random", loaded, torch.device("cpu"), "auto", [-1], "concat", 100)
     assert encoder.facts["description"] == "ESM C, 2 layers of 128, RANDOM weights (demonstration)"
     with pytest.raises(InputError, match=r"encoder\.layer: layer 5 does not exist"):
-        build_encoder("esmc-tiny-random", loaded, torch.device("cpu"), "fp32", 5, 100)
+        build_encoder("esmc-tiny-random", loaded, torch.device("cpu"), "fp32", [5], "concat", 100)

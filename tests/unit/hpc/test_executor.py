@@ -13,7 +13,7 @@ from hpc.errors import EnvironmentProblem, InputError
 from hpc.executor import JobRequest, render_sbatch, resolve_cluster, submit
 from hpc.profile import SiteProfile, load_profile
 from hpc.strict import validated
-from hpc.submitted import LocalProcess, Seen, SlurmJobs, SubmittedJob, load_submitted, process_started
+from hpc.submitted import LocalProcess, Seen, SlurmJobs, SlurmQueue, SubmittedJob, load_submitted, process_started
 
 REPOSITORY = Path(__file__).parents[3]
 GOLDEN = """\
@@ -326,8 +326,8 @@ def test_torn_outcomes_are_not_there_yet(job, scheduler):
     assert job.poll().status == "running"
 
 
-def columns(state, restarts, reason):
-    return f"echo '{state:<30}{restarts:<10}{reason:<60}'"
+def columns(state, restarts, reason, array="41", task="N/A"):
+    return f"echo '{array:<20}{task:<20}{state:<30}{restarts:<10}{reason:<60}'"
 
 
 @pytest.mark.parametrize(
@@ -360,9 +360,25 @@ def test_slurm_is_understood(programs, squeue, sacct, seen):
     assert (found.phase, found.word, found.restarts) == seen
 
 
+def test_the_tasks_of_an_array_are_asked_for_together(programs, scheduler, tmp_path):
+    asked = tmp_path / "asked"
+    lines = [columns("RUNNING", 0, "None", task="0"), columns("PENDING", 1, "BeginTime", task="1")]
+    programs("squeue", f"echo x >> {asked}; " + "; ".join(lines))
+    programs("sacct", "echo COMPLETED")
+    queue = SlurmQueue("41", scheduler.clock)
+    tasks = [SlurmJobs(f"41_{task}", queue) for task in range(3)]
+    found = [task.look() for task in tasks]
+    assert [(seen.phase, seen.word, seen.restarts) for seen in found] == [
+        ("running", "", 0),
+        ("pending", "BeginTime", 1),
+        ("ended", "COMPLETED", 0),  # squeue has forgotten it
+    ]
+    assert asked.read_text().count("x") == 1
+
+
 def test_slurm_is_asked_rarely(programs, scheduler):
     programs("squeue", columns("RUNNING", 0, "None"))
-    jobs = SlurmJobs("41", scheduler.clock)
+    jobs = SlurmJobs("41", SlurmQueue("41", scheduler.clock))
     assert jobs.look().phase == "running"
     programs("squeue", columns("COMPLETED", 0, "None"))
     scheduler.now += 1
@@ -372,7 +388,7 @@ def test_slurm_is_asked_rarely(programs, scheduler):
 
 
 def test_a_requeue_is_seen_while_the_old_attempt_ends(programs, scheduler, job):
-    job._scheduler = SlurmJobs("41", scheduler.clock)
+    job._scheduler = SlurmJobs("41", SlurmQueue("41", scheduler.clock))
 
     def poll(state, restarts):
         programs("squeue", columns(state, restarts, "None"))

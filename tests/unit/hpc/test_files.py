@@ -1,16 +1,16 @@
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hpc.files import (
+    atomic_write_buffers,
     atomic_write_bytes,
-    atomic_write_chunks,
     atomic_write_json,
     fsync_folder,
     fsync_tree,
@@ -19,10 +19,19 @@ from hpc.files import (
 from tests.ranks import REPOSITORY, names, small_disk
 
 
-def test_chunks_are_written_one_after_another(tmp_path: Path) -> None:
-    assert atomic_write_chunks(tmp_path / "a", [b"one", memoryview(b" two"), b""]) == 7
+def test_buffers_are_written_one_after_another(tmp_path: Path) -> None:
+    atomic_write_buffers(tmp_path / "a", [b"one", memoryview(b" two"), b""])
     assert (tmp_path / "a").read_bytes() == b"one two"
     assert names(tmp_path) == ["a"]
+
+
+def test_more_buffers_than_one_call_takes_and_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buffers = [bytes([i % 256]) * (i % 7) for i in range(5000)]
+    atomic_write_buffers(tmp_path / "a", buffers)
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda file, views: writev(file, [views[0][:3]]))  # a system that takes little
+    atomic_write_buffers(tmp_path / "b", buffers)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"".join(buffers)
 
 
 def test_content_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -35,14 +44,16 @@ def test_content_is_replaced_as_a_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt(), ValueError("no")])
-def test_a_failed_write_changes_nothing_and_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
-    def chunks() -> Iterator[bytes]:
-        yield b"part"
+def test_a_failed_write_changes_nothing_and_leaves_nothing(
+    tmp_path: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
         raise error
 
     atomic_write_bytes(tmp_path / "a", b"old")
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(type(error)):
-        atomic_write_chunks(tmp_path / "a", chunks())
+        atomic_write_bytes(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 
@@ -83,9 +94,9 @@ def test_two_writers_and_a_reader_never_meet_half_a_file(tmp_path: Path) -> None
 
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom hpc.files import atomic_write_chunks\n"
-        "def chunks():\n    yield b'part'\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "atomic_write_chunks(Path(sys.argv[1]), chunks())\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom hpc.files import atomic_write_bytes\n"
+        "os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic_write_bytes(Path(sys.argv[1]), b'part')\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "a")]
     done = subprocess.run(command, cwd=REPOSITORY, timeout=60, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,16 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None], tuple[str, ...], int, lis
         ["no.pth", ".pth file"],
     ),
     ("one-class val", "train", one_class_val, (), 2, ["val", "negative", "train.monitor", "'loss'"]),
+    ("nothing to append to", "embed", lambda f: None, ("--append",), 2, ["no complete store to append to"]),
+    ("layers", "embed", lambda f: None, ("--layer", "1,x"), 2, ["--layer '1,x'", "commas"]),
+    (
+        "too many files",
+        "embed",
+        change("store", to={"max_files": 20, "shard_rows": 64}),
+        (),
+        2,
+        ["store.max_files = 20"],
+    ),
     ("no store", "train", lambda f: None, (), 2, ["store.zarr", "launch/embed.py"]),
     ("fp16 on a CPU", "train", lambda f: None, ("--precision", "fp16"), 4, ["fp16", "bf16"]),
     ("profile", "embed", change("cluster", "profile", to="nowhere"), (), 2, ["nowhere", "devcluster"]),
@@ -120,6 +131,43 @@ def test_one_message_and_no_job(
     for word in words:
         assert word in done.stderr
     assert not (folder / "runs" / "mistake" / "jobs").exists(), "a job was submitted all the same"
+
+
+def test_appending_verifying_and_repairing(folder: Path) -> None:
+    """Two array tasks one after another, as on a laptop; then more sequences; then damage."""
+    store = folder / "runs" / "mistake" / "store.zarr"
+
+    def run(launcher: str, *arguments: str, code: int = 0) -> str:
+        done = launch(folder, launcher, *arguments)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    change("store", to={"shard_rows": 64, "chunk_rows": 8})(folder)
+    said = run("embed", "--array", "2", "--verify-encoder", "--layer", "1,2", "--combine", "mean")
+    assert re.search(r"14 distinct sequences, \d+ residues of 128 float16: \d+ shards, at most \d+ files", said)
+    assert json.loads((store / "zarr.json").read_text())["attributes"]["encoder"]["combine"] == "mean"
+    layers = ("--layer", "1,2", "--combine", "mean")
+    assert "holds every sequence of the input already" in run("embed", *layers)
+    with (folder / "ligands.fasta").open("a") as file:
+        file.write(">new\nWWWWYYYYAAAA\n")
+    assert "Add them with --append" in run("embed", *layers, code=2)
+    assert "made with other settings" in run("embed", "--append", code=2)
+    assert "append_1: 1 distinct sequences, 12 residues" in run("embed", "--append", *layers)
+    run("embed", "--verify", "--nodes", "2", *layers)
+    before = {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
+    (store / "residues" / "c.1.0").write_bytes(b"rubbish")
+    (store / "append_1" / "ids" / "zarr.json").unlink()
+    said = run("embed", "--verify", *layers, code=3)
+    assert "2 damaged" in said
+    assert "residues/c.1.0: 7 bytes are not a whole shard" in said
+    assert "append_1/ids/zarr.json: missing" in said
+    assert "Mend it: python launch/embed.py --repair" in said
+    run("embed", "--repair", *layers)
+    assert {p: p.read_bytes() for p in store.rglob("*") if p.is_file()} == before
+    status = run("status")
+    for job in ("embed-mistake", "append-mistake", "verify-mistake", "repair-mistake"):
+        assert job in status
+    assert "exclude each other" in run("embed", "--verify", "--repair", code=2)
 
 
 def test_lower_case_is_read_and_said(folder: Path) -> None:

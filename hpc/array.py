@@ -1,0 +1,75 @@
+"""Several jobs that belong together: the tasks of a Slurm job array, or one after another on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from hpc.executor import JobRequest, submit, submit_array
+from hpc.follow import INTERRUPTED, follow, report, say, signals_as_interrupt, summary_line
+from hpc.profile import SiteProfile
+from hpc.progress import ProgressSummary, add_up, read_progress, summarise
+from hpc.submitted import Cluster, JobState, SubmittedJob, exit_code_weight
+
+_POLL_S = 1.0
+_LINE_INTERVAL_S = 10.0
+
+
+def run_array(requests: Sequence[JobRequest], profile: SiteProfile, cluster: Cluster, console: Console) -> int:
+    """Run all, follow them, and return the exit code that explains most; a failed task does not stop the others."""
+    if cluster == "slurm":
+        return follow_array(submit_array(requests, profile), console)
+    codes = [follow(submit(request, profile, cluster), console) for request in requests]
+    return min(codes, key=exit_code_weight) if any(codes) else 0
+
+
+def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float = _POLL_S) -> int:
+    """Show the tasks of an array until all have ended; Ctrl-C leaves them alone and returns 130."""
+    array = jobs[0].job_id.partition("_")[0]
+    say(console, f"{jobs[0].name}: {len(jobs)} jobs, array {array} (slurm)")
+    try:
+        with signals_as_interrupt():
+            states = _watch(jobs, console, poll_s)
+    except KeyboardInterrupt:
+        say(console, f"No longer following; array {array} goes on. Look: squeue -j {array}; cancel: scancel {array}")
+        return INTERRUPTED
+    for item in progress_of(jobs):
+        say(console, summary_line(item))
+    codes = []
+    for job, state in zip(jobs, states, strict=True):
+        if state.status != "done":
+            say(console, f"job {job.job_id}:")
+        codes.append(report(state, console) if state.status != "done" else 0)
+    if not any(codes):
+        say(console, f"all {len(jobs)} jobs are done")
+        return 0
+    return min((code for code in codes if code), key=exit_code_weight)
+
+
+def progress_of(jobs: Sequence[SubmittedJob]) -> list[ProgressSummary]:
+    """Progress of all jobs together, one summary a kind."""
+    return add_up([item for job in jobs for item in summarise(read_progress(job.progress_folder))])
+
+
+def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
+    states: dict[str, JobState] = {}
+    shown, printed = "", time.monotonic()
+    while True:
+        for job in jobs:
+            if job.job_id not in states or not states[job.job_id].ended:
+                states[job.job_id] = job.poll()
+        counts = Counter(state.status for state in states.values())
+        text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        if text != shown:
+            say(console, text)
+            shown = text
+        if all(state.ended for state in states.values()):
+            return [states[job.job_id] for job in jobs]
+        if time.monotonic() - printed >= _LINE_INTERVAL_S:
+            printed = time.monotonic()
+            for item in progress_of(jobs):
+                say(console, summary_line(item))
+        time.sleep(poll_s)

@@ -1,0 +1,147 @@
+"""Committing shards while a part of the store is filled: a shard exists once its record does.
+
+STORE/.parts holds one record a shard: what it must contain, what its file holds, and its pooled rows. Records name
+nothing about ranks or time, so that equal input gives equal bytes whatever happened on the way.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from hpc.errors import CorruptError
+from hpc.files import atomic_write_bytes
+from snw_dist.embedding.dtypes import as_logical, as_stored, stored_dtype
+from snw_dist.embedding.plan import EmbeddingPlan
+from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, write_shard
+
+RECORDS = ".parts"
+_POOLED_ROWS = 64
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """What is known of a committed shard."""
+
+    digest: int
+    """See `shard_file.shard_digest`."""
+    pooled: NDArray[np.float32]
+    """[sequences of the shard, row_width] mean over the stored rows of each sequence."""
+
+
+def shard_path(part: Path, shard: int) -> Path:
+    """File of a shard; the key is the one zarr uses."""
+    return part / "residues" / f"c.{shard}.0"
+
+
+def shard_layout(plan: EmbeddingPlan, row_width: int, logical_dtype: str) -> ShardLayout:
+    """The sizes of every shard."""
+    chunk_bytes = plan.chunk_rows * row_width * stored_dtype(logical_dtype).itemsize
+    return ShardLayout(plan.shard_rows // plan.chunk_rows, chunk_bytes)
+
+
+def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> torch.Tensor:
+    """Memory for the rows of any shard of a plan: [shard_rows, row_width]."""
+    return torch.empty(plan.shard_rows, row_width, dtype=dtype)
+
+
+def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tensor) -> int:
+    """Write one shard durably, then its record; returns the bytes of the shard.
+
+    `buffer` [shard_rows, row_width] holds the rows of the shard's sequences at its beginning; what follows is
+    overwritten by padding. Raises `CorruptError` naming the sequence when a value is not finite in its type.
+    """
+    logical = str(buffer.dtype).removeprefix("torch.")
+    lengths = plan.lengths_of(shard)
+    num_rows = int(lengths.sum())
+    padded = -(-num_rows // plan.chunk_rows) * plan.chunk_rows
+    pooled = pool(buffer[:num_rows], lengths)
+    if not np.isfinite(pooled).all():  # a mean is finite only if all its rows are
+        raise _not_finite(plan, shard, buffer[:num_rows], logical)
+    buffer[num_rows:padded] = torch.nan
+    layout = shard_layout(plan, buffer.shape[1], logical)
+    digest = write_shard(shard_path(part, shard), as_stored(buffer[:padded]), layout)
+    metadata = {
+        "sequences": plan.shard_digest(shard),
+        "digest": digest,
+        "pooled_crc32c": crc32c(pooled.tobytes()),
+    }
+    data = save_safetensors({"pooled": pooled}, {"record": json.dumps(metadata, sort_keys=True)})
+    atomic_write_bytes(_record_path(part, shard), data)
+    return padded // plan.chunk_rows * layout.stride
+
+
+def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | None:
+    """The record of a shard of this plan; None when there is none, or it is damaged."""
+    try:
+        data = _record_path(part, shard).read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        record = json.loads(header["__metadata__"]["record"])
+        pooled = load_safetensors(data)["pooled"]
+        found = record["sequences"], record["pooled_crc32c"]
+        digest = int(record["digest"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):  # damage anywhere in the record
+        return None
+    if found != (plan.shard_digest(shard), crc32c(pooled.tobytes())):
+        return None
+    return ShardRecord(digest, pooled)
+
+
+def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayout) -> bool:
+    """Whether the record of a shard is there and its file still has the recorded content; reads the whole file."""
+    record = read_record(part, plan, shard)
+    if record is None:
+        return False
+    try:
+        return MappedShard(shard_path(part, shard), layout).digest() == record.digest
+    except (OSError, ValueError):
+        return False
+
+
+def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Mean over the rows of each sequence: [sequences, row_width].
+
+    `rows` [sum of lengths, row_width] are as stored, so that anybody can compute the same from the store: runs of 64
+    rows are summed in float32 in the order of the rows, their sums in float64.
+    """
+    ends = np.cumsum(lengths)
+    firsts = ends - lengths
+    runs = [np.arange(first, end, _POOLED_ROWS) for first, end in zip(firsts, ends, strict=True)]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so, and the caller looks for it
+        partial = np.add.reduceat(rows.float().numpy(), np.concatenate(runs), axis=0)
+        first_runs = np.cumsum([0, *(len(run) for run in runs[:-1])])
+        sums = np.add.reduceat(partial, first_runs, axis=0, dtype=np.float64)
+        means: NDArray[np.float32] = (sums / lengths[:, None]).astype(np.float32)
+    return means
+
+
+def pool_shard(
+    mapped: MappedShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """`pool` of the sequences of a shard file; they follow each other in it without a gap."""
+    rows = np.empty((int(lengths.sum()), d_model), dtype=stored_dtype(logical_dtype))
+    mapped.copy(rows.data.cast("B"), 0, 0, rows.nbytes)
+    return pool(as_logical(rows, logical_dtype), lengths)
+
+
+def _record_path(part: Path, shard: int) -> Path:
+    return part / RECORDS / f"{shard:08d}.safetensors"
+
+
+def _not_finite(plan: EmbeddingPlan, shard: int, rows: torch.Tensor, logical: str) -> CorruptError:
+    finite = torch.isfinite(rows).all(dim=1)
+    row = int(torch.argmin(finite.to(torch.uint8)))
+    ends = np.cumsum(plan.lengths_of(shard))
+    bad = plan.sequences[plan.shard_sequences(shard)[int(np.searchsorted(ends, row, side="right"))]]
+    return CorruptError(
+        f"shard {shard}, row {row}: the embedding of {bad[:20]}... ({len(bad)} residues) is not finite as {logical}. "
+        "Try store.dtype float32, or check the weights."
+    )

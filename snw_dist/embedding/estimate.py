@@ -1,0 +1,93 @@
+"""What an embedding job will write, said and checked before it is submitted."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc.errors import EnvironmentProblem, InputError
+from snw_dist.config import SnwConfig
+from snw_dist.data.prepared import Prepared
+from snw_dist.embedding.commits import shard_layout
+from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
+from snw_dist.embedding.parts import PartPlan, complete_parts
+from snw_dist.embedding.run import input_tables, layers_of, plan_work
+from snw_dist.embedding.weights import locate_weights, read_shape
+
+_TABLE_FILES = 20  # metadata and small arrays of a part; `pooled` of a large store has a few more
+
+
+@dataclass(frozen=True)
+class StoreEstimate:
+    """Size of the part that a job will fill."""
+
+    num_sequences: int
+    num_residues: int
+    num_shards: int
+    num_files: int
+    num_bytes: int
+
+    @staticmethod
+    def of(planned: PartPlan, row_width: int, logical_dtype: str) -> StoreEstimate:
+        """Count the files and bytes of a planned part, with its records while it is being filled."""
+        plan = planned.plan
+        layout = shard_layout(plan, row_width, logical_dtype)
+        chunks = sum(-(-int(plan.lengths_of(shard).sum()) // plan.chunk_rows) for shard in range(plan.num_shards))
+        pooled = len(plan.sequences) * row_width * 4
+        return StoreEstimate(
+            num_sequences=len(plan.sequences),
+            num_residues=plan.num_residues,
+            num_shards=plan.num_shards,
+            num_files=2 * plan.num_shards + _TABLE_FILES,
+            num_bytes=chunks * layout.stride + plan.num_shards * 16 * layout.num_chunks + 2 * pooled,
+        )
+
+
+def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str | None:
+    """What the job will do, in a line, or None when there is nothing to do; raises when it cannot be done.
+
+    The weights are there (a hub id is fetched into the cache), the store takes what is asked for, and neither its files
+    nor its bytes are beyond `store.max_files` and the free space.
+    """
+    encoder = config.encoder
+    if encoder.name == RANDOM_NAME or encoder.weights is None:
+        width = load_encoder_weights(encoder.name, encoder.weights, None, None).weights.d_model
+    else:
+        locate_weights(encoder.weights, encoder.revision)
+        width = read_shape(encoder.weights, encoder.revision).d_model
+    if encoder.combine == "concat":
+        width *= len(layers_of(config))
+    planned = plan_work(config, input_tables(prepared), complete_parts(config.store_path), append)
+    if planned is None:
+        return None
+    estimate = StoreEstimate.of(planned, width, config.store.dtype)
+    free = shutil.disk_usage(_existing(planned.path)).free
+    text = (
+        f"{planned.path}: {estimate.num_sequences:,} distinct sequences, {estimate.num_residues:,} residues of "
+        f"{width} {config.store.dtype}: {estimate.num_shards:,} shards, at most {estimate.num_files:,} files, "
+        f"{_size(estimate.num_bytes)} ({_size(free)} free)"
+    )
+    if estimate.num_files > config.store.max_files:
+        raise InputError(
+            f"{text}. That is more than store.max_files = {config.store.max_files:,}: raise store.shard_rows "
+            f"({config.store.shard_rows:,} now) for fewer, larger files."
+        )
+    if estimate.num_bytes > free + _written(planned.path):
+        raise EnvironmentProblem(f"{text}. There is not enough room: choose another store.path, or make room.")
+    return text
+
+
+def _written(part: Path) -> int:
+    """Bytes of a part that is being filled already."""
+    return sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) if part.exists() else 0
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:,.2f} GB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:,.2f} MB"

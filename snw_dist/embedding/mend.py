@@ -1,0 +1,121 @@
+"""The jobs behind `embed --verify` and `embed --repair`: all ranks look at the shards, rank 0 at the rest."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from hpc.errors import CorruptError, InputError
+from hpc.fence import Fence
+from hpc.runtime import Runtime
+from hpc.work_queue import claim_units, shared_counter
+from snw_dist.config import config_from_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.commits import RECORDS
+from snw_dist.embedding.dtypes import torch_dtype
+from snw_dist.embedding.encoder import Encoder
+from snw_dist.embedding.header import REPAIR, StoreHeader, check_same_plan
+from snw_dist.embedding.parts import PartPlan, Tables, replan_part
+from snw_dist.embedding.repair import repair_files
+from snw_dist.embedding.run import input_tables, prepare_encoder
+from snw_dist.embedding.store import part_paths
+from snw_dist.embedding.verify import Damage, load_tables, verify_files, verify_shard
+from snw_dist.embedding.writer import ShardWriter
+
+log = logging.getLogger(__name__)
+_SHOWN = 20
+_ROUND = itertools.count()  # a counter is made for each look at a part; the ranks make them in the same order
+
+
+def run_verification(values: dict[str, Any], runtime: Runtime) -> None:
+    """Entry point: check every byte of a store; raises `CorruptError` naming what is damaged."""
+    store = config_from_dict(values).store_path
+    damage = [item for part in _parts(store, runtime) for item in _verify(part, runtime)[1]]
+    if damage:
+        shown = "\n".join(map(str, damage[:_SHOWN])) + ("\n..." if len(damage) > _SHOWN else "")
+        raise CorruptError(f"{len(damage)} damaged:\n{shown}\n{REPAIR}")
+    log.info("%s: every checksum, row and count is right", store)
+
+
+def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
+    """Entry point: make again what is damaged, and nothing else."""
+    config = config_from_dict(values)
+    parts = _parts(config.store_path, runtime)
+    tables: Tables = ()
+    encoder: Encoder | None = None
+    for number, part in enumerate(parts):
+        header, damage = _verify(part, runtime)
+        if not damage:
+            continue
+        if encoder is None:
+            tables = input_tables(load_prepared(config.data_folder))
+            encoder = prepare_encoder(config, runtime, tables)
+        sound = header is not None and not any(item.file.startswith("digests/") for item in damage)
+        sizes = config.store.shard_rows, config.store.chunk_rows
+        planned = replan_part(config.store_path, number, len(parts), tables, sound, *sizes)
+        wanted = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
+        if header is None:
+            damage += _verify_shards(part, wanted, runtime)
+        else:
+            check_same_plan(part, header, wanted)
+        _repair_shards(runtime, encoder, planned, wanted, [d.shard for d in damage if d.shard is not None])
+        mended = functools.partial(repair_files, planned, header or wanted, damage)
+        runtime.comm.on_rank_0(mended)
+        left = _verify(part, runtime)[1]
+        if left:
+            raise CorruptError(f"{part}: still damaged after mending: {left[0]}")
+        log.info("%s: mended %s", part, ", ".join(item.file for item in damage[:_SHOWN]))
+    log.info("%s: every checksum, row and count is right", config.store_path)
+
+
+def _parts(store: Path, runtime: Runtime) -> list[Path]:
+    def look() -> list[Path]:
+        if not store.is_dir():
+            raise InputError(f"{store}: there is no embedding store. Make it with: python launch/embed.py")
+        return part_paths(store)
+
+    return runtime.comm.on_rank_0(look)
+
+
+def _verify(part: Path, runtime: Runtime) -> tuple[StoreHeader | None, list[Damage]]:
+    """Collective: the header where it is sound, and all damage of a part, the same on all ranks."""
+    header, damage = runtime.comm.on_rank_0(lambda: verify_files(part))
+    return header, damage + (_verify_shards(part, header, runtime) if header is not None else [])
+
+
+def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Damage]:
+    tables = load_tables(part)
+    found: list[Damage] = []
+    with shared_counter(runtime.comm, f"verify-{next(_ROUND)}", runtime.mpi) as counter:
+        done = 0
+        for shard in claim_units(runtime.comm, counter, header.num_shards):
+            done += 1
+            damage = verify_shard(part, header, tables, shard)
+            found += [damage] if damage else []
+            runtime.guard.mark_boundary()
+            runtime.progress.update("verify", done, header.num_shards, "shards")
+        runtime.progress.update("verify", done, header.num_shards, "shards", force=True)
+    everybody = runtime.comm.gather(found)
+    return sorted((item for rank in everybody for item in rank), key=lambda item: item.file)
+
+
+def _repair_shards(
+    runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int]
+) -> None:
+    part, plan = planned.path, planned.plan
+    fence = runtime.comm.on_rank_0(lambda: Fence(part / RECORDS, runtime.attempt))
+    with (
+        ShardWriter(part, plan, header.d_model, torch_dtype(header.logical_dtype), fence) as writer,
+        shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,
+    ):
+        for unit in claim_units(runtime.comm, counter, len(shards)):
+            sequences = [plan.sequences[i] for i in plan.shard_sequences(shards[unit])]
+            for _ in encoder.embed_into(writer.buffer, sequences):
+                runtime.guard.mark_boundary()
+            writer.commit(shards[unit])
+    runtime.comm.barrier()
+    runtime.comm.on_rank_0(lambda: shutil.rmtree(part / RECORDS))

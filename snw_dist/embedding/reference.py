@@ -1,0 +1,107 @@
+"""Our forward pass against that of a public package, on the user's own sequences and weights.
+
+The reference is transformers' `EsmcModel`, built from the weights as we have read them; it is bit-identical to the
+forward of the `esm` package (tested). Run before a big job with `embed --verify-encoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from hpc.errors import EnvironmentProblem
+from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, tokenize
+
+SAMPLE = 16
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
+"""Largest difference allowed, relative to the largest value; in bfloat16 every layer rounds."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the comparison found; differences are relative to the largest value of the reference."""
+
+    num_sequences: int
+    against_reference: float
+    alone_against_batch: float
+    """0.0 means bit-identical."""
+
+
+def sample(sequences: Sequence[str]) -> list[str]:
+    """Up to 16 sequences spread over all lengths up to the trained context, the shortest and the longest among them."""
+    usable = sorted({s for s in sequences if len(s) <= TRAINED_CONTEXT - 2}, key=lambda s: (len(s), s))
+    if len(usable) <= SAMPLE:
+        return usable
+    return [usable[i * (len(usable) - 1) // (SAMPLE - 1)] for i in range(SAMPLE)]
+
+
+@torch.inference_mode()
+def compare(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
+    """Compare the layers of `model` on `sequences`: all at once here, one sequence at a time in the reference."""
+    reference = transformers_model(weights, model.device, model.dtype)
+    tokens, lengths = tokenize(sequences)
+    together = torch.split(model.forward(tokens, lengths), lengths)
+    largest, worst, batched = 0.0, 0.0, 0.0
+    for sequence, states in zip(sequences, together, strict=True):
+        one, length = tokenize([sequence])
+        hidden = reference(input_ids=one[None].to(model.device), output_hidden_states=True).hidden_states
+        expected = model.combined([hidden[layer][0] for layer in model.layers])
+        largest = max(largest, float(expected.abs().max()))
+        worst = max(worst, float((states.float() - expected.float()).abs().max()))
+        batched = max(batched, float((states.float() - model.forward(one, length).float()).abs().max()))
+    return Parity(len(sequences), worst / largest, batched / largest)
+
+
+def check_parity(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
+    """`compare` a sample of `sequences`; raises `EnvironmentProblem` where the difference is beyond the tolerance."""
+    chosen = sample(sequences)
+    parity = compare(model, weights, chosen)
+    if max(parity.against_reference, parity.alone_against_batch) > TOLERANCE[model.dtype]:
+        raise EnvironmentProblem(
+            f"the encoder on {model.device} differs from transformers' ESM C by {parity.against_reference:.1e} of the "
+            f"largest value (allowed {TOLERANCE[model.dtype]:.0e}), in a batch from alone by "
+            f"{parity.alone_against_batch:.1e}: do not trust this node. Try encoder.precision 'fp32', "
+            "or another build of torch."
+        )
+    return parity
+
+
+def transformers_model(weights: EsmcWeights, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+    """transformers' model with our weights; every tensor of it must be given."""
+    from transformers import EsmcConfig, EsmcModel
+    from transformers.initialization import no_init_weights
+
+    config = EsmcConfig(
+        hidden_size=weights.d_model,
+        num_hidden_layers=len(weights.layers),
+        num_attention_heads=weights.num_heads,
+        intermediate_size=int(weights.layers[0].down.shape[-1]),
+    )
+    with no_init_weights():
+        model = EsmcModel(config)
+    state = {"embed_tokens.weight": weights.embed, "norm.weight": weights.final_norm}
+    for number, layer in enumerate(weights.layers):
+        q, k, v = layer.qkv.chunk(3)
+        gate, up = layer.gate_up.chunk(2)
+        names = {
+            "input_layernorm.weight": layer.norm_weight,
+            "input_layernorm.bias": layer.norm_bias,
+            "self_attn.q_proj.weight": q,
+            "self_attn.k_proj.weight": k,
+            "self_attn.v_proj.weight": v,
+            "self_attn.q_norm.weight": layer.q_norm,
+            "self_attn.k_norm.weight": layer.k_norm,
+            "self_attn.o_proj.weight": layer.out,
+            "post_attention_layernorm.weight": layer.mlp_norm_weight,
+            "post_attention_layernorm.bias": layer.mlp_norm_bias,
+            "mlp.gate_proj.weight": gate,
+            "mlp.up_proj.weight": up,
+            "mlp.down_proj.weight": layer.down,
+        }
+        state |= {f"layers.{number}.{name}": tensor for name, tensor in names.items()}
+    # Not `model.to(dtype)`: that would also round the frequencies of the rotary embedding.
+    model.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, assign=True)
+    placed: torch.nn.Module = model.to(device).eval()
+    return placed

@@ -1,0 +1,62 @@
+"""Mending a damaged part: only what is bad is made again, and it has the bytes that it had."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Iterator
+
+from hpc.errors import CorruptError
+from hpc.files import atomic_write_bytes
+from snw_dist.embedding.commits import pool_shard, shard_path
+from snw_dist.embedding.header import StoreHeader
+from snw_dist.embedding.parts import PartPlan
+from snw_dist.embedding.shard_file import MappedShard
+from snw_dist.embedding.store import (
+    ShardResult,
+    checksums,
+    complete_header,
+    staging_folder,
+    table_files,
+    write_results,
+    write_skeleton,
+)
+from snw_dist.embedding.verify import FOREIGN, Damage, header_layout
+
+
+def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage]) -> None:
+    """Make the damaged files of a part again; its shards must be sound by now.
+
+    `header` is the part's own where that is sound, and then says what every file must become; else the one that the
+    plan gives. Raises `CorruptError` when the present input does not give the bytes that were there.
+    """
+    part = planned.path
+    bad = {item.file for item in damage if item.shard is None and item.what != FOREIGN}
+    for item in damage:
+        if item.what == FOREIGN:
+            (part / item.file).unlink()
+    staging = staging_folder(part, "mending")
+    try:
+        write_skeleton(staging, planned.plan, header, planned.names)
+        if not header.complete or any(name.startswith(("pooled/", "commits/")) for name in bad):
+            write_results(staging, header, _from_shards(planned, header))
+        for name in table_files(staging) if not header.complete else sorted(bad):
+            data = (staging / name).read_bytes()
+            if header.complete and hashlib.sha256(data).hexdigest() != header.files[name]:
+                raise CorruptError(
+                    f"{part / name}: the present input does not give what was there (other ids?). Prepare the "
+                    "input that the store was made from, or remove the store and embed again."
+                )
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            atomic_write_bytes(part / name, data)
+        if not header.complete:
+            complete_header(header, checksums(part)).write(part)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _from_shards(planned: PartPlan, header: StoreHeader) -> Iterator[ShardResult]:
+    for shard in range(header.num_shards):
+        mapped = MappedShard(shard_path(planned.path, shard), header_layout(header))
+        pooled = pool_shard(mapped, header.logical_dtype, header.d_model, planned.plan.lengths_of(shard))
+        yield mapped.digest(), planned.plan.sequences_crc(shard), pooled

@@ -1,0 +1,126 @@
+"""Looking for damage in a complete store: every checksum, every row, every count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.checkpoint import file_digest
+from hpc.errors import CorruptError, InputError
+from snw_dist.embedding.commits import pool_shard, shard_path
+from snw_dist.embedding.dtypes import stored_dtype
+from snw_dist.embedding.header import StoreHeader, read_header
+from snw_dist.embedding.shard_file import MappedShard, ShardLayout
+from snw_dist.embedding.store import read_table, read_tables, table_files
+
+FOREIGN = "does not belong here"
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One damaged thing of a part."""
+
+    part: str
+    file: str
+    """Relative to the part."""
+    what: str
+    shard: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.part}/{self.file}: {self.what}"
+
+
+@dataclass(frozen=True)
+class PartTables:
+    """What the shards of a part are held against; None where the table itself is damaged."""
+
+    offsets: NDArray[np.int64] | None
+    lengths: NDArray[np.int64] | None
+    commits: NDArray[np.uint32] | None
+    pooled: NDArray[np.float32] | None
+
+
+def header_layout(header: StoreHeader) -> ShardLayout:
+    """The sizes of every shard of a part."""
+    chunk_bytes = header.chunk_rows * header.d_model * stored_dtype(header.logical_dtype).itemsize
+    return ShardLayout(header.shard_rows // header.chunk_rows, chunk_bytes)
+
+
+def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
+    """Check the header and every file but the shards; without a sound header the others cannot be judged.
+
+    Raises `InputError` for a part that is not finished.
+    """
+    try:
+        header = read_header(part)
+    except CorruptError as error:
+        return None, [Damage(str(part), "zarr.json", str(error))]
+    except InputError:
+        if not (part / "residues").is_dir():  # no store, whatever else it is
+            raise
+        return None, [Damage(str(part), "zarr.json", "missing")]
+    if not header.complete:
+        raise InputError(f"{part}: it is not finished. Start python launch/embed.py again (with --append for a part).")
+    damage = []
+    present = set(table_files(part))
+    for name, expected in header.files.items():
+        if name not in present:
+            damage.append(Damage(str(part), name, "missing"))
+        elif (found := file_digest(part / name)) != expected:
+            damage.append(Damage(str(part), name, f"SHA-256 is {found}, expected {expected}"))
+    damage += [Damage(str(part), name, FOREIGN) for name in sorted(present - set(header.files))]
+    damage += [Damage(str(part), f"residues/{name}", FOREIGN) for name in _foreign_shards(part, header)]
+    if not damage:
+        try:
+            lengths = read_tables(part)["lengths"]
+        except CorruptError as error:
+            return header, [Damage(str(part), "offsets", str(error))]
+        if len(lengths) != header.num_sequences or int(lengths.sum()) != header.num_residues:
+            damage.append(Damage(str(part), "lengths", "its counts are not those of the header"))
+    return header, damage
+
+
+def load_tables(part: Path) -> PartTables:
+    """The tables that can be read."""
+
+    def load(name: str) -> Any:
+        try:
+            return read_table(part, name)
+        except CorruptError:
+            return None
+
+    return PartTables(load("offsets"), load("lengths"), load("commits"), load("pooled"))
+
+
+def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int) -> Damage | None:
+    """Check size, index, every crc32c, the digest, that every row is finite, and the pooled rows of one shard."""
+    file = shard_path(part, shard)
+    name = str(file.relative_to(part))
+    try:
+        mapped = MappedShard(file, header_layout(header))
+        digest = mapped.digest()
+        if tables.commits is not None and digest != tables.commits[shard, 0]:
+            raise ValueError("a sound shard, but not the one that was committed here")
+        if tables.offsets is not None and tables.lengths is not None:
+            start = shard * header.shard_rows
+            first, stop = np.searchsorted(tables.offsets, [start, start + header.shard_rows]).tolist()
+            pooled = pool_shard(mapped, header.logical_dtype, header.d_model, tables.lengths[first:stop])
+            if not np.isfinite(pooled).all():
+                bad = first + int(np.argmin(np.isfinite(pooled).all(axis=1)))
+                raise ValueError(f"sequence {bad} has rows that are not finite")
+            if tables.pooled is not None and not np.array_equal(pooled, tables.pooled[first : first + len(pooled)]):
+                raise ValueError("the pooled rows are not those of its rows")
+    except FileNotFoundError:
+        return Damage(str(part), name, "missing", shard)
+    except (OSError, ValueError) as error:
+        return Damage(str(part), name, str(error), shard)
+    return None
+
+
+def _foreign_shards(part: Path, header: StoreHeader) -> list[str]:
+    expected = {"zarr.json", *(shard_path(part, shard).name for shard in range(header.num_shards))}
+    return sorted(path.name for path in (part / "residues").iterdir() if path.name not in expected)

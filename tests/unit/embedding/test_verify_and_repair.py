@@ -1,0 +1,215 @@
+"""`embed --verify` finds every damage, and `embed --repair` brings the same bytes back."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from embedding_tools import files_of, flip_bit, random_sequences
+
+from hpc.communicator import Communicator
+from hpc.errors import CorruptError, InputError
+from hpc.preemption import PreemptionGuard
+from hpc.progress import ProgressFile
+from hpc.runtime import Runtime
+from hpc.topology import Topology
+from snw_dist.config import config_from_dict
+from snw_dist.data.prepare import prepare
+from snw_dist.embedding.commits import shard_path
+from snw_dist.embedding.header import read_header
+from snw_dist.embedding.mend import run_repair, run_verification
+from snw_dist.embedding.run import run_append, run_embedding
+
+LIGANDS = random_sequences([5, 6, 9, 9, 12, 14, 15, 20, 22, 25], seed=1, letters="ACDEFGHIKLMNPQRSTVWY")
+RECEPTORS = random_sequences([30, 40, 41, 60], seed=2, letters="ACDEFGHIKLMNPQRSTVWY")
+LATER = random_sequences([7, 50], seed=3, letters="ACDEFGHIKLMNPQRSTVWY")
+
+
+def write_input(folder: Path, ligands: list[str], receptors: list[str]) -> None:
+    for kind, sequences in (("ligands", ligands), ("receptors", receptors)):
+        text = "".join(f">{kind}{i}\n{s}\n" for i, s in enumerate(sequences))
+        (folder / f"{kind}.fasta").write_text(text)
+    rows = [f"ligands{i},receptors{i % len(receptors)},{i % 2},{('train', 'val', 'test')[i % 3]}" for i in range(9)]
+    (folder / "pairs.csv").write_text("\n".join(["ligand_id,receptor_id,label,split", *rows]) + "\n")
+
+
+def values_of(folder: Path) -> dict[str, Any]:
+    return {
+        "run": {"name": "r", "folder": str(folder / "runs")},
+        "data": {name: str(folder / f"{name}.fasta") for name in ("ligands", "receptors")}
+        | {"pairs": str(folder / "pairs.csv")},
+        "store": {"path": str(folder / "s"), "shard_rows": 64, "chunk_rows": 8},
+        "encoder": {"tokens_per_batch": 500},
+    }
+
+
+def work(entry_point: Callable[[dict[str, Any], Runtime], None], folder: Path) -> None:
+    """Run an entry point as the only rank, in this process."""
+    comm = Communicator.alone()
+    runtime = Runtime(
+        Topology(),
+        comm,
+        PreemptionGuard(comm),
+        ProgressFile(folder / "progress", 0),
+        "attempt-0",
+        folder / "job",
+        torch.device("cpu"),
+    )
+    entry_point(values_of(folder), runtime)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of five shards, and two sequences appended to it."""
+    folder = tmp_path_factory.mktemp("made")
+    write_input(folder, LIGANDS, RECEPTORS)
+    prepare(config_from_dict(values_of(folder)))
+    work(run_embedding, folder)
+    write_input(folder, LIGANDS + LATER, RECEPTORS)
+    prepare(config_from_dict(values_of(folder)))
+    work(run_append, folder)
+    assert read_header(folder / "s").num_shards > 4
+    assert read_header(folder / "s" / "append_1").complete
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    for name in ("s", "ligands.fasta", "receptors.fasta", "pairs.csv"):
+        source = made / name
+        shutil.copytree(source, tmp_path / name) if source.is_dir() else shutil.copy(source, tmp_path / name)
+    shutil.copytree(made / "runs", tmp_path / "runs")
+    return tmp_path
+
+
+def test_a_sound_store_verifies_and_repair_leaves_it_alone(folder: Path) -> None:
+    before = files_of(folder / "s")
+    work(run_verification, folder)
+    work(run_repair, folder)
+    assert files_of(folder / "s") == before
+    assert not list((folder / "s").glob("**/.parts"))
+
+
+def test_200_flipped_bits_are_found_and_mended(folder: Path) -> None:
+    """In shards, their indexes, tables and metadata of both parts; nothing else is written again."""
+    store, generator = folder / "s", random.Random(0)
+    before = files_of(store)
+    metadata = [name for name in before if name.endswith("zarr.json")]
+    shards = [name for name in before if "residues/c." in name]
+    tables = sorted(set(before) - set(metadata) - set(shards))
+    for number in range(200):
+        name = generator.choice((metadata, shards, tables)[number % 3])
+        low = 8 * (len(before[name]) - (16 * 8 + 4)) if name in shards and number % 2 else 0  # the index
+        flip_bit(store / name, generator.randrange(low, 8 * len(before[name])))
+        untouched = {other: (store / other).stat().st_mtime_ns for other in before if other != name}
+        with pytest.raises(CorruptError, match=re.escape(name)) as caught:
+            work(run_verification, folder)
+        assert caught.value.exit_code == 3
+        work(run_repair, folder)
+        assert files_of(store) == before, name
+        if not name.endswith("zarr.json") or name.count("/") > 1:
+            rewritten = {other for other, time in untouched.items() if (store / other).stat().st_mtime_ns != time}
+            assert not rewritten, (name, rewritten)
+
+
+@pytest.mark.parametrize("change", ["missing", "empty", "longer", "other shard", "two swapped"])
+def test_a_shard_that_is_not_what_was_committed(folder: Path, change: str) -> None:
+    store = folder / "s"
+    before = files_of(store)
+    one, two = shard_path(store, 0), shard_path(store, 1)
+    good = one.read_bytes()
+    if change == "missing":
+        one.unlink()
+    else:
+        one.write_bytes({"empty": b"", "longer": good + b"\0"}.get(change, two.read_bytes()))
+    if change == "two swapped":
+        two.write_bytes(good)
+    with pytest.raises(CorruptError, match=r"c\.0\.0"):
+        work(run_verification, folder)
+    work(run_repair, folder)
+    assert files_of(store) == before
+
+
+@pytest.mark.parametrize("name", ["offsets", "digests", "ids", "pooled", "commits", "zarr.json", "residues/zarr.json"])
+def test_what_is_missing_comes_back(folder: Path, name: str) -> None:
+    store = folder / "s"
+    before = files_of(store)
+    shutil.rmtree(store / name) if (store / name).is_dir() else (store / name).unlink()
+    with pytest.raises(CorruptError, match="missing"):
+        work(run_verification, folder)
+    work(run_repair, folder)
+    assert files_of(store) == before
+
+
+def test_much_at_once(folder: Path) -> None:
+    store = folder / "s"
+    before = files_of(store)
+    flip_bit(store / "zarr.json", 700)
+    flip_bit(store / "offsets" / "zarr.json", 70)
+    shutil.rmtree(store / "digests")
+    shard_path(store, 2).unlink()
+    flip_bit(shard_path(store, 3), 999)
+    (store / "pooled" / "c" / "0" / "0").unlink()
+    shard_path(store / "append_1", 0).write_bytes(b"rubbish")
+    flip_bit(store / "append_1" / "zarr.json", 100)
+    work(run_repair, folder)
+    assert files_of(store) == before
+
+
+def test_a_file_that_does_not_belong_there(folder: Path) -> None:
+    store = folder / "s"
+    before = files_of(store)
+    (store / "offsets" / "c" / "7").write_bytes(b"x")
+    (store / "residues" / ".c.0.0.ab12.partial").write_bytes(b"a killed writer left this")
+    with pytest.raises(CorruptError, match="2 damaged"):
+        work(run_verification, folder)
+    work(run_repair, folder)
+    assert files_of(store) == before
+
+
+def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folder: Path) -> None:
+    """A store of a program that did not look: everything is consistent, but a row is NaN."""
+    from snw_dist.embedding.commits import shard_layout
+    from snw_dist.embedding.plan import plan_embedding
+    from snw_dist.embedding.shard_file import MappedShard, write_shard
+
+    store = folder / "s"
+    plan = plan_embedding([*LIGANDS, *RECEPTORS], 64, 8)
+    layout = shard_layout(plan, 128, "float16")
+    mapped = MappedShard(shard_path(store, 1), layout)
+    rows = torch.empty(mapped.num_present * 8, 128, dtype=torch.float16)
+    mapped.copy(rows.numpy().data.cast("B"), 0, 0, rows.nbytes)
+    rows[3, 5] = torch.nan
+    write_shard(shard_path(store, 1), rows.numpy(), layout)
+    with pytest.raises(CorruptError, match=r"c\.1\.0: a sound shard, but not the one that was committed"):
+        work(run_verification, folder)
+
+
+def test_what_cannot_be_mended(folder: Path) -> None:
+    shard_path(folder / "s", 0).unlink()
+    write_input(folder, LIGANDS[3:] + LATER, RECEPTORS)
+    prepare(config_from_dict(values_of(folder)))
+    with pytest.raises(InputError, match="3 of its sequences are not in the present input"):
+        work(run_repair, folder)
+    with pytest.raises(CorruptError, match=r"c\.0\.0: missing"):
+        work(run_verification, folder)
+
+
+def test_a_store_that_is_not_finished_or_not_there(tmp_path: Path) -> None:
+    write_input(tmp_path, LIGANDS, RECEPTORS)
+    prepare(config_from_dict(values_of(tmp_path)))
+    for job in (run_verification, run_repair):
+        with pytest.raises(InputError, match="there is no embedding store"):
+            work(job, tmp_path)
+    work(run_embedding, tmp_path)
+    header = read_header(tmp_path / "s")
+    type(header)(**{**vars(header), "complete": False, "files": {}}).write(tmp_path / "s")
+    for job in (run_verification, run_repair):
+        with pytest.raises(InputError, match="it is not finished"):
+            work(job, tmp_path)
