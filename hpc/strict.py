@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,7 +27,7 @@ def validated(kind: type[T], values: Mapping[str, Any], source: str) -> T:
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:
-        raise InputError("\n".join(_explain(kind, item, source) for item in error.errors())) from None
+        raise InputError("\n".join(_explanations(kind, error.errors(), source))) from None
 
 
 def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
@@ -54,6 +54,30 @@ def _without_none(kind: Any) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return next(choice for choice in typing.get_args(kind) if choice is not type(None))
     return kind
+
+
+def _explanations(kind: Any, items: Iterable[Any], source: str) -> Iterator[str]:
+    """One line a key: a value that fits none of several types is told once, with what it could be."""
+    by_key: dict[tuple[Any, ...], list[Any]] = {}
+    for item in items:
+        by_key.setdefault(_without_types(kind, item["loc"]), []).append(item)
+    for location, same in by_key.items():
+        item = same[0]
+        if len(same) > 1:
+            causes = dict.fromkeys(one["msg"].split(", got ")[0].removeprefix("Input should be ") for one in same)
+            item = {**item, "msg": "Input should be " + " or ".join(causes)}
+        yield _explain(kind, {**item, "loc": location}, source)
+
+
+def _without_types(kind: Any, location: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Pydantic puts the names of a union's types into the place of an error; they are no keys."""
+    found: list[Any] = []
+    for part in location:
+        if isinstance(part, str) and not dataclasses.is_dataclass(kind) and typing.get_origin(kind) is not dict:
+            continue
+        found.append(part)
+        kind = _below(kind, part)
+    return tuple(found)
 
 
 def _explain(kind: Any, item: Any, source: str) -> str:

@@ -14,25 +14,30 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
+import torch
 import typer
 import zarr
 
 import launch.embed
 import launch.evaluate
 import launch.prepare
+import launch.status
 import launch.train
 from hpc.errors import ExitCode
 from hpc.profile import EnvironmentVariable, SiteProfile, load_profile
 from snw_dist.config import SnwConfig, load_config
+from snw_dist.embedding.commits import commit_shard, shard_buffer
+from snw_dist.embedding.header import StoreHeader
+from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import plan_embedding
-from snw_dist.embedding.store import StoreHeader, commit_shard, create_store, finalize_store
+from snw_dist.embedding.store import create_part, finalize_part
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_THERE = "## What is not there yet"
 LAUNCHERS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate)
+    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate, launch.status)
 }
 # Programs of Slurm, of the shell and of installed packages that the README calls; what they do is not ours to test.
 FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
@@ -202,11 +207,13 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "runs" / "demo" / "store.zarr"
     names = [("ligand", "pep1", "SIINFEKL"), ("receptor", "HLA-A*02:01", SEQUENCE)]
     plan = plan_embedding([sequence for _, _, sequence in names], shard_rows=64, chunk_rows=16)
-    header = StoreHeader({"name": "test"}, "float16", 4, plan.digest({}), 2, plan.num_shards, 64, 16)
-    create_store(path, plan, header, [(kind, name, plan.sequences.index(text)) for kind, name, text in names])
-    rows = np.random.default_rng(0).standard_normal((plan.num_residues, 4), dtype=np.float32)
-    commit_shard(path, plan, 0, rows, "float16")
-    finalize_store(path, plan, 4)
+    facts = ("weights_sha256", "layers", "combine", "arithmetic", "window_residues", "window_overlap")
+    header = PartPlan(0, path, plan, [], 0).header(dict.fromkeys(facts, "test"), "float16", 4)
+    create_part(path, plan, header, [(kind, name, plan.sequences.index(text)) for kind, name, text in names])
+    buffer = shard_buffer(plan, 4, torch.float16)
+    torch.randn(buffer.shape, generator=torch.Generator().manual_seed(0), out=buffer)
+    commit_shard(path, plan, 0, buffer)
+    finalize_part(path, plan)
     return folder
 
 
@@ -225,6 +232,5 @@ def test_store_tables_are_those_of_a_store(demo_folder: Path) -> None:
     text = section("### Embedding store")
     group = zarr.open_group(demo_folder / "runs/demo/store.zarr", mode="r")
     assert set(table(text, "array")) == set(group.array_keys())
-    assert (
-        set(table(text, "attribute")) == set(group.attrs) == {field.name for field in dataclasses.fields(StoreHeader)}
-    )
+    fields = {field.name for field in dataclasses.fields(StoreHeader)} | {"header_sha256"}
+    assert set(table(text, "attribute")) == set(group.attrs) == fields
