@@ -10,7 +10,7 @@ from rich.console import Console
 
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import load_config
-from snw_dist.evaluate.report import metrics_table
+from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.run import evaluate_run
 
 app = new_app()
@@ -18,11 +18,11 @@ app = new_app()
 
 @app.command()
 def evaluate_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None) -> None:
-    """Metrics with intervals beside the baseline, as a table, JSON and pictures."""
+    """Metrics with intervals beside the controls, as a table, JSON and pictures."""
     settings = load_config(config, {"run.name": run})
     metrics = evaluate_run(settings)
     console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(metrics_table(metrics))
+    console.print(printed(metrics))
     print(f"Written to {settings.run_folder / 'evaluation'}")
 
 

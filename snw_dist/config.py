@@ -20,6 +20,17 @@ from hpc.strict import legal_keys, validated
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 Precision = Literal["fp32", "bf16", "fp16"]
+ControlName = Literal[
+    "boosting",
+    "ligand",
+    "receptor",
+    "composition",
+    "degree",
+    "neighbour",
+    "shuffled_receptor",
+    "shuffled_ligand",
+    "noise",
+]
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -160,8 +171,8 @@ class EvaluateSection:
     """Metrics on the held-out splits."""
 
     bootstrap: int = Field(default=1000, ge=0)
-    baseline: bool = True
-    """Also train gradient boosting on one-hot sequences and print it beside the model."""
+    controls: list[ControlName] | None = None
+    """What the model is measured against; when absent all of them. An empty list leaves them out."""
     batch_size: int = Field(default=512, ge=1)
 
 

@@ -1,7 +1,8 @@
-"""Metrics of one set of scores and the decision threshold; `bootstrap` has the intervals."""
+"""Metrics of one set of scores, and the decision threshold; `bootstrap` has the intervals."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,11 +11,44 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from hpc.errors import CorruptError
+from snw_dist.evaluate.ranked import BoolArray, FloatArray, IntArray, bedroc, curve_of, enrichment, ranked
 
-METRIC_NAMES = ("auroc", "auprc", "mcc", "f1")
+METRICS = {
+    "auroc": "area under the ROC curve, a tie counting one half",
+    "auprc": "average precision; chance is the share of positives",
+    "mcc": "Matthews correlation at the threshold",
+    "f1": "F1 at the threshold",
+    "brier": "mean squared error of the calibrated probability (Brier 1950), lower is better",
+    "ece": "expected calibration error of the calibrated probability, 15 bins of equal width (Guo et al. 2017)",
+    "spearman": "rank correlation of score and continuous label",
+    "pearson": "linear correlation of score and continuous label",
+    "ef_1": "enrichment factor: share of positives among the best 1 % (rounded up) over that among all",
+    "ef_5": "enrichment factor of the best 5 %",
+    "bedroc": "Boltzmann-enhanced discrimination of ROC, alpha 20 (Truchon & Bayly 2007, eq. 36)",
+    "hit_1": "share of the receptors with a positive whose best-scored pair is positive",
+    "hit_5": "share of the receptors with a positive that have one among their 5 best-scored pairs",
+}
+"""Every metric and what it is, in the order of `metrics.json`. Ties are averaged over their orders."""
+CLASS_METRICS = ("auroc", "auprc", "mcc", "f1")
+ENRICHMENT_PERCENT = {"ef_1": 1, "ef_5": 5}
+HITS = {"hit_1": 1, "hit_5": 5}
+BEDROC_ALPHA = 20.0
+ECE_BINS = 15
 
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One set of scores and the truth; every array is [pairs]."""
+
+    positive: BoolArray
+    label: FloatArray
+    score: FloatArray
+    probability: FloatArray
+    """The calibrated score, in [0, 1]."""
+    receptor: IntArray
+    """Number of the receptor of each pair, 0 to `receptor.max()`."""
+    threshold: float
+    """A pair is called positive when score >= threshold; NaN when there is none."""
 
 
 def checked(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[BoolArray, FloatArray]:
@@ -47,9 +81,19 @@ def choose_threshold(positive: npt.ArrayLike, scores: npt.ArrayLike) -> float:
         return math.nan
     order = np.argsort(-values, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(values[order])), values.size - 1)  # last pair of each tied score
-    true_positive = np.cumsum(flags[order])[ends]
-    f1 = 2 * true_positive / (ends + 1 + num_positive)
-    return float(values[order][ends[int(np.argmax(f1))]])
+    tp = np.cumsum(flags[order])[ends]
+    f1 = 2 * tp / (ends + 1 + num_positive)
+    return float(values[order[ends[np.argmax(f1)]]])
+
+
+def measure(sample: Sample) -> dict[str, float]:
+    """Every metric of `METRICS`; NaN where it is undefined."""
+    values = classification_metrics(sample.positive, sample.score, sample.threshold)
+    values |= probability_metrics(sample.positive, sample.probability)
+    values |= correlations(sample.label, sample.score)
+    values |= early_recognition(sample.positive, sample.score)
+    values |= hit_rates(sample.positive, sample.score, sample.receptor)
+    return {name: values[name] for name in METRICS}
 
 
 def classification_metrics(positive: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> dict[str, float]:
@@ -60,7 +104,7 @@ def classification_metrics(positive: npt.ArrayLike, scores: npt.ArrayLike, thres
     their denominator is 0 and NaN where the threshold is NaN or there is no pair.
     """
     flags, values = checked(positive, scores)
-    metrics = dict.fromkeys(METRIC_NAMES, math.nan)
+    metrics = dict.fromkeys(CLASS_METRICS, math.nan)
     if flags.any() and not flags.all():
         metrics["auroc"] = float(roc_auc_score(flags, values))
         metrics["auprc"] = float(average_precision_score(flags, values))
@@ -73,15 +117,73 @@ def classification_metrics(positive: npt.ArrayLike, scores: npt.ArrayLike, thres
     return metrics
 
 
-def spearman(label: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Rank correlation of the scores with the continuous label, ties sharing their mean rank.
+def probability_metrics(positive: npt.ArrayLike, probability: npt.ArrayLike) -> dict[str, float]:
+    """Brier score and expected calibration error of probabilities of being positive, [pairs] in [0, 1].
+
+    The calibration error is the mean over `ECE_BINS` bins of equal width, weighted by their pairs, of the distance
+    between the mean probability and the share of positives. A bin holds its lower edge; the last one holds 1 too.
+    NaN when there is no pair.
+    """
+    flags, values = checked(positive, probability)
+    if not flags.size:
+        return {"brier": math.nan, "ece": math.nan}
+    gap = np.bincount(probability_bins(values), weights=values - flags, minlength=ECE_BINS)
+    return {"brier": float(np.mean((values - flags) ** 2)), "ece": float(np.abs(gap).sum() / values.size)}
+
+
+def probability_bins(probability: FloatArray) -> IntArray:
+    """The bin, 0 to `ECE_BINS` - 1, of each probability."""
+    return np.minimum((probability * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+
+
+def correlations(label: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float]:
+    """Spearman (ties share their mean rank) and Pearson correlation of the scores with the continuous label.
 
     label, scores: [pairs] float. NaN when either is constant or there are fewer than two pairs.
     """
-    values = checked(np.zeros(np.shape(scores), dtype=np.bool_), scores)[1]
-    first, second = stats.rankdata(np.asarray(label, dtype=np.float64)), stats.rankdata(values)
-    if first.shape != second.shape:
-        raise ValueError(f"label {first.shape} and scores {second.shape} must have equal lengths")
-    if values.size < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return math.nan
-    return float(np.corrcoef(first, second)[0, 1])
+    truth = np.asarray(label, dtype=np.float64)
+    values = checked(np.zeros(truth.shape, dtype=np.bool_), scores)[1]
+    if values.size < 2 or truth.min() == truth.max() or values.min() == values.max():
+        return {"spearman": math.nan, "pearson": math.nan}
+    ranks = stats.rankdata(truth), stats.rankdata(values)
+    return {
+        "spearman": float(np.corrcoef(*ranks)[0, 1]),
+        "pearson": float(np.corrcoef(truth, values)[0, 1]),
+    }
+
+
+def early_recognition(positive: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float]:
+    """Enrichment factors and BEDROC: how early the positives come, as in a screen; NaN for a single class."""
+    flags, values = checked(positive, scores)
+    if not flags.any() or flags.all():
+        return dict.fromkeys((*ENRICHMENT_PERCENT, "bedroc"), math.nan)
+    group = ranked(values)
+    curve = curve_of(*(np.bincount(group, weights=w)[:, None].astype(np.float64) for w in (flags, ~flags)))
+    found = {name: enrichment(curve, percent) for name, percent in ENRICHMENT_PERCENT.items()}
+    found["bedroc"] = bedroc(curve, BEDROC_ALPHA)
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def hit_rates(positive: npt.ArrayLike, scores: npt.ArrayLike, receptor: npt.ArrayLike) -> dict[str, float]:
+    """hit@k: the mean of `hit_probability` over the receptors; NaN when none has a positive."""
+    rates = {name: hit_probability(positive, scores, receptor, k) for name, k in HITS.items()}
+    return {name: float(np.nanmean(r)) if not np.isnan(r).all() else math.nan for name, r in rates.items()}
+
+
+def hit_probability(positive: npt.ArrayLike, scores: npt.ArrayLike, receptor: npt.ArrayLike, k: int) -> FloatArray:
+    """For each receptor the probability that a positive is among its k best-scored pairs, ties in random order.
+
+    receptor: [pairs] int, 0 to n - 1. Returns [n] float64, 0 or 1 without ties, NaN for receptors without a
+    positive. A receptor with fewer than k pairs is taken with all it has.
+    """
+    flags, values = checked(positive, scores)
+    numbers = np.asarray(receptor, dtype=np.int64)
+    order = np.lexsort((-values, numbers))
+    found = np.full(int(numbers.max(initial=-1)) + 1, math.nan)
+    for rows in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1):
+        if rows.size and flags[rows].any():
+            last = values[rows[min(k, rows.size) - 1]]
+            above, tied = rows[values[rows] > last], rows[values[rows] == last]
+            miss = stats.hypergeom.pmf(0, tied.size, flags[tied].sum(), min(k, rows.size) - above.size)
+            found[numbers[rows[0]]] = 1.0 if flags[above].any() else 1.0 - miss
+    return found

@@ -1,57 +1,81 @@
-"""Evaluate the export of a run on every split, beside the baseline, and write the report."""
+"""Evaluate the export of a run on every held-out split, beside the controls, and write the report.
+
+`score_run` and `controls.data_controls` give scores, `measure.measure_scores` the figures of any of them, and
+`comparison.compare` sets two beside each other: several runs on the same data need the data controls only once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from hpc.process_group import choose_device
-from snw_dist.config import SnwConfig
-from snw_dist.data.prepared import load_prepared
+from snw_dist.config import ControlName, SnwConfig
+from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.baseline import ALL_INPUTS, baseline_scores
-from snw_dist.evaluate.report import evaluate_predictions
+from snw_dist.evaluate.calibration import save_calibration
+from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.model_scores import model_scores
+from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
+from snw_dist.evaluate.ranked import FloatArray
+from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.train.export import check_same_encoder, read_export
 from snw_dist.train.pairs import pair_table
-from snw_dist.train.score import score_pairs
 
 
 def evaluate_run(config: SnwConfig) -> dict[str, Any]:
     """Score all pairs but those of `train`; writes `evaluation/` in the run folder and returns its metrics.
 
-    The threshold comes from `val` alone. Raises `InputError` when there is no export, store or prepared data.
+    Threshold and calibration come from `val` alone; the calibration is left in `export/`, beside the weights. Raises
+    `InputError` when there is no export, store or prepared data.
     """
-    model, description = read_export(config.run_folder / "export")
+    section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
-    reader = StoreReader(config.store_path)
-    check_same_encoder(description, reader.header, config.store_path)
-    held_out = (prepared.pairs["split"] != "train").to_numpy()
-    table = pair_table(prepared, reader).take(np.flatnonzero(held_out))
-    device = choose_device(config.train.device, 0)
-    max_length = int(description["model"]["max_length"])
-    predictions = prepared.pairs[held_out].reset_index(drop=True)
-    predictions["score"] = score_pairs(model, table, reader, max_length, config.evaluate.batch_size, device)
-    baseline = None
-    if config.evaluate.baseline:
-        ligands = [prepared.ligands[name] for name in prepared.pairs["ligand_id"]]
-        receptors = [prepared.receptors[name] for name in prepared.pairs["receptor_id"]]
-        label = prepared.pairs["label"].to_numpy()
-        baseline = {
-            f"gradient boosting, {inputs}": baseline_scores(ligands, receptors, label, ~held_out, inputs)[held_out]
-            for inputs in ALL_INPUTS
-        }
-    return evaluate_predictions(
-        predictions,
-        threshold_split="val",
-        repeats=config.evaluate.bootstrap,
+    controls = chosen_controls(section.controls)
+    scores, spoilt, description = score_run(config, prepared, controls)
+    pairs = pairs_of(prepared)
+    metrics, measured = evaluate_scores(
+        pairs[pairs["split"] != TRAIN].reset_index(drop=True),
+        scores,
+        data_controls(pairs, controls) | spoilt,
+        repeats=section.bootstrap,
         seed=config.run.seed,
         provenance={
             **description["provenance"],
             "encoder": description["encoder"]["description"],
             "step": description["step"],
         },
-        baseline=baseline,
-        metrics_log=config.run_folder / "metrics.jsonl",
-        folder=config.run_folder / "evaluation",
+        metrics_log=folder / "metrics.jsonl",
+        folder=folder / "evaluation",
     )
+    save_calibration(folder / "export", measured.calibration, VAL, int((pairs["split"] == VAL).sum()))
+    return metrics
+
+
+def score_run(
+    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName]
+) -> tuple[FloatArray, dict[ControlName, FloatArray], dict[str, Any]]:
+    """Scores of the held-out pairs, in the order of `prepared.pairs`, by the exported network of a run.
+
+    Returns [held-out pairs], the same for each of `controls` that is made with the network, and the description of
+    the export.
+    """
+    model, description = read_export(config.run_folder / "export")
+    reader = StoreReader(config.store_path)
+    check_same_encoder(description, reader.header, config.store_path)
+    split = prepared.pairs["split"].to_numpy(dtype=str)
+    held_out = np.flatnonzero(split != TRAIN)
+    scores, spoilt = model_scores(
+        model,
+        pair_table(prepared, reader).take(held_out),
+        split[held_out],
+        reader,
+        int(description["model"]["max_length"]),
+        config.evaluate.batch_size,
+        choose_device(config.train.device, 0),
+        controls,
+        config.run.seed,
+    )
+    return scores, spoilt, description

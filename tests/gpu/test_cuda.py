@@ -42,7 +42,7 @@ def test_embed_train_and_resume_on_cuda(tmp_path: Path, zero: int, precision: st
         "encoder": {"device": "cuda"},
         "model": {"d_model": 32, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 32},
         "train": {"device": "cuda", "max_steps": 30, "save_every": 10, "validate_every": 10, "precision": precision},
-        "evaluate": {"bootstrap": 10, "baseline": False},
+        "evaluate": {"bootstrap": 10, "controls": []},
         "cluster": {"cluster": "local"},
     }
     (tmp_path / "SNW_config.json").write_text(json.dumps(config))

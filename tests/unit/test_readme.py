@@ -25,12 +25,13 @@ import launch.status
 import launch.train
 from hpc.errors import ExitCode
 from hpc.profile import EnvironmentVariable, SiteProfile, load_profile
-from snw_dist.config import SnwConfig, load_config
+from snw_dist.config import ControlName, SnwConfig, load_config
 from snw_dist.embedding.commits import commit_shard, shard_buffer
 from snw_dist.embedding.header import StoreHeader
 from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.store import create_part, finalize_part
+from snw_dist.evaluate.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -156,6 +157,12 @@ def test_configuration_table_is_that_of_the_code() -> None:
         assert meaning, key
         for choice in choices(annotation):
             assert f"`{choice}`" in meaning or f"`{json.dumps(choice)}`" in meaning, f"{key}: {choice}"
+
+
+def test_metrics_and_controls_are_those_of_the_code() -> None:
+    text = section("## Reading an evaluation")
+    assert list(table(text, "name")) == list(METRICS)
+    assert list(table(text, "control")) == list(get_args(ControlName))
 
 
 def test_profile_table_is_that_of_the_code() -> None:

@@ -7,23 +7,37 @@ import numpy as np
 import pytest
 
 from hpc.errors import CorruptError
+from snw_dist.evaluate.bars import controls_picture, strata_picture
 from snw_dist.evaluate.pictures import (
     SplitScores,
     histogram_picture,
     precision_recall_picture,
-    read_training_log,
+    reliability_picture,
     roc_picture,
-    training_picture,
 )
+from snw_dist.evaluate.training_curve import read_training_log, training_picture
 
 ENCODER = "esmc-tiny-random (random weights)"
 
 
-def split(name, seed, num_pairs=200, baseline=True):
+def split(name, seed, num_pairs=200, control=True):
     rng = np.random.default_rng(seed)
     positive = rng.random(num_pairs) < 0.3
     scores = np.clip(0.3 + 0.3 * positive + rng.normal(0, 0.15, num_pairs), 0, 1)
-    return SplitScores(name, positive, scores, rng.random(num_pairs) if baseline else None)
+    return SplitScores(name, positive, scores, scores**2, rng.random(num_pairs) if control else None)
+
+
+def figures(value=0.8, low=0.7, high=0.9):
+    """As much of `metrics.json` as is drawn."""
+    entry = {"metrics": {"auroc": {"value": value, "low": low, "high": high}}}
+    strata = {"one seen": entry, "none seen": entry}
+    measured = {"splits": {"a $ test": entry | {"strata": strata}}}
+    return {
+        "splits": {"a $ test": {"strata": {name: {"num_pairs": 1234} for name in strata}}},
+        "model": measured,
+        "controls": {"boosting": measured, "degree": measured},
+        "comparison": {"a $ test": {"best_control": "boosting"}},
+    }
 
 
 def pixels(data):
@@ -55,6 +69,9 @@ def test_pictures_are_not_empty(log):
         roc_picture(splits, ENCODER),
         precision_recall_picture(splits, ENCODER),
         histogram_picture(splits, 0.45, ENCODER),
+        reliability_picture(splits, ENCODER),
+        controls_picture(figures(), ENCODER),
+        strata_picture(figures(), ENCODER),
         training_picture(log, ENCODER),
     ):
         shows_something(data)
@@ -64,9 +81,9 @@ def test_same_input_same_bytes():
     assert roc_picture([split("test", 1)], ENCODER) == roc_picture([split("test", 1)], ENCODER)
 
 
-def test_encoder_and_baseline_are_visible():
-    plain = pixels(roc_picture([split("test", 1, baseline=False)], ENCODER))
-    other = pixels(roc_picture([split("test", 1, baseline=False)], "ESMC-300M"))
+def test_encoder_and_control_are_visible():
+    plain = pixels(roc_picture([split("test", 1, control=False)], ENCODER))
+    other = pixels(roc_picture([split("test", 1, control=False)], "ESMC-300M"))
     title = slice(0, 90)
     assert (plain[title] != other[title]).any()
     dashed = pixels(roc_picture([split("test", 1)], ENCODER))
@@ -75,15 +92,28 @@ def test_encoder_and_baseline_are_visible():
 
 
 def test_single_class_splits_are_left_out_and_names_are_taken_as_they_are():
-    alone = SplitScores("_only $x positives$", np.ones(5, dtype=bool), np.linspace(0, 1, 5))
+    alone = SplitScores("_only $x positives$", np.ones(5, dtype=bool), np.linspace(0, 1, 5), np.linspace(0, 1, 5))
+    none = SplitScores("none", np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0))
     for data in (
         roc_picture([alone], "a $ sign"),
         precision_recall_picture([alone], "$$"),
         histogram_picture([alone, split("b", 1), split("c", 2), split("d", 3)], math.nan, ENCODER),
-        histogram_picture([SplitScores("none", np.zeros(0, dtype=bool), np.zeros(0))], 0.5, ENCODER),
+        histogram_picture([none], 0.5, ENCODER),
         histogram_picture([], 0.5, ENCODER),
+        reliability_picture([alone, none], ENCODER),
+        reliability_picture([], ENCODER),
     ):
         pixels(data)
+
+
+def test_figures_move_the_bars_and_missing_ones_leave_them_out():
+    for picture in (controls_picture, strata_picture):
+        first, other = pixels(picture(figures(), ENCODER)), pixels(picture(figures(0.6, 0.5, 0.7), ENCODER))
+        assert (first != other).any()
+        bare = pixels(picture(figures(0.8, None, None), ENCODER))
+        assert (first != bare).any()
+        pixels(picture(figures(None, None, None), ENCODER))
+        pixels(picture({**figures(), "controls": {}, "comparison": {}}, ENCODER))
 
 
 def test_log_keeps_the_last_of_a_repeated_step_and_forgives_a_torn_end(log):

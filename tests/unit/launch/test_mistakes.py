@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from snw_dist.evaluate.calibration import load_calibration
+
 ROOT = Path(__file__).resolve().parents[3]
 LIGANDS = "".join(f">l{i}\n{'ACDEFGHIKLMNPQRSTVWY'[i:] + 'AAAA'}\n" for i in range(12))
 RECEPTORS = ">r1\nMKVLAWYHHTE\n>r2\nGGSTPLKNQRDE\n"
@@ -182,7 +184,7 @@ def test_the_way_through_on_this_machine(folder: Path) -> None:
     """The local executor, one process for each node asked for; no Slurm, no root."""
     change("train", to={"max_steps": 4, "global_batch_size": 4, "warmup_steps": 1})(folder)
     change("model", to={"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 8})(folder)
-    change("evaluate", to={"bootstrap": 10, "baseline": False})(folder)
+    change("evaluate", to={"bootstrap": 10, "controls": ["degree", "neighbour", "shuffled_ligand", "noise"]})(folder)
     for launcher, arguments in (
         ("embed", ("--nodes", "2")),
         ("train", ("--zero", "1", "--nodes", "2")),
@@ -194,6 +196,9 @@ def test_the_way_through_on_this_machine(folder: Path) -> None:
     metrics = json.loads((run / "evaluation" / "metrics.json").read_text())
     assert "RANDOM weights" in metrics["provenance"]["encoder"]
     assert set(metrics["splits"]) == {"val", "test"}
+    assert list(metrics["controls"]) == ["degree", "neighbour", "shuffled_ligand", "noise"]
+    assert metrics["comparison"]["test"]["sentence"] in " ".join(done.stdout.split())
+    assert load_calibration(run / "export").method == metrics["model"]["calibration"]["method"]
     again = launch(folder, "train", "--zero", "1", "--nodes", "2")
     assert again.returncode == 0, again.stderr
     other = launch(folder, "train", "--zero", "2", "--nodes", "2")

@@ -1,0 +1,149 @@
+"""Gradient boosting on plain features of the sequences: what a model must beat, and shortcuts to tell it from.
+
+A network that scores like boosting on the ligand or on the receptor alone has learned which of them bind in general
+and not which of them bind each other; one that scores like boosting on composition has learned no order of residues.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+
+from hpc.errors import InputError
+from snw_dist.evaluate.ranked import FloatArray
+
+Index = npt.NDArray[np.intp]
+Features = npt.NDArray[np.generic]
+
+LIGAND_POSITIONS = 50
+"""Ligand residues seen from each end: ligands are short and of uneven length, and both ends matter."""
+RECEPTOR_POSITIONS = 400
+"""Receptor residues seen, from the N-terminus."""
+TRAIN_CELLS = 2**27
+"""Most rows x columns in training: scikit-learn holds them as float64, so 1 GiB."""
+_PREDICT_CELLS = 2**24
+
+
+@dataclasses.dataclass(frozen=True)
+class SideFeatures:
+    """The features of one side of pairs; each distinct sequence is described once."""
+
+    row: Index
+    """[pairs]: the distinct sequence of each pair."""
+    of_rows: Callable[[Index], Features]
+    """Rows -> [rows, columns]."""
+    num_columns: int
+
+
+def one_hot(sequences: Sequence[str], num_train: int, left: int, right: int) -> SideFeatures:
+    """A column for each letter at each position, without those constant over the first `num_train` pairs."""
+    row, distinct = _distinct(sequences)
+    codes = position_codes(distinct, left, right)
+    positions, letters = varying_columns(codes[np.unique(row[:num_train])])
+    return SideFeatures(row, lambda rows: codes[rows][:, positions] == letters, positions.size)
+
+
+def composition(sequences: Sequence[str]) -> SideFeatures:
+    """The length, and the share of each letter that occurs."""
+    row, distinct = _distinct(sequences)
+    counts = [Counter(sequence) for sequence in distinct]
+    letters = sorted(set().union(*counts))
+    table = np.array([[c[letter] for letter in letters] for c in counts], dtype=np.float64)
+    lengths = table.sum(axis=1, keepdims=True)
+    features = np.hstack([lengths, table / lengths])
+    return SideFeatures(row, lambda rows: features[rows], features.shape[1])
+
+
+def position_codes(sequences: Sequence[str], left: int, right: int) -> npt.NDArray[np.uint8]:
+    """ASCII letters counted from the N-terminus, then from the C-terminus; 0 where there is no residue.
+
+    Returns [sequences, positions] uint8, of up to `left` + `right` positions, fewer if the longest is
+    shorter.
+    """
+    longest = max((len(sequence) for sequence in sequences), default=0)
+    left, right = min(left, longest), min(right, longest)
+    rows = [sequence[:left].ljust(left, "\0") + sequence[::-1][:right].ljust(right, "\0") for sequence in sequences]
+    raw = np.frombuffer("".join(rows).encode("ascii"), dtype=np.uint8)
+    return raw.reshape(len(rows), left + right)
+
+
+def varying_columns(codes: npt.NDArray[np.uint8]) -> tuple[Index, npt.NDArray[np.uint8]]:
+    """The (position, letter) of each one-hot column that is not constant over the rows of `codes`.
+
+    codes: [sequences, positions] uint8. 'No residue' (0) is a letter too: it tells the length.
+    """
+    positions: list[int] = []
+    letters: list[int] = []
+    for position in range(codes.shape[1]):
+        present = np.flatnonzero(np.bincount(codes[:, position], minlength=256))
+        if present.size > 1:
+            positions += [position] * present.size
+            letters += present.tolist()
+    return np.array(positions, dtype=np.intp), np.array(letters, dtype=np.uint8)
+
+
+def one_hot_scores(
+    train: pd.DataFrame,
+    held_out: pd.DataFrame,
+    sides: Sequence[str] = ("ligand", "receptor"),
+    seed: int = 0,
+    max_train_cells: int = TRAIN_CELLS,
+) -> FloatArray:
+    """Scores of the held-out pairs by boosting on one-hot columns of one side or both.
+
+    Of the ligand the first and the last 50 residues are seen, of the receptor the first 400.
+    """
+    ends = {"ligand": (LIGAND_POSITIONS, LIGAND_POSITIONS), "receptor": (RECEPTOR_POSITIONS, 0)}
+    features = [one_hot([*train[side], *held_out[side]], len(train), *ends[side]) for side in sides]
+    return boosting_scores(features, train["label"].to_numpy(), len(held_out), seed, max_train_cells)
+
+
+def composition_scores(train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 0) -> FloatArray:
+    """Scores of the held-out pairs by boosting on length and composition of both sides."""
+    features = [composition([*train[side], *held_out[side]]) for side in ("ligand", "receptor")]
+    return boosting_scores(features, train["label"].to_numpy(), len(held_out), seed)
+
+
+def boosting_scores(
+    sides: Sequence[SideFeatures], label: FloatArray, num_held_out: int, seed: int, max_train_cells: int = TRAIN_CELLS
+) -> FloatArray:
+    """Scores of the held-out pairs by a regressor trained on the labels of the training pairs.
+
+    The features are those of the training pairs, one a label, followed by the held-out ones. Returns [held-out pairs]
+    float64, on the scale of the label. The regressor is scikit-learn's HistGradientBoostingRegressor as it comes.
+    Where rows x columns would pass `max_train_cells` a random part of the training pairs is used. Deterministic from
+    `seed`. Raises `InputError` when there are fewer than 2 training pairs.
+    """
+    train = np.arange(label.size)
+    if train.size < 2:
+        raise InputError(
+            f"the controls need at least 2 training pairs, got {train.size}; leave them out of evaluate.controls."
+        )
+    num_columns = sum(side.num_columns for side in sides)
+    if num_columns == 0:  # one and the same sequence in training: nothing to learn from but the mean
+        return np.full(num_held_out, label.mean())
+
+    def table(pairs: Index) -> Features:
+        return np.concatenate([side.of_rows(side.row[pairs]) for side in sides], axis=1)
+
+    most = max(2, max_train_cells // num_columns)
+    if train.size > most:
+        train = np.sort(np.random.default_rng(seed).choice(train, most, replace=False))
+    model = HistGradientBoostingRegressor(random_state=seed).fit(table(train), label[train])
+    chunk = max(1, _PREDICT_CELLS // num_columns)
+    pairs = label.size + np.arange(num_held_out)
+    parts = [model.predict(table(pairs[start : start + chunk])) for start in range(0, num_held_out, chunk)]
+    return np.concatenate(parts or [np.empty(0)]).astype(np.float64, copy=False)
+
+
+def _distinct(sequences: Sequence[str]) -> tuple[Index, list[str]]:
+    """The number of each sequence among the distinct ones, in order of appearance, and these."""
+    rows: dict[str, int] = {}
+    row = np.array([rows.setdefault(sequence, len(rows)) for sequence in sequences], dtype=np.intp)
+    return row, list(rows)

@@ -1,0 +1,60 @@
+"""Scores of an exported network on held-out pairs, and on spoilt input as controls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from snw_dist.config import ControlName
+from snw_dist.embedding.reader import StoreReader
+from snw_dist.evaluate.noise import NoiseReader
+from snw_dist.evaluate.ranked import FloatArray, IntArray
+from snw_dist.train.pairs import PairTable
+from snw_dist.train.score import score_pairs
+
+
+def model_scores(
+    model: nn.Module,
+    table: PairTable,
+    split: npt.ArrayLike,
+    reader: StoreReader,
+    max_length: int,
+    batch_size: int,
+    device: torch.device,
+    controls: Collection[ControlName],
+    seed: int,
+) -> tuple[FloatArray, dict[ControlName, FloatArray]]:
+    """The network's scores of all pairs of `table`, [pairs], and those of each of `controls` that is made with it.
+
+    split: [pairs], the split of each; partners are exchanged within it. A partner may by chance be the old one, as
+    often as it would be if ligands and receptors were paired at random.
+    """
+
+    def scores(of: PairTable, embeddings: StoreReader) -> FloatArray:
+        return score_pairs(model, of, embeddings, max_length, batch_size, device)
+
+    plain = scores(table, reader)
+    order = shuffled_within(split, seed)
+    spoilt: dict[ControlName, FloatArray] = {}
+    if "shuffled_receptor" in controls:
+        spoilt["shuffled_receptor"] = scores(dataclasses.replace(table, receptor=table.receptor[order]), reader)
+    if "shuffled_ligand" in controls:
+        spoilt["shuffled_ligand"] = scores(dataclasses.replace(table, ligand=table.ligand[order]), reader)
+    if "noise" in controls:
+        used = np.concatenate([table.ligand, table.receptor])
+        spoilt["noise"] = scores(table, NoiseReader(reader, used, seed))
+    return plain, spoilt
+
+
+def shuffled_within(groups: npt.ArrayLike, seed: int) -> IntArray:
+    """[rows]: for each row another row of the same group, each taken once."""
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    mixed = np.random.default_rng(seed).permutation(numbers.size)
+    order = np.empty(numbers.size, dtype=np.int64)
+    order[np.argsort(numbers, kind="stable")] = mixed[np.argsort(numbers[mixed], kind="stable")]
+    return order

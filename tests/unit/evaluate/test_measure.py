@@ -1,0 +1,134 @@
+import math
+
+import numpy as np
+import pytest
+from evaluate_tools import good_scores, held_out_pairs
+
+from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.measure import describe, measure_scores, parts_of
+from snw_dist.evaluate.metrics import METRICS, Sample, choose_threshold, measure, probability_metrics
+
+
+def measured(pairs, scores, repeats=100, seed=1):
+    return measure_scores(pairs, parts_of(pairs, repeats, seed), np.asarray(scores, dtype=np.float64), seed)
+
+
+def test_every_split_and_stratum_is_measured_for_itself():
+    pairs = held_out_pairs()
+    scores = good_scores(pairs)
+    found = measured(pairs, scores)
+    val = pairs["split"] == "val"
+    assert found.threshold == choose_threshold(pairs["positive"][val], scores[val])
+    assert list(found.splits) == ["val", "test", "mixed"]
+    assert list(found.splits["mixed"]["strata"]) == ["one seen", "none seen"]
+    for split, strata in (("val", ["one seen"]), ("test", ["one seen"]), ("mixed", ["one seen", "none seen"])):
+        for stratum in (None, *strata):
+            chosen = pairs["split"] == split
+            entry = found.splits[split]
+            if stratum:
+                chosen &= pairs["stratum"] == stratum
+                entry = entry["strata"][stratum]
+            part = pairs[chosen]
+            receptor = np.unique(part["receptor"], return_inverse=True)[1]
+            arrays = (part["positive"].to_numpy(), part["label"].to_numpy(), scores[chosen], found.probability[chosen])
+            expected = measure(Sample(*arrays, receptor, found.threshold))
+            assert {name: entry["metrics"][name]["value"] for name in METRICS} == expected
+            for name in ("auroc", "auprc", "brier", "spearman", "pearson"):
+                assert entry["metrics"][name]["low"] < expected[name] < entry["metrics"][name]["high"]
+            assert entry["uncalibrated"] == probability_metrics(part["positive"], scores[chosen])
+    whole = {key: value for key, value in found.splits["test"].items() if key != "strata"}
+    assert found.splits["test"]["strata"] == {"one seen": whole}
+
+
+def test_pairs_are_counted_and_receptors_told_apart_by_sequence():
+    pairs = held_out_pairs()
+    pairs["receptor_id"] = [f"alias {i}" for i in range(len(pairs))]
+    found = describe(pairs, parts_of(pairs, 20, 1))
+    for split, entry in found.items():
+        part = pairs[pairs["split"] == split]
+        assert (entry["num_pairs"], entry["num_positive"]) == (len(part), part["positive"].sum())
+        assert entry["num_receptors"] == 7
+        assert entry["bootstrap"] == {"unit": "receptor", "num_units": 7, "repeats_of_one_class": 0}
+    sizes = {name: stratum["num_pairs"] for name, stratum in found["mixed"]["strata"].items()}
+    assert sizes == dict(pairs.loc[pairs["split"] == "mixed", "stratum"].value_counts())
+
+
+def test_held_out_splits_move_neither_threshold_nor_calibration():
+    pairs = held_out_pairs()
+    first = measured(pairs, good_scores(pairs), repeats=0)
+    held_out = pairs["split"] != "val"
+    pairs.loc[held_out, "positive"] = ~pairs.loc[held_out, "positive"]
+    second = measured(pairs, good_scores(pairs), repeats=0)
+    assert (first.threshold, first.calibration) == (second.threshold, second.calibration)
+    assert first.splits["val"] == second.splits["val"]
+    assert first.splits["test"] != second.splits["test"]
+
+
+def test_scores_on_another_scale_are_measured_at_their_own_threshold():
+    pairs = held_out_pairs()
+    scores = good_scores(pairs)
+    plain, scaled = measured(pairs, scores, repeats=0), measured(pairs, scores * 100 - 7, repeats=0)
+    assert scaled.threshold == pytest.approx(plain.threshold * 100 - 7)
+    for name in ("auroc", "auprc", "mcc", "f1", "spearman", "pearson", "bedroc"):
+        values = [m.splits["test"]["metrics"][name]["value"] for m in (plain, scaled)]
+        assert values[0] == pytest.approx(values[1]), name
+
+
+def test_the_difference_is_paired_and_to_the_best_control_of_the_split():
+    pairs = held_out_pairs(num_pairs=2000)
+    scores = good_scores(pairs, strength=0.5)
+    slightly_worse = scores + 0.05 * np.random.default_rng(5).random(len(pairs))
+    model, near, far = (measured(pairs, s, 300) for s in (scores, slightly_worse, good_scores(pairs, 9, 0.1)))
+    found = compare(model, {"far": far, "near": near}, "test")
+    auroc = {m: m_.splits["test"]["metrics"]["auroc"] for m, m_ in (("model", model), ("near", near))}
+    assert found["best_control"] == "near"
+    assert (found["model"], found["control"]) == (auroc["model"]["value"], auroc["near"]["value"])
+    difference = found["difference"]
+    assert difference["value"] == pytest.approx(found["model"] - found["control"])
+    assert difference["low"] < difference["value"] < difference["high"]
+    # The two sets of scores err together: their difference is known far better than either of them.
+    assert difference["high"] - difference["low"] < 0.5 * (auroc["model"]["high"] - auroc["model"]["low"])
+
+
+@pytest.mark.parametrize(
+    ("strength", "rival", "verdict"),
+    [(0.6, 0.2, "beats"), (0.2, 0.6, "is worse than"), (0.5, 0.5, "is not told apart from")],
+)
+def test_the_verdict_is_that_of_the_interval(strength, rival, verdict):
+    pairs = held_out_pairs(num_pairs=1500)
+    model, control = measured(pairs, good_scores(pairs, 1, strength)), measured(pairs, good_scores(pairs, 2, rival))
+    found = compare(model, {"rival": control}, "test", "siamese")
+    assert found["verdict"] == verdict
+    low, high = found["difference"]["low"], found["difference"]["high"]
+    assert found["sentence"] == (
+        f"test: siamese {verdict} the best control (rival): AUROC {found['model']:.3f} against "
+        f"{found['control']:.3f}, difference {found['difference']['value']:+.3f} [{low:+.3f}, {high:+.3f}]."
+    )
+
+
+def test_a_split_of_one_class_is_compared_by_rank_correlation():
+    pairs = held_out_pairs(num_pairs=1500)
+    pairs["positive"] |= pairs["split"] == "test"
+    model, control = measured(pairs, good_scores(pairs, 1, 0.7)), measured(pairs, good_scores(pairs, 2, 0.1))
+    found = compare(model, {"rival": control}, "test")
+    assert (found["metric"], found["verdict"]) == ("spearman", "beats")
+    assert "rank correlation" in found["sentence"]
+
+
+def test_what_cannot_be_compared_says_so():
+    pairs = held_out_pairs()
+    model = measured(pairs, good_scores(pairs))
+    assert compare(model, {}, "test")["verdict"] == "cannot be compared with"
+    constant = measured(pairs.assign(label=0.5, positive=True), good_scores(pairs))
+    found = compare(constant, {"rival": constant}, "test")
+    assert "nothing is defined here" in found["sentence"]
+    assert found["difference"] is None
+
+
+def test_without_repeats_nothing_is_told_apart():
+    pairs = held_out_pairs()
+    model, control = measured(pairs, good_scores(pairs, 1, 0.9), 0), measured(pairs, good_scores(pairs, 2, 0.1), 0)
+    found = compare(model, {"rival": control}, "test")
+    assert found["verdict"] == "is not told apart from"
+    assert math.isnan(found["difference"]["low"])
+    assert found["sentence"].endswith(f"{found['difference']['value']:+.3f}.")
