@@ -86,7 +86,7 @@ def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:
     if bootstrap["repeats"]:
         yield f"[{bootstrap['level']:.0%}]: bootstrap interval of {bootstrap['repeats']:,} repeats"
     limit = _decimal(model["threshold"])
-    yield f"threshold {limit}, calibration ({_method(model)}) from {VAL}; each control has its own"
+    yield f"threshold {limit}, calibration ({_method(model)}) from {VAL}, which flatters it; each control has its own"
     yield "Brier, ECE: of the calibrated probability; rho, r: Spearman, Pearson with the label; EF: enrichment factor"
     for split, facts in metrics["splits"].items():
         entry, [*strata] = model["splits"][split], facts["strata"]

@@ -115,7 +115,7 @@ def test_each_control_has_a_meaning_and_is_made_somewhere():
 
 def test_data_controls_learn_from_train_alone_and_score_the_rest():
     train, held_out = families()
-    pairs = pd.concat([held_out[:20].assign(split="val"), train[:300], held_out[20:60].assign(split="test")])
+    pairs = pd.concat([held_out[:20].assign(split="val"), train[:120], held_out[20:60].assign(split="test")])
     scores = data_controls(pairs, MEANING)
     assert list(scores) == list(DATA_CONTROLS)
     assert all(values.shape == (60,) for values in scores.values())
