@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -26,9 +28,12 @@ class NoiseReader(StoreReader):
         self._mean, self._scale = rows.mean(dim=0).numpy(), rows.std(dim=0, correction=0).numpy()
         self._seed = seed
 
-    def read_into(self, out: torch.Tensor, index: int, start: int = 0) -> None:
-        """Fill `out` [residues, d_model] with rows from `start` of the sequence's noise."""
-        rng = np.random.default_rng([self._seed, index])
-        shape = int(self.lengths[index]), self.header.d_model
-        noise = self._mean + self._scale * rng.standard_normal(shape)
-        out.copy_(torch.from_numpy(noise[start : start + len(out)]))
+    def read_batch(
+        self, out: torch.Tensor, indices: Sequence[int], starts: Sequence[int], counts: Sequence[int]
+    ) -> None:
+        """Fill `out[i, :counts[i]]` with rows from `starts[i]` of the noise of sequence `indices[i]`."""
+        for row, (index, start, count) in enumerate(zip(indices, starts, counts, strict=True)):
+            rng = np.random.default_rng([self._seed, int(index)])
+            shape = int(self.lengths[index]), self.header.d_model
+            noise = self._mean + self._scale * rng.standard_normal(shape)
+            out[row, :count].copy_(torch.from_numpy(noise[start : start + count]))

@@ -1,6 +1,6 @@
 """What each number format of the store costs in exactness, and what 8-bit rows with a scale each would cost.
 
-Rows of an ESM C of the 300M width with random weights, as they are, and with one channel 30 times as large as the others:
+Rows of an ESM C of the 300M width with random weights, as they are, and with one channel 30 times as large as the rest:
 outlying channels of that size are known from language models (Dettmers et al., LLM.int8(), 2022). The error is the root
 mean square over the ordinary channels, relative to theirs.
 """

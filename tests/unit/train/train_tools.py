@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from snw_dist.embedding.commits import commit_shard, shard_buffer
+from snw_dist.embedding.dtypes import torch_dtype
+from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import plan_embedding, sequence_digest
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.store import StoreHeader, commit_shard, create_store, finalize_store
+from snw_dist.embedding.store import create_part, finalize_part
 
 WIDTH = 8
 
@@ -22,20 +26,15 @@ def embedding_of(sequence: str) -> NDArray[np.float32]:
 
 def stored(path: Path, sequences: list[str], dtype: str = "float32") -> StoreReader:
     plan = plan_embedding(sequences, 64, 8)
-    encoder = {"name": "test", "description": "the test's own", "weights_sha256": "ab" * 32, "layer": -1}
-    header = StoreHeader(
-        encoder=encoder,
-        logical_dtype=dtype,
-        d_model=WIDTH,
-        plan_digest=plan.digest(encoder),
-        num_sequences=len(plan.sequences),
-        num_shards=plan.num_shards,
-        shard_rows=plan.shard_rows,
-        chunk_rows=plan.chunk_rows,
-    )
-    create_store(path, plan, header, [("ligand", s, i) for i, s in enumerate(plan.sequences)])
+    encoder = {"name": "test", "description": "the test's own", "weights_sha256": "ab" * 32, "layers": [2]}
+    encoder |= {"combine": "concat", "arithmetic": "fp32", "window_residues": 2046, "window_overlap": 512}
+    names = [("ligand", sequence, i) for i, sequence in enumerate(plan.sequences)]
+    part = PartPlan(0, path, plan, names, 0)
+    create_part(path, plan, part.header(encoder, dtype, WIDTH), names)
+    buffer = shard_buffer(plan, WIDTH, torch_dtype(dtype))
     for shard in range(plan.num_shards):
         rows = np.concatenate([embedding_of(plan.sequences[i]) for i in plan.shard_sequences(shard)])
-        commit_shard(path, plan, shard, rows, dtype)
-    finalize_store(path, plan, WIDTH)
+        buffer[: len(rows)] = torch.from_numpy(rows)
+        commit_shard(path, plan, shard, buffer)
+    finalize_part(path, plan)
     return StoreReader(path)
