@@ -183,8 +183,8 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPl
         shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
     ):
         for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
-            if _stop_requested(runtime):
-                break
+            if _stop_requested(runtime) or (runtime.num_array_tasks > 1 and read_header(part).complete):
+                break  # complete: another array task saw the last record, and the records are gone
             if is_committed(part, plan, shard, layout):
                 meter.skip(residues[shard])
                 continue

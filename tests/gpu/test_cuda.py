@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from snw_dist.embedding.attention import PackedLengths, attend, grouped_attention
+from snw_dist.embedding.batch_size import MOST_TOKENS, measured_tokens_per_batch
+from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc import PackedEsmc, tokenize
+from snw_dist.embedding.reference import check_parity
 from snw_dist.embedding.weights import tiny_random_weights
 
+CUDA = torch.device("cuda", 0)
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "mhc_binding"
 SEQUENCES = ["ACDEFGHIK", "LMNPQRSTVWY", "LMNPQRSTVWA", "ACDEFGHIKLMNPQRSTVWY" * 12]
@@ -26,10 +31,49 @@ pytestmark = [
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
 def test_packed_esmc_equals_the_cpu(dtype: torch.dtype, tolerance: float) -> None:
     weights = tiny_random_weights().weights
-    tokens = [tokenize(sequence) for sequence in SEQUENCES]
-    expected = PackedEsmc(weights, torch.device("cpu"), torch.float32).forward(tokens)
-    actual = PackedEsmc(weights, torch.device("cuda"), dtype).forward(tokens).float().cpu()
+    tokens, lengths = tokenize(SEQUENCES)
+    expected = PackedEsmc(weights, torch.device("cpu"), torch.float32).forward(tokens, lengths)
+    actual = PackedEsmc(weights, CUDA, dtype).forward(tokens, lengths).float().cpu()
     assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_esmc_equals_transformers_on_the_same_device(dtype: torch.dtype) -> None:
+    """The gate of `embed --verify-encoder`, at the widths of the 300M and the 600M model."""
+    for width, inner in ((960, 2560), (1152, 3072)):
+        weights = tiny_random_weights(width, 2, inner).weights
+        parity = check_parity(PackedEsmc(weights, CUDA, dtype), weights, SEQUENCES)
+        assert parity.num_sequences == len(SEQUENCES)
+
+
+def test_the_variable_length_kernel_equals_one_call_for_each_length() -> None:
+    lengths = [5, 5, 9, 200, 201, 2048]
+    packed = PackedLengths.of(lengths, CUDA)
+    q, k, v = (torch.randn(sum(lengths), 960, device=CUDA, dtype=torch.bfloat16) for _ in range(3))
+    difference = attend(q, k, v, packed).float() - grouped_attention(q, k, v, packed).float()
+    assert difference.abs().max() < 0.05
+
+
+def test_a_batch_that_does_not_fit_the_gpu_is_halved() -> None:
+    loaded = tiny_random_weights(960, 1, 2560)
+    encoder = build_encoder("esmc-tiny-random", loaded, CUDA, "bf16", [-1], "concat", 2048)
+    sequences = ["ACDEFGHIKL" * 30] * 400
+    expected = encoder.embed(sequences[:1])
+    limit = torch.cuda.memory_reserved(CUDA) + 500 * 2**20
+    torch.cuda.set_per_process_memory_fraction(limit / torch.cuda.get_device_properties(CUDA).total_memory)
+    try:
+        encoder.tokens_per_batch = 10**6
+        rows = encoder.embed(sequences)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert encoder.tokens_per_batch < 10**6
+    assert (rows.view(400, 300, 960) - expected).abs().max() <= 0.05 * expected.abs().max()
+
+
+def test_the_batch_is_measured_on_the_gpu() -> None:
+    model = PackedEsmc(tiny_random_weights(960, 2, 2560).weights, CUDA, torch.bfloat16)
+    few, many = (measured_tokens_per_batch(model, sharing) for sharing in (64, 1))
+    assert 2048 <= few <= many <= MOST_TOKENS["cuda"]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -13,8 +13,8 @@ from train_tools import WIDTH, embedding_of, stored
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import ModelSection
 from snw_dist.data.prepared import Prepared
-from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.commits import shard_path
+from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import build_model
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.score import score_pairs
