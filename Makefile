@@ -18,7 +18,9 @@ demo: venv
 
 # Tests that need Slurm share one cluster, so one process has them all; without root they cannot run.
 test: venv
-	@select=; .ci/system slurm || { echo "No Slurm for this user: its tests are left out."; select='not slurm'; }; \
+	@select=; \
+	.ci/system slurm || { echo "No Slurm for this user: its tests are left out."; select='not slurm'; }; \
+	.ci/system mmseqs || { echo "No MMseqs2: its tests are left out."; select="$${select:+$$select and }not mmseqs"; }; \
 	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" $(ARGS)
 
 faults: venv

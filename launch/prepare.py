@@ -11,24 +11,46 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hpc.errors import InputError
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
-from snw_dist.config import load_config
-from snw_dist.data.prepare import REJECTS, PrepareSummary, prepare
+from snw_dist.config import SnwConfig, load_config
+from snw_dist.data.checked import Checked
+from snw_dist.data.findings import Finding
+from snw_dist.data.prepare import check_inputs, write_prepared
+from snw_dist.data.split import APART
+from snw_dist.data.summary import PrepareSummary
+from snw_dist.data.write import REJECTS
 
 app = new_app()
 OnInvalidOption = Annotated[
     str | None,
     typer.Option("--on-invalid", metavar="error|skip", help="Overrides data.on_invalid."),
 ]
+FoldOption = Annotated[int | None, typer.Option("--fold", metavar="I", help="Overrides data.split.fold.")]
+SeedOption = Annotated[int | None, typer.Option("--split-seed", metavar="N", help="Overrides data.split.seed.")]
+AuditOption = Annotated[bool, typer.Option("--audit", help="Also look for what is wrong with the set as a whole.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Audit, and write nothing (exit 2) if there is a finding.")
+]
 
 
 @app.command()
 def prepare_command(
-    config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None, on_invalid: OnInvalidOption = None
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    on_invalid: OnInvalidOption = None,
+    fold: FoldOption = None,
+    split_seed: SeedOption = None,
+    audit: AuditOption = False,
+    strict: StrictOption = False,
 ) -> None:
     """Check and clean the input tables and write them to the data folder of the run."""
-    settings = load_config(config, {"run.name": run, "data.on_invalid": on_invalid})
-    summary = prepare(settings)
+    overrides = {"run.name": run, "data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
+    settings = load_config(config, overrides)
+    checked = check_inputs(settings, stop_at_rejects=not (audit or strict))
+    if audit or strict:
+        _audit(settings, checked, strict)
+    summary = write_prepared(settings, checked)
     _show(summary)
     for note in summary.notes:
         print(note)
@@ -37,8 +59,25 @@ def prepare_command(
     print(f"Written to {settings.data_folder}")
 
 
+def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
+    from snw_dist.data.audit import audit, write_findings  # takes seconds to load
+
+    findings = audit(checked, APART[settings.data.split.method])
+    path = write_findings(findings, settings.run_folder)
+    if not findings:
+        print(f"Audit: nothing found ({path})")
+        return
+    _show_findings(findings)
+    print(f"Findings of the audit: {len(findings)}, in full in {path}")
+    if strict:
+        raise InputError("the audit found something, and --strict allows nothing. No data were written.")
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
 def _show(summary: PrepareSummary) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=120)
     files = _table("file", "read", "kept", "merged", "rejected")
     for table, c in summary.counts.items():
         files.add_row(table, *(f"{n:,}" for n in (c.read, c.kept, c.merged, c.rejected)))
@@ -46,7 +85,16 @@ def _show(summary: PrepareSummary) -> None:
     for name, s in summary.splits.items():
         numbers = (s.ligands, s.ligands_in_train, s.receptors, s.receptors_in_train)
         splits.add_row(name, f"{s.pairs:,}", f"{s.positives / s.pairs:.1%}", *(f"{n:,}" for n in numbers))
-    console.print(files, splits, sep="\n")
+    _console().print(files, splits, sep="\n")
+
+
+def _show_findings(findings: list[Finding]) -> None:
+    table = Table(show_lines=True)
+    for title in ("finding", "where", "how many", "examples", "what it does to a metric"):
+        table.add_column(title, overflow="fold")
+    for f in findings:
+        table.add_row(f.kind, f.where, f"{f.count:,} of {f.total:,}", "\n".join(f.examples), f.effect)
+    _console().print(table)
 
 
 def _table(name: str, *numbers: str) -> Table:

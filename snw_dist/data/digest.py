@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from snw_dist.config import DataSection
+from snw_dist.data.entries import score_paths
 from snw_dist.data.rejects import TABLES, Table
 from snw_dist.data.text import check_readable, sha256_file
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the rules or the files of the prepared folder change."""
 
 
@@ -33,13 +34,21 @@ def short_names(paths: dict[Table, Path]) -> dict[Table, str]:
 
 
 def made_from(data: DataSection, seed: int) -> dict[str, Any]:
-    """SHA-256 of the three input files and of the data settings (short names for paths), and the seed."""
+    """SHA-256 of the input files and of the data settings (short names for paths), and the seed of the split.
+
+    The score files that the pair table names count as one input.
+    """
     paths = input_paths(data)
     settings = dataclasses.asdict(data) | short_names(paths)
     text = json.dumps(settings, sort_keys=True)
+    inputs = {str(table): sha256_file(path) for table, path in paths.items()}
+    if data.columns.score_file:
+        files = score_paths(paths["pairs"], data.columns.score_file)
+        digests = "".join(sha256_file(file) if file.is_file() else "missing" for file in files)
+        inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
     return {
         "format": FORMAT,
-        "inputs": {table: sha256_file(path) for table, path in paths.items()},
+        "inputs": inputs,
         "settings": hashlib.sha256(text.encode()).hexdigest(),
         "seed": seed,
     }

@@ -24,17 +24,25 @@ def new_folder(target: Path) -> Iterator[Path]:
     """
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(6)}.new")
     try:
-        fresh.mkdir(parents=True)
-        yield fresh
-        fsync_tree(fresh)
-        _replace(fresh, target)
+        with told_where(target):
+            fresh.mkdir(parents=True)
+            yield fresh
+            fsync_tree(fresh)
+            _replace(fresh, target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+@contextmanager
+def told_where(target: Path) -> Iterator[None]:
+    """Raise `EnvironmentProblem` naming the path when the block cannot write."""
+    try:
+        yield
     except OSError as error:
         raise EnvironmentProblem(
             f"{error.filename or target}: cannot be written: {error.strerror or error}. "
             "Check permissions, quota and free space, or choose another run.folder."
         ) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _replace(fresh: Path, target: Path) -> None:

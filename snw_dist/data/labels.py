@@ -1,7 +1,8 @@
-"""The meaning of label cells."""
+"""The meaning of label and score cells."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -17,20 +18,33 @@ def parse_label(cell: Any) -> float:
 
     Raises `ValueError` with the reason for an empty, non-finite, out-of-range or unreadable cell.
     """
-    if cell is None or cell == "":
-        raise ValueError("the label is empty")
-    if isinstance(cell, str):
-        if (word := WORDS.get(cell.lower())) is not None:
-            return word
-        if cell.lower().lstrip("+-") in ("nan", "inf", "infinity"):
-            raise ValueError(f"the label {cell!r} is not finite")
-        if not _NUMBER.fullmatch(cell):
-            raise ValueError(f"the label {cell[:60]!r} is neither a number nor a word like bound or unbound")
-    value = float(cell)
+    if isinstance(cell, str) and (word := WORDS.get(cell.lower())) is not None:
+        return word
+    value = _parse_number("label", cell, "neither a number nor a word like bound or unbound")
     if not 0 <= value <= 1:
-        finite = value == value and abs(value) != float("inf")
-        raise ValueError(f"the label {cell!r} is {'outside [0, 1]' if finite else 'not finite'}")
-    return value + 0.0  # -0.0 becomes 0.0
+        raise ValueError(f"the label {cell!r} is outside [0, 1]")
+    return value
+
+
+def parse_score(cell: Any) -> float:
+    """A finite number; raises `ValueError` with the reason for any other cell."""
+    return _parse_number("score", cell, "not a number")
+
+
+def parse_affinity(cell: Any) -> float:
+    """A finite number above 0, such as an IC50; raises `ValueError` with the reason for any other cell."""
+    value = parse_score(cell)
+    if value <= 0:
+        raise ValueError(f"the affinity {cell!r} is not above 0")
+    return value
+
+
+def parse_inequality(cell: Any) -> int:
+    """-1 for `<`, 0 for `=` or an empty cell, 1 for `>`; raises `ValueError` for any other cell."""
+    try:
+        return {"<": -1, "=": 0, "": 0, ">": 1}[cell or ""]
+    except KeyError:
+        raise ValueError(f"the inequality {cell!r} is not one of <, =, >") from None
 
 
 def parse_binary(cell: Any) -> bool:
@@ -39,3 +53,15 @@ def parse_binary(cell: Any) -> bool:
     if value not in (0.0, 1.0):
         raise ValueError(f"the binary label {cell!r} is neither 0 nor 1")
     return value == 1.0
+
+
+def _parse_number(what: str, cell: Any, otherwise: str) -> float:
+    if cell is None or cell == "":
+        raise ValueError(f"the {what} is empty")
+    if isinstance(cell, str) and not _NUMBER.fullmatch(cell):
+        finite = cell.lower().lstrip("+-") not in ("nan", "inf", "infinity")
+        raise ValueError(f"the {what} {cell[:60]!r} is {otherwise}" if finite else f"the {what} {cell!r} is not finite")
+    value = float(cell)
+    if not math.isfinite(value):
+        raise ValueError(f"the {what} {cell!r} is not finite")
+    return value + 0.0  # -0.0 becomes 0.0

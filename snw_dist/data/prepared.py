@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig
 from snw_dist.data.digest import FORMAT, made_from
-from snw_dist.data.prepare import PAIRS, SEQUENCES, SUMMARY, prepare
+from snw_dist.data.prepare import prepare
 from snw_dist.data.text import sha256_file
+from snw_dist.data.transform import LabelTransform, transform_from_json
+from snw_dist.data.write import PAIRS, SCORES, SEQUENCES, SUMMARY, TRANSFORM
 
 _AGAIN = "Run: python launch/prepare.py"
 
@@ -29,9 +31,15 @@ class Prepared:
     """From id to sequence, in file order; likewise `receptors`."""
     receptors: dict[str, str]
     pairs: pd.DataFrame
-    """Columns ligand_id, receptor_id (str), label (float64, 0 to 1), positive (bool), split (str)."""
+    """Columns ligand_id, receptor_id (str), label (float64, 0 to 1), positive (bool), split (str), weight (float64,
+    above 0, of mean 1 over train: how much the label is to be trusted, see `decoys.noise_weights`)."""
     summary: dict[str, Any]
     """The content of `summary.json`, see `PrepareSummary`."""
+    label_transform: LabelTransform | None = None
+    """From raw scores to labels and back; None where the labels were given."""
+    scores: pd.DataFrame | None = None
+    """Where labels come from scores, row by row beside `pairs`: score (float64), spread (float64, NaN where there is
+    one decoy), decoys (int64), inequality (str: the true score is `<`, `>` or `=` to it)."""
 
 
 def load_prepared(folder: Path) -> Prepared:
@@ -50,7 +58,11 @@ def load_prepared(folder: Path) -> Prepared:
             raise CorruptError(f"{path}: {state}. {_AGAIN}")
     sequences = pq.read_table(folder / SEQUENCES)
     pairs = pq.read_table(folder / PAIRS).to_pandas()
-    return Prepared(_of_kind(sequences, "ligand"), _of_kind(sequences, "receptor"), pairs, summary)
+    transform, scores = None, None
+    if TRANSFORM in summary["files"]:
+        transform = transform_from_json(json.loads((folder / TRANSFORM).read_text()), str(folder / TRANSFORM))
+        scores = pq.read_table(folder / SCORES).to_pandas()
+    return Prepared(_of_kind(sequences, "ligand"), _of_kind(sequences, "receptor"), pairs, summary, transform, scores)
 
 
 def ensure_prepared(config: SnwConfig) -> Prepared:
@@ -60,7 +72,7 @@ def ensure_prepared(config: SnwConfig) -> Prepared:
     """
     folder = config.data_folder
     if not (folder / SUMMARY).is_file() or _read_summary(folder)["made_from"] != made_from(
-        config.data, config.run.seed
+        config.data, config.split_seed
     ):
         prepare(config)
     return load_prepared(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ class Reject(NamedTuple):
     """Without the full stop."""
     fix: str
     value: str
+    file: Path | None = None
+    """Where it is not the file of the table itself, but one that the table names."""
 
 
 class Rejects:
@@ -38,11 +41,13 @@ class Rejects:
         self.kept: list[Reject] = []
         self.counts: Counter[str] = Counter()
 
-    def add(self, table: Table, line: int, identifier: str, reason: str, fix: str, value: str = "") -> None:
-        """Note one bad record of `table` at `line`; long values are shortened."""
+    def add(
+        self, table: Table, line: int, identifier: str, reason: str, fix: str, value: str = "", file: Path | None = None
+    ) -> None:
+        """Note one bad record of `table` at `line` (of `file`, which it names); long values are shortened."""
         self.counts[table] += 1
         if self.limit is None or len(self.kept) < self.limit:
-            self.kept.append(Reject(table, line, shorten(identifier), reason, fix, shorten(value)))
+            self.kept.append(Reject(table, line, shorten(identifier), reason, fix, shorten(value), file))
 
     @property
     def total(self) -> int:
@@ -61,7 +66,9 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
     if not rejects.total:
         return
     shown = rejects.kept[:MAX_SHOWN]
-    lines = [f"{paths[r.table]}:{r.line}: {r.id + ': ' if r.id else ''}{r.reason}. {r.fix}".rstrip() for r in shown]
+    lines = [
+        f"{r.file or paths[r.table]}:{r.line}: {r.id + ': ' if r.id else ''}{r.reason}. {r.fix}".rstrip() for r in shown
+    ]
     if rejects.total > len(shown):
         lines.append(f"... and {rejects.total - len(shown):,} more bad records.")
     counts = ", ".join(f"{rejects.counts[t]:,} of {read[t]:,} {t}" for t in TABLES if rejects.counts[t])
@@ -72,16 +79,16 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
     raise InputError("\n".join(lines))
 
 
-def rejects_csv(rejects: Rejects, names: Mapping[Table, str]) -> str:
-    """The reject table as CSV text, ordered by file and line.
+def rejects_csv(rejects: Rejects, names: Mapping[Table, str], base: Path) -> str:
+    """The reject table as CSV text, ordered by file and line; files that a table names are told from `base`.
 
     A cell that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "line", "id", "reason", "value"))
-    for r in sorted(rejects.kept, key=lambda r: (TABLES.index(r.table), r.line)):
-        cells = (names[r.table], r.id, r.reason, r.value)
+    for r in sorted(rejects.kept, key=lambda r: (TABLES.index(r.table), str(r.file or ""), r.line)):
+        cells = (names[r.table] if r.file is None else os.path.relpath(r.file, base), r.id, r.reason, r.value)
         name, identifier, reason, value = (f"'{c}" if c.startswith(_FORMULA_STARTS) else c for c in cells)
         writer.writerow((name, r.line, identifier, reason, value))
     return text.getvalue()

@@ -1,55 +1,96 @@
-"""Train, validation and held-out sets: checked when they come from a column, made at random when not."""
+"""Train, validation and held-out sets: checked when they come from a column, made when not.
+
+| method | what is dealt to the splits | kept apart |
+|---|---|---|
+| `random` | distinct pairs of sequences | nothing but equal pairs |
+| `ligand_cold` | clusters of ligands | ligands |
+| `receptor_cold` | clusters of receptors | receptors |
+| `both_cold` | both; pairs across splits are dropped | ligands and receptors |
+
+The units are dealt in an order of SHA-256(seed, sequence), so neither the order of the rows nor that of the records
+matters.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
+from snw_dist.data.assign import assign_parts, shuffled
+from snw_dist.data.both_cold import Side, cold_parts
+from snw_dist.data.clusters import Distinct, Units, numbered
 
-TRAIN, VAL, TEST = 0, 1, 2
+NO_SPLIT, TRAIN, VAL, TEST = -1, 0, 1, 2
 MADE_NAMES = ["train", "val", "test"]
+APART = {
+    "column": ("ligands", "receptors"),
+    "random": (),
+    "ligand_cold": ("ligands",),
+    "receptor_cold": ("receptors",),
+    "both_cold": ("ligands", "receptors"),
+}
+"""Sides that the splits of a method hold apart; of given splits the most is asked, because they do not tell."""
 
 
-def random_split(
-    ligand_group: NDArray[np.int64],
-    group_names: Sequence[str],
+class Parts(NamedTuple):
+    """How the whole is cut: the share of each part, and the split that it becomes."""
+
+    shares: list[float]
+    split: NDArray[np.int64]
+
+
+def fractions(val: float, test: float) -> Parts:
+    """Three parts. Train is last, where `assign_parts` puts what is too large for the others."""
+    return Parts([test, val, 1 - test - val], np.array([TEST, VAL, TRAIN]))
+
+
+def fold_of(folds: int, fold: int) -> Parts:
+    """`folds` equal parts: number `fold` is the test set, the next one the validation set."""
+    split = np.full(folds, TRAIN)
+    split[fold], split[(fold + 1) % folds] = TEST, VAL
+    return Parts([1 / folds] * folds, split)
+
+
+def split_pairs(
+    method: str,
+    ligands: Distinct,
+    receptors: Distinct,
+    ligand: NDArray[np.int64],
+    receptor: NDArray[np.int64],
+    parts: Parts,
     seed: int,
-    val_fraction: float,
-    test_fraction: float,
 ) -> NDArray[np.int64]:
-    """Split pairs `[pair]` into 0 train, 1 val, 2 test so that no ligand sequence is in two of them.
+    """The split of pairs whose ids are at `ligand[pair]` and `receptor[pair]`: `TRAIN`, `VAL`, `TEST`, and for
+    `both_cold` alone `NO_SPLIT`.
 
-    `ligand_group[pair]` is the position in `group_names` of the pair's ligand sequence; all its pairs go
-    together. Sequences are taken in the order of SHA-256(seed, sequence), so neither the order of the rows
-    nor that of the records matters; each goes to test or val while that brings the split closer to its share
-    of pairs, else to train. Receptors may be shared. Raises `InputError` when there are fewer than 3 groups.
+    Raises `InputError` where there are too few units for every part to have one, and where a split has no pairs.
     """
-    size = np.bincount(ligand_group, minlength=len(group_names))
-    order = sorted(np.flatnonzero(size).tolist(), key=lambda g: _shuffle_key(seed, group_names[g]))
-    if len(order) < len(MADE_NAMES):
-        raise InputError(
-            f"A random split needs pairs of at least 3 distinct ligand sequences, there are {len(order)}. "
-            "Add pairs, or name a split column in data.columns.split."
-        )
-    share = {TEST: test_fraction * len(ligand_group), VAL: val_fraction * len(ligand_group)}
-    filled = {TEST: 0, VAL: 0}
-    chosen = np.full(len(group_names), TRAIN, np.int64)
-    for group in order:
-        for split in share:
-            if filled[split] + size[group] / 2 <= share[split]:
-                filled[split] += int(size[group])
-                chosen[group] = split
-                break
-    for split in (TRAIN, VAL, TEST):  # groups can be large against a share: no split may stay empty
-        if not any(chosen[g] == split for g in order):
-            num_groups = np.bincount(chosen[order], minlength=len(MADE_NAMES))
-            donors = [g for g in order if chosen[g] == num_groups.argmax()]
-            chosen[min(donors, key=lambda g: size[g])] = split
-    return chosen[ligand_group]
+    if method == "both_cold":
+        sides = [distinct.cluster_units(index) for distinct, index in ((ligands, ligand), (receptors, receptor))]
+        left, right = (_side(units, parts, seed) for units in sides)
+        part_of_ligand, part_of_receptor = cold_parts(left, right, parts.shares)
+        of_ligand, of_receptor = parts.split[part_of_ligand[left.unit]], parts.split[part_of_receptor[right.unit]]
+        split = np.where(of_ligand == of_receptor, of_ligand, NO_SPLIT)
+    else:
+        if method == "ligand_cold":
+            units = ligands.cluster_units(ligand)
+        elif method == "receptor_cold":
+            units = receptors.cluster_units(receptor)
+        else:
+            units = _pairs(ligands.units(ligand), receptors.units(receptor))
+        unit, num = _side(units, parts, seed)
+        split = parts.split[assign_parts(np.bincount(unit, minlength=num), parts.shares)[unit]]
+    for number, name in enumerate(MADE_NAMES):
+        if not (split == number).any():
+            raise InputError(
+                f"The {method} split leaves no pairs for {name!r}: the clusters are too few or too large. Use another "
+                "data.split.seed, larger fractions, a higher identity, or hold fewer sides apart."
+            )
+    return split
 
 
 def check_split_names(names: Sequence[str], where: str) -> None:
@@ -61,9 +102,24 @@ def check_split_names(names: Sequence[str], where: str) -> None:
         have = ", ".join(sorted(names)) or "none"
         raise InputError(
             f"{where}: no usable pairs in: {'; '.join(missing)} (splits there are: {have}). "
-            "Rename or add splits, or set data.columns.split to null for a random split."
+            'Rename or add splits, or have one made: data.split.method = "ligand_cold", for instance.'
         )
 
 
-def _shuffle_key(seed: int, sequence: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{sequence}".encode()).digest()
+def _pairs(ligand: Units, receptor: Units) -> Units:
+    """Pairs of sequences as units."""
+    unit = numbered(ligand.unit * len(receptor.names) + receptor.unit)
+    first = np.unique(unit, return_index=True)[1]
+    which = zip(ligand.unit[first].tolist(), receptor.unit[first].tolist(), strict=True)
+    return Units(unit, [f"{ligand.names[a]}/{receptor.names[b]}" for a, b in which])
+
+
+def _side(units: Units, parts: Parts, seed: int) -> Side:
+    """The units, numbered in random order; raises `InputError` where there are fewer of them than parts."""
+    have = len(np.unique(units.unit))
+    if have < len(parts.shares):
+        raise InputError(
+            f"The split needs at least {len(parts.shares)} clusters or sequences to deal, there are {have}. Add pairs, "
+            "raise the identity of the clusters, or name a split column (data.split.method = column)."
+        )
+    return Side(shuffled(units.names, seed)[units.unit], len(units.names))

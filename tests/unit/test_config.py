@@ -59,7 +59,37 @@ def test_an_unknown_key_names_the_legal_ones_of_its_section(section: str) -> Non
 
 def test_an_unknown_key_two_levels_down() -> None:
     text = message(config_from_dict, {"data": {"columns": {"score": "x"}}}, "my.json")
-    assert text == "my.json: unknown key 'data.columns.score'; legal here: ligand, receptor, label, binary, split."
+    legal = "ligand, receptor, label, binary, split, inequality, decoy, score_file"
+    assert text == f"my.json: unknown key 'data.columns.score'; legal here: {legal}."
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: fold 5 is not one of 0 to 4"),
+        ({"split": {"method": "random", "fold": 1}}, "data.split: fold 1 is not one of 0 to 0"),
+        ({"split": {"folds": 5}}, "data.split: folds are made, so method cannot be column"),
+        ({"scores": {"term": "a", "description": "("}}, "data.scores: description is not a regular expression: "),
+        (
+            {"scores": {"term": "a", "description": "(?P<ligand>.)"}},
+            "data.scores: description must have the named groups",
+        ),
+        (
+            {"scores": {"transform": "log_affinity", "per_receptor": True}},
+            "data.scores: per_receptor has no meaning for",
+        ),
+        ({"scores": {"term": "a"}, "negatives": "derangement"}, "data: negatives that are made have no score"),
+        ({"columns": {"inequality": "i"}}, "data: columns.inequality needs scores.term and scores.transform"),
+        ({"columns": {"score_file": "f"}}, "data: decoys need scores.term"),
+    ],
+)
+def test_settings_that_contradict_each_other(data: dict[str, Any], reason: str) -> None:
+    assert message(config_from_dict, {"data": data}, "my.json").startswith(f"my.json: {reason}")
+
+
+def test_the_split_may_have_a_seed_of_its_own() -> None:
+    assert config_from_dict({"run": {"seed": 3}}).split_seed == 3
+    assert config_from_dict({"run": {"seed": 3}, "data": {"split": {"seed": 0}}}).split_seed == 0
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -83,7 +113,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         ("data", "pairs", None),
         ("data", "columns", "label"),
         ("data", "on_invalid", "ignore"),
-        ("data", "val_fraction", 0.5),
+        ("data", "negatives", "random"),
         ("data", "min_length", 0),
         ("encoder", "name", "esm2"),
         ("encoder", "sha256", "abc"),
@@ -215,7 +245,7 @@ def test_round_trip_through_json_and_pickle() -> None:
     config = config_from_dict(
         {
             "run": {"name": "a.b-c", "seed": 7},
-            "data": {"columns": {"binary": "hit", "split": None}},
+            "data": {"columns": {"binary": "hit"}, "split": {"method": "random", "folds": 4, "seed": 2}},
             "train": {"zero_stage": 3, "max_steps": 5},
             "cluster": {"tasks_per_node": 2},
         }

@@ -132,10 +132,11 @@ def test_all_kinds_give_the_same_pairs(inputs: Inputs, kind: str) -> None:
     prepare(config)
     pairs = load_prepared(config.data_folder).pairs
     assert pairs.to_csv(index=False) == (
-        "ligand_id,receptor_id,label,positive,split\n"
-        "pep1,recA,0.9,True,train\npep2,recA,0.1,False,train\npep3,recB,0.7,True,val\npep4,recB,0.2,False,test\n"
+        "ligand_id,receptor_id,label,positive,split,weight\n"
+        "pep1,recA,0.9,True,train,1.0\npep2,recA,0.1,False,train,1.0\n"
+        "pep3,recB,0.7,True,val,1.0\npep4,recB,0.2,False,test,1.0\n"
     )
-    assert pairs.dtypes.astype(str).tolist() == ["str", "str", "float64", "bool", "str"]
+    assert pairs.dtypes.astype(str).tolist() == ["str", "str", "float64", "bool", "str", "float64"]
 
 
 @pytest.mark.parametrize(

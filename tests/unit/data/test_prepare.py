@@ -21,7 +21,8 @@ from snw_dist.data.prepared import ensure_prepared, load_prepared
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EXAMPLE = REPOSITORY / "tests" / "data" / "mhc_binding"
-FILES = ["pairs.parquet", "rejects.csv", "sequences.parquet", "summary.json"]
+FILES = ["dropped.parquet", "pairs.parquet", "rejects.csv", "sequences.parquet", "summary.json"]
+LIGAND_COLD = {"method": "ligand_cold", "clusters": "identical"}
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
@@ -88,7 +89,7 @@ def test_the_folder_obeys_the_umask(inputs: Inputs) -> None:
 
 def test_same_input_same_bytes_wherever_it_lies(inputs: Inputs, tmp_path: Path) -> None:
     ligands = LIGANDS + ">bad\nM*\n>low\nmkv\n"
-    config = inputs(ligands=ligands, on_invalid="skip", columns={"split": None}, positive_from=0.8)
+    config = inputs(ligands=ligands, on_invalid="skip", split=LIGAND_COLD, positive_from=0.8)
     prepare(config)
     first = _bytes(config.data_folder)
     prepare(config)
@@ -119,7 +120,7 @@ def test_random_split_needs_no_column(inputs: Inputs) -> None:
     pairs = "ligand_id,receptor_id,label\n" + "".join(f"p{i},recA,{i % 2}\n" for i in range(40))
     letters = "ACDEFGHIKLMNPQRSTVWY"
     ligands = "".join(f">p{i}\nM{letters[i // 2]}\n" for i in range(40))  # two ids for every sequence
-    config = inputs(ligands=ligands, pairs=pairs, columns={"split": None}, seed=5)
+    config = inputs(ligands=ligands, pairs=pairs, split=LIGAND_COLD, seed=5)
     summary = prepare(config)
     assert {name: split.pairs for name, split in summary.splits.items()} == {"train": 32, "val": 4, "test": 4}
     assert summary.splits["test"].ligands_in_train == 0
@@ -255,6 +256,7 @@ def test_prepared_again_only_when_something_changed(inputs: Inputs) -> None:
         {"receptors": RECEPTORS + ">recC\nKK\n"},
         {"pairs": PAIRS + "pep1,recB,0.5,test\n"},
         {"seed": 2},
+        {"seed": 2, "split": {"seed": 1}},
         {"positive_from": 0.6},
     ]
     for change in changes:

@@ -1,0 +1,68 @@
+"""What is wrong with a set of pairs although every single record of it is right.
+
+Sequences are compared, not ids. Each finding says how many, shows examples, and says what it does to a metric. Loading
+this module takes seconds (scipy.stats), so only what audits imports it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hpc.files import atomic_write_json
+from snw_dist.data.audit_repeats import repeats
+from snw_dist.data.audit_shift import shifts
+from snw_dist.data.audit_sides import degree_bias, identical_sequences, only_negative, overlap
+from snw_dist.data.checked import Checked
+from snw_dist.data.findings import EFFECTS, AuditPairs, AuditSide, Finding
+from snw_dist.data.folder import told_where
+
+AUDIT = "audit.json"
+
+
+def audit(checked: Checked, apart: Collection[str]) -> list[Finding]:
+    """All findings, in a fixed order; none for a clean set.
+
+    Rows as they were read are looked through for repeats, and pairs as a network sees them for shortcuts and leaks.
+    `apart` names the sides (ligands, receptors) whose sequences should not be in two splits.
+    """
+    pairs, read = checked.pairs, checked.rows
+    no_line = np.zeros(len(pairs), np.int64)
+    seen = AuditPairs(no_line, pairs.ligand, pairs.receptor, pairs.label, checked.positive, pairs.split)
+    rows = seen
+    if pairs.scores is None:  # else rows of one pair are decoys, and in order
+        bound = np.where(read.binary >= 0, read.binary == 1, read.value >= checked.positive_from)
+        rows = AuditPairs(read.line, read.ligand, read.receptor, read.value, bound, read.split)
+    ligands = AuditSide("ligands", list(checked.ligands.sequences), checked.distinct[0])
+    receptors = AuditSide("receptors", list(checked.receptors.sequences), checked.distinct[1])
+    return [*repeats(rows, ligands, receptors), *_of_pairs(seen, ligands, receptors, pairs.split_names, apart)]
+
+
+def write_findings(findings: Sequence[Finding], folder: Path) -> Path:
+    """Write `audit.json`, which also names all that was looked for, and return its path."""
+    report = {"findings": [dataclasses.asdict(finding) for finding in findings], "looked_for": list(EFFECTS)}
+    with told_where(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_json(folder / AUDIT, report)
+    return folder / AUDIT
+
+
+def _of_pairs(
+    pairs: AuditPairs, ligands: AuditSide, receptors: AuditSide, split_names: list[str], apart: Collection[str]
+) -> Iterator[Finding]:
+    train = pairs.split == split_names.index("train")
+    held_out = {name: pairs.split == i for i, name in enumerate(split_names) if name != "train"}
+    sides = ((ligands, ligands.distinct.code[pairs.ligand]), (receptors, receptors.distinct.code[pairs.receptor]))
+    for side, code in sides:
+        yield from identical_sequences(side)
+        yield from only_negative(side, code, pairs.positive)
+        yield from degree_bias(side, code[train], pairs.positive[train])
+    for side, code in sides:
+        for name, rows in held_out.items():
+            if side.name in apart:
+                yield from overlap(side, f"{name} in train", np.unique(code[rows]), np.unique(code[train]))
+            yield from shifts(side, f"{name} against train", code[rows], code[train])
+        yield from shifts(side, "positive against negative pairs", code[pairs.positive], code[~pairs.positive])

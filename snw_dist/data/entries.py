@@ -1,0 +1,138 @@
+"""One entry for each pair or decoy, whatever kind of file it stands in; what the cells mean is for `rows`.
+
+| `data.pairs` | entries |
+|---|---|
+| CSV, TSV, Parquet | its rows |
+| the same with `data.columns.score_file` | the decoys in the Rosetta file that each row names for its pair |
+| Rosetta score or silent file | its decoys; `data.scores.description` finds ligand and receptor in the tag |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from hpc.errors import InputError
+from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
+from snw_dist.data.table import Cell, read_table
+
+_FIX_ROW = "Correct the row; a cell with a delimiter must be quoted."
+_FIX_DECOY = "Correct or remove the line."
+_FIX_FILE = "Correct the file or remove the row."
+
+
+class Entry(NamedTuple):
+    """The cells of one pair or decoy, or the `problem` that keeps it from being used, and its `fix`."""
+
+    file: int
+    """Position in `Entries.files`."""
+    line: int
+    cells: tuple[Cell, ...]
+    """In the order of `Entries.keys`."""
+    problem: str = ""
+    fix: str = ""
+
+
+class Entries(NamedTuple):
+    """All entries, to be read once."""
+
+    keys: list[str]
+    """What each cell of an entry is: ligand, receptor, label or score, binary, split, inequality, decoy, score_file."""
+    other_columns: list[str]
+    rows: Iterator[Entry]
+    files: list[Path]
+    """The pair table, and the score files it names as far as read."""
+
+
+def read_entries(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
+    """Open the pairs at `path`; `columns` maps keys (see `Entries.keys`) to names, `score` to a column or a term.
+
+    `description` is the expression for tags. Raises `InputError` for a file that cannot be read at all, and for a kind
+    of file that cannot hold what is wanted.
+    """
+    if is_rosetta(path):
+        return _of_rosetta_file(path, columns, description)
+    if description is not None:
+        raise InputError(f"{path}: data.scores.description is for a Rosetta file as data.pairs. Set it to null.")
+    if "score_file" in columns:
+        return _of_score_files(path, columns)
+    table = read_table(path, {_setting(key): column for key, column in columns.items()})
+    rows = (Entry(0, line, cells, problem, _FIX_ROW) for line, cells, problem in table.rows)
+    return Entries(list(columns), table.other_columns, rows, [path])
+
+
+def score_paths(path: Path, column: str) -> Iterator[Path]:
+    """The score files that the pair table names in `column`, there or not."""
+    for _, cells, problem in read_table(path, {_setting("score_file"): column}).rows:
+        if not problem and cells[0]:
+            yield path.parent / str(cells[0])
+
+
+def _setting(key: str) -> str:
+    return "data.scores.term" if key == "score" else f"data.columns.{key}"
+
+
+def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
+    if "split" in columns:
+        raise InputError(f'{path}: a Rosetta file has no splits. Set data.split.method, for instance to "ligand_cold".')
+    for key in ("binary", "inequality", "decoy", "score_file"):
+        if key in columns:
+            raise InputError(f"{path}: a Rosetta file has no such column. Set {_setting(key)} to null.")
+    if "score" not in columns or description is None:
+        raise InputError(
+            f"{path}: a Rosetta file needs data.scores.term, such as I_sc, and data.scores.description, such as "
+            r"'(?P<receptor>[^_]+)_(?P<ligand>[^_]+)_\d+'."
+        )
+    expression = re.compile(description)
+
+    def rows() -> Iterator[Entry]:
+        for line, tag, score, problem in read_decoys(path, columns["score"]):
+            match = expression.fullmatch(tag)
+            if not problem and match is not None:
+                yield Entry(0, line, (match["ligand"], match["receptor"], score, tag))
+            else:
+                mismatch = f"the description {tag[:60]!r} does not match data.scores.description"
+                yield Entry(0, line, (), problem or mismatch, _FIX_DECOY)
+
+    return Entries(["ligand", "receptor", "score", "decoy"], [], rows(), [path])
+
+
+def _of_score_files(path: Path, columns: Mapping[str, str]) -> Entries:
+    of_table = {key: column for key, column in columns.items() if key not in ("score", "decoy")}
+    table = read_table(path, {_setting(key): column for key, column in of_table.items()})
+    file_at = list(of_table).index("score_file")
+    files = [path]
+    first_line: dict[str, int] = {}
+
+    def rows() -> Iterator[Entry]:
+        for line, cells, problem in table.rows:
+            if problem:
+                yield Entry(0, line, (), problem, _FIX_ROW)
+                continue
+            name = str(cells[file_at] or "")
+            try:
+                if name in first_line:
+                    raise InputError(f"the score file {name[:60]!r} is also named at line {first_line[name]}")
+                decoys = list(read_decoys(_score_file(path.parent, name), columns["score"]))
+            except InputError as error:
+                yield Entry(0, line, (), str(error).replace(f"{path.parent}/", ""), _FIX_FILE)
+                continue
+            first_line[name] = line
+            files.append(path.parent / name)
+            for decoy in decoys:
+                yield Entry(len(files) - 1, decoy.line, (*cells, decoy.score, decoy.tag), decoy.problem, _FIX_DECOY)
+
+    return Entries([*of_table, "score", "decoy"], table.other_columns, rows(), files)
+
+
+def _score_file(folder: Path, name: str) -> Path:
+    file = folder / name
+    if not name or not file.is_file():
+        raise InputError(
+            f"the score file {name[:60]!r} is not there" if name else "the name of the score file is empty"
+        )
+    if not is_rosetta(file):
+        raise InputError(f"the score file {name[:60]!r} does not end in {', '.join(ENDINGS)}")
+    return file

@@ -1,0 +1,92 @@
+"""Negative pairs made from positive ones: the ligands of a split are dealt again to other receptors of that split.
+
+Every ligand and every receptor is then in as many negative as positive pairs of each split, so a model that sees one
+side only scores 0.5. The negatives are assumed, not measured.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.errors import InputError
+from snw_dist.data.clusters import Distinct
+from snw_dist.data.pairs import PairTable
+
+_TRIES = 200
+
+
+def deal_again(
+    ligands: Distinct,
+    receptors: Distinct,
+    pairs: PairTable,
+    order: NDArray[np.int64],
+    seed: int,
+) -> NDArray[np.int64]:
+    """For each of the positive `pairs` the one whose ligand its receptor is dealt as a negative.
+
+    No negative joins a cluster of ligands with one of receptors that a positive of any split joins, and none is there
+    twice. Within a split, the pairs in `order` are permuted at random, and what is not allowed is repaired by swaps.
+    Raises `InputError` naming a split in which that is impossible.
+    """
+    ligand, receptor = ligands.code[pairs.ligand], receptors.code[pairs.receptor]
+    family = receptors.cluster[receptor]
+    deal = _Deal(ligand.tolist(), receptor.tolist(), ligands.cluster[ligand].tolist(), family.tolist())
+    rng = np.random.default_rng(seed)
+    for number in np.unique(pairs.split).tolist():
+        rows = order[pairs.split[order] == number]
+        if not deal.permute(rows.tolist(), rng):
+            largest = np.bincount(family[rows]).max() / len(rows)
+            raise InputError(
+                f"No negatives can be dealt in the split {pairs.split_names[number]!r}: its ligands bind too many of "
+                f"its receptor families, of which the largest holds {largest:.0%} of the pairs. Add pairs, raise "
+                "data.split.receptor_identity, or hold less apart."
+            )
+    return np.array(deal.dealt, np.int64)
+
+
+class _Deal:
+    """Who is dealt whom, and which pairs that makes; plain lists, because it is gone through pair by pair."""
+
+    def __init__(self, ligand: list[int], receptor: list[int], family: list[int], other: list[int]) -> None:
+        self.ligand, self.receptor, self.family, self.other = ligand, receptor, family, other
+        self.bound = set(zip(family, other, strict=True))
+        self.dealt = list(range(len(ligand)))
+        self.made: Counter[tuple[int, int]] = Counter()
+
+    def permute(self, rows: list[int], rng: np.random.Generator) -> bool:
+        """Deal the pairs `rows` among themselves; False when some cannot be."""
+        for row, dealt in zip(rows, rng.permutation(rows).tolist(), strict=True):
+            self.dealt[row] = dealt
+        self.made.update(self.negative(row) for row in rows)
+        for row in rows:
+            if self.allowed(row) and self.made[self.negative(row)] == 1:
+                continue
+            some = (rows[i] for i in rng.integers(0, len(rows), _TRIES).tolist())
+            if not any(self.swap(row, other) for other in chain(some, rows)):
+                return False
+        return True
+
+    def negative(self, row: int) -> tuple[int, int]:
+        """The pair that is made for the receptor of `row`."""
+        return self.ligand[self.dealt[row]], self.receptor[row]
+
+    def allowed(self, row: int) -> bool:
+        """No positive joins the families of this negative."""
+        return (self.family[self.dealt[row]], self.other[row]) not in self.bound
+
+    def swap(self, one: int, two: int) -> bool:
+        """Swap what two rows are dealt; takes it back, and says False, unless both are good then."""
+        self.made.subtract((self.negative(one), self.negative(two)))
+        self.dealt[one], self.dealt[two] = self.dealt[two], self.dealt[one]
+        new = (self.negative(one), self.negative(two))
+        self.made.update(new)
+        if self.allowed(one) and self.allowed(two) and self.made[new[0]] == 1 == self.made[new[1]]:
+            return True
+        self.made.subtract(new)
+        self.dealt[one], self.dealt[two] = self.dealt[two], self.dealt[one]
+        self.made.update((self.negative(one), self.negative(two)))
+        return False

@@ -1,0 +1,113 @@
+"""What became of the records and how the pairs are split: the content of `summary.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.errors import InputError
+from snw_dist.data.clusters import Distinct
+from snw_dist.data.pairs import PairTable
+from snw_dist.data.rejects import Table
+from snw_dist.data.sequences import SequenceTable
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """What became of the records of one input file."""
+
+    read: int
+    kept: int
+    """Of pairs, those that were dropped afterwards included."""
+    merged: int
+    """Repeats of a record that is kept; of decoys, all but the first of a pair."""
+    rejected: int
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """One split of the kept pairs."""
+
+    pairs: int
+    positives: int
+    ligands: int
+    """Distinct ligand ids; likewise `receptors`."""
+    receptors: int
+    ligands_in_train: int
+    """Distinct ligand sequences of this split that train pairs have too; likewise `receptors_in_train`."""
+    receptors_in_train: int
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """The content of `summary.json`."""
+
+    counts: dict[Table, FileCounts]
+    splits: dict[str, SplitCounts]
+    """In the order train, val, then by name."""
+    dropped: dict[str, int]
+    """Usable pairs that are left out, by reason; they are listed in `dropped.parquet`."""
+    notes: list[str]
+    made_from: dict[str, Any]
+    files: dict[str, str]
+    """SHA-256 of the other files of the folder."""
+
+    def to_json(self) -> str:
+        """The text of `summary.json`."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+
+def count_files(
+    ligands: SequenceTable, receptors: SequenceTable, read: int, pairs: PairTable, rejected: Mapping[str, int]
+) -> dict[Table, FileCounts]:
+    """Records in are records out: read = kept + merged + rejected."""
+    counts: dict[Table, FileCounts] = {
+        "ligands": FileCounts(ligands.read, len(ligands.sequences), ligands.merged, rejected["ligands"]),
+        "receptors": FileCounts(receptors.read, len(receptors.sequences), receptors.merged, rejected["receptors"]),
+        "pairs": FileCounts(read, len(pairs), pairs.merged, rejected["pairs"]),
+    }
+    for table, count in counts.items():
+        assert count.read == count.kept + count.merged + count.rejected, (table, count)
+    return counts
+
+
+def count_splits(
+    pairs: PairTable, positive: NDArray[np.bool_], ligands: Distinct, receptors: Distinct
+) -> dict[str, SplitCounts]:
+    """The splits by name, and what they share with train."""
+    codes = [ligands.code[pairs.ligand], receptors.code[pairs.receptor]]
+    train = pairs.split_names.index("train") if "train" in pairs.split_names else -1
+    of_train = [np.unique(code[pairs.split == train]) for code in codes]
+    counts = {}
+    for name in sorted(pairs.split_names, key=lambda n: (n != "train", n != "val", n)):
+        rows = pairs.split == pairs.split_names.index(name)
+        shared = [np.isin(np.unique(code[rows]), known).sum() for code, known in zip(codes, of_train, strict=True)]
+        counts[name] = SplitCounts(
+            int(rows.sum()),
+            int(positive[rows].sum()),
+            len(np.unique(pairs.ligand[rows])),
+            len(np.unique(pairs.receptor[rows])),
+            int(shared[0]),
+            int(shared[1]),
+        )
+    return counts
+
+
+def check_splits(splits: Mapping[str, SplitCounts], where: str) -> None:
+    """Raise `InputError` when the splits cannot be trained on and evaluated."""
+    for name, split in splits.items():
+        if not split.pairs:
+            raise InputError(f"{where}: all pairs of split {name!r} were rejected. Correct them or remove the split.")
+    train = splits["train"]
+    if train.positives in (0, train.pairs):
+        what = "no positive" if train.positives == 0 else "only positive"
+        raise InputError(
+            f"{where}: the train split has {what} pairs among {train.pairs:,}, so nothing can be learned. "
+            "Check data.columns.label (or data.scores), data.columns.binary and data.positive_from."
+        )
