@@ -22,9 +22,9 @@ def assign_parts(size: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np
     """The part `[unit]` of each unit so that part p gets nearly `shares[p]` of the total `size[unit]`.
 
     The units are in random order (`shuffled`). Those of more than half the smallest part go, largest first, where most
-    room is left. The others are laid on a line, and each goes to the part in whose room its middle falls; then single
-    units move from the fullest part to the emptiest while that brings both nearer to their shares. No part stays empty
-    where there are enough units (of size above 0).
+    room is left. The others are laid on a line, and each goes to the part in whose room its middle falls; then units
+    move or are swapped between the fullest part and the emptiest while that brings both nearer to their shares. No
+    part stays empty where there are enough units (of size above 0).
     """
     target = np.array(shares) / sum(shares) * size.sum()
     part = np.zeros(len(size), np.int64)
@@ -55,13 +55,33 @@ def _fill_empty(part: NDArray[np.int64], size: NDArray[np.int64], used: NDArray[
 def _even_out(
     part: NDArray[np.int64], size: NDArray[np.int64], used: NDArray[np.int64], target: NDArray[np.float64]
 ) -> None:
-    """Move the best unit from the fullest to the emptiest part until none makes them more even."""
+    """Move units from the fullest to the emptiest part, or swap two, as long as that makes them more even."""
     for _ in range(_MAX_MOVES):
         excess = np.bincount(part[used], weights=size[used], minlength=len(target)) - target
         fullest, emptiest = int(excess.argmax()), int(excess.argmin())
+        gives, takes = used[part[used] == fullest], used[part[used] == emptiest]
         gap = excess[fullest] - excess[emptiest]
-        donors = used[part[used] == fullest]
-        donors = donors[size[donors] < gap]  # a larger one would only turn the tables
-        if len(donors) == 0 or np.count_nonzero(part[used] == fullest) == 1:
+        given, taken = _best_swap(size[gives], size[takes], gap, may_move=len(gives) > 1)
+        if given < 0:
             return
-        part[donors[np.abs(size[donors] - gap / 2).argmin()]] = emptiest
+        part[gives[given]] = emptiest
+        if taken >= 0:
+            part[takes[taken]] = fullest
+
+
+def _best_swap(gives: NDArray[np.int64], takes: NDArray[np.int64], gap: float, *, may_move: bool) -> tuple[int, int]:
+    """Whom to give, and whom to take for it, so that their sizes differ by nearly half the gap; -1 for nobody."""
+    order = np.argsort(takes, kind="stable")
+    sizes = takes[order]
+    if may_move:  # a move is a swap with nobody
+        order, sizes = np.concatenate([[-1], order]), np.concatenate([[0], sizes])
+    best, choice = gap / 2, (-1, -1)
+    at = np.searchsorted(sizes, gives - gap / 2)
+    for near in (at - 1, at) if len(sizes) else ():
+        inside = (near >= 0) & (near < len(sizes))
+        near = near.clip(0, len(sizes) - 1)
+        miss = np.where(inside, np.abs(gives - sizes[near] - gap / 2), np.inf)
+        given = int(miss.argmin())
+        if miss[given] < best:
+            best, choice = float(miss[given]), (given, int(order[near[given]]))
+    return choice

@@ -1,8 +1,8 @@
 """Parts of ligands and of receptors at once, so that few pairs lie across parts.
 
 A pair whose ligand and receptor are in different parts cannot be used without a leak. Groups that no pair connects
-go to a part as a whole, and nothing is lost. A group too large for that is cut: its ligands and its receptors are first
-dealt independently, and then each moves to the part where it serves best, in turn, until next to none moves.
+go to a part as a whole, and nothing is lost. Groups too large for that are cut: their ligands and their receptors are
+dealt independently. Then each unit moves to the part where it serves best, in turn, until next to none moves.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from scipy.sparse.csgraph import connected_components
 from snw_dist.data.assign import assign_parts
 
 _MAX_ROUNDS = 20
+_NEAR = 0.8
+"""A part with less than this of its share is too small."""
 
 
 class Side(NamedTuple):
@@ -43,17 +45,36 @@ def cold_parts(ligand: Side, receptor: Side, shares: Sequence[float]) -> tuple[N
 
 
 def _first_parts(ligand: Side, receptor: Side, group: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
-    """Whole groups as units of their own; in groups larger than the largest share each unit on its own."""
+    """Whole groups as units of their own; the largest ones are cut, as few as it takes for no part to be too small."""
     of_pair = group[ligand.unit]
     size = np.bincount(of_pair, minlength=group.max() + 1)  # groups are numbered by their first ligands
+    largest = np.argsort(-size, kind="stable")
+    largest = largest[size[largest] > min(shares) * len(of_pair)]
     part = assign_parts(size, shares)[group]
-    in_large = (size > max(shares) * len(of_pair))[of_pair]
+    for num_cut in range(1, len(largest) + 1):
+        kept = np.bincount(part[ligand.unit][_together(part, ligand, receptor)], minlength=len(shares))
+        if (kept >= _NEAR * np.array(shares) * kept.sum()).all():
+            break
+        cut = np.isin(np.arange(len(size)), largest[:num_cut])
+        part = assign_parts(np.where(cut, 0, size), shares)[group]
+        _cut(part, cut[of_pair], ligand, receptor, shares)
+    return part
+
+
+def _cut(
+    part: NDArray[np.int64], pairs: NDArray[np.bool_], ligand: Side, receptor: Side, shares: Sequence[float]
+) -> None:
+    """Deal the ligands of these pairs and their receptors independently; changes `part`."""
     roots = np.sqrt(shares).tolist()  # a share of both sides gives its square in pairs
     for side, offset in ((ligand, 0), (receptor, ligand.num)):
-        count = np.bincount(side.unit[in_large], minlength=side.num)
-        cut = np.flatnonzero(count)
-        part[cut + offset] = assign_parts(count, roots)[cut]
-    return part
+        count = np.bincount(side.unit[pairs], minlength=side.num)
+        units = np.flatnonzero(count)
+        part[units + offset] = assign_parts(count, roots)[units]
+
+
+def _together(part: NDArray[np.int64], ligand: Side, receptor: Side) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = part[ligand.unit] == part[receptor.unit + ligand.num]
+    return same
 
 
 def _improve(part: NDArray[np.int64], links: csr_array, target: NDArray[np.float64]) -> None:

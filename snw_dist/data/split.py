@@ -44,7 +44,7 @@ class Parts(NamedTuple):
 
 
 def fractions(val: float, test: float) -> Parts:
-    """Three parts. Train is last, where `assign_parts` puts what is too large for the others."""
+    """Three parts, for test, val and train."""
     return Parts([test, val, 1 - test - val], np.array([TEST, VAL, TRAIN]))
 
 

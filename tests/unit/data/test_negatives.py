@@ -25,7 +25,9 @@ def _table(ligand: NDArray[np.int64], receptor: NDArray[np.int64], split: NDArra
     return PairTable(ligand, receptor, ones, np.ones(size, np.int8), split, ones, names, None, 0, [])
 
 
-def _deal(pairs: PairTable, ligand_cluster: NDArray[np.int64], receptor_cluster: NDArray[np.int64], seed: int = 1):  # type: ignore[no-untyped-def]
+def _deal(
+    pairs: PairTable, ligand_cluster: NDArray[np.int64], receptor_cluster: NDArray[np.int64], seed: int = 1
+) -> NDArray[np.int64]:
     sides = distinct(LIGANDS, ligand_cluster), distinct(RECEPTORS, receptor_cluster)
     return deal_again(*sides, pairs, np.arange(len(pairs)), seed)
 
