@@ -6,7 +6,7 @@
 | `mean_top` | mean of the `top_k` lowest | the `top_k` lowest |
 | `boltzmann` | mean with weights exp(-score / kT) | all, with the same weights |
 
-A decoy named twice with the same score is counted once; with another score or pair all decoys of that name are
+A decoy of a pair named twice in a file with the same score is counted once; with another score all of that name are
 rejected, because two runs under one name cannot be told apart. Decoys of a pair must agree on binary label and split.
 """
 
@@ -42,8 +42,8 @@ def pairs_of_decoys(
     kt: float,
 ) -> PairTable:
     """One pair for all its decoys, in the order of first rows; bad decoys go to `rejects`, `name` to the notes."""
-    of_name = [Column("score", rows.value, float), Column("pair", pair_key(rows, receptors), lambda _: "of its own")]
-    same_name, group = group_rows(_name_key(rows), of_name)
+    of_name = [Column("score", rows.value, float)]
+    same_name, group = group_rows(_name_key(rows, pair_key(rows, receptors)), of_name)
     names = pair_names(rows, ligands, receptors)
     reject_groups(rows, "repeated decoy", same_name.bad, group, of_name, names, _FIX_NAME, rejects)
     repeated = int((~same_name.first & ~same_name.bad).sum())
@@ -106,10 +106,10 @@ def _scores(value: NDArray[np.float64], pair: NDArray[np.int64], aggregate: str,
     return ScoreTable(score, np.where(count > 1, spread, np.nan), count, np.zeros(len(count), np.int8))
 
 
-def _name_key(rows: Rows) -> NDArray[np.int64]:
-    """Equal for decoys of one name in one file only (up to a chance of 2^-64); a decoy without a name is on its own."""
-    in_file = rows.decoy + rows.file * np.int64(0x1E3779B97F4A7C15)
-    return np.where(rows.decoy == 0, np.arange(len(rows.decoy)), in_file)
+def _name_key(rows: Rows, pair: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Equal for decoys of one name, pair and file only, up to a chance of 2^-64; one without a name is on its own."""
+    named = rows.decoy + rows.file * np.int64(0x1E3779B97F4A7C15) + pair * np.int64(0x2545F4914F6CDD1D)
+    return np.where(rows.decoy == 0, np.arange(len(rows.decoy)), named)
 
 
 def _take(rows: Rows, keep: NDArray[np.bool_]) -> Rows:

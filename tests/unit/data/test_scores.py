@@ -310,6 +310,19 @@ def test_a_bad_line_of_a_named_file_is_told_there(inputs: Inputs, tmp_path: Path
     )
 
 
+def test_a_name_is_that_of_a_decoy_of_its_pair(inputs: Inputs) -> None:
+    """Every run calls its first decoy S_1; only within a pair is it there twice."""
+    rows = [f"pep{i},rec{r},{-i * s},S_{s}\n" for i, r in ((1, "A"), (2, "A"), (3, "B"), (4, "B")) for s in (1, 2)]
+    pairs = "ligand_id,receptor_id,score,tag\n" + "".join(rows)
+    settings: dict[str, Any] = {"scores": {"term": "score"}, "columns": {"decoy": "tag"}, "split": RANDOM}
+    message = _error(inputs(pairs=f"{pairs}pep1,recA,-7,S_1\npep1,recA,-7,\n", **settings))
+    assert "pairs.csv:10: pep1/recA: repeated decoy: score -7.0 here, -1.0 at line 2. Give each run a name" in message
+    assert "pairs.csv:11: pep1/recA: the name of the decoy is empty. Correct the cell" in message
+    data = _prepared(inputs(pairs=pairs, **settings))
+    assert data.scores is not None
+    assert data.scores["score"].tolist() == [-2, -4, -6, -8]
+
+
 def test_decoys_of_a_pair_agree_on_their_split(inputs: Inputs) -> None:
     pairs = PAIRS + "pep1,recA,-5,test\n"
     message = _error(inputs(pairs=pairs, scores={"term": "label"}))
