@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -114,3 +115,10 @@ def test_every_requirement_is_pinned_to_a_version_that_fits_it() -> None:
         assert requirement.specifier.contains(pin), f"{requirement} is pinned to {pin}"
     assert pins["torch"] == "2.13.0"
     assert pins["esm"] == "3.2.1.post1"
+
+
+def test_tests_of_a_file_stay_together() -> None:
+    """pytest-xdist does nothing, silently, where it cannot mark the names of tests (pytest 9.2)."""
+    name = os.environ["PYTEST_CURRENT_TEST"].removesuffix(" (call)")
+    group = "@tests/unit/test_house.py" if "PYTEST_XDIST_WORKER" in os.environ else ""
+    assert name == f"tests/unit/test_house.py::test_tests_of_a_file_stay_together{group}"
