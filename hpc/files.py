@@ -5,10 +5,12 @@ A reader therefore sees the old content or the new one, never a part, also after
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +39,32 @@ def fsync_tree(folder: Path) -> None:
         fsync_folder(Path(root))
 
 
-def atomic_write_buffers(path: Path, buffers: Sequence[bytes | memoryview]) -> None:
-    """Publish the buffers, one after another, under `path`; they are handed to the system without being copied.
+def atomic_write_groups(path: Path, groups: Iterable[Sequence[bytes | memoryview]]) -> None:
+    """Publish the buffers of all groups, one after another, under `path`; a group is written while the next is made.
 
-    The temporary name is unique, so that two writers never share one, and ends in `.partial`, so that what a
-    killed writer leaves behind can be swept.
+    The buffers are handed to the system without being copied.
+    """
+    with _published(path) as descriptor, ThreadPoolExecutor(1, "file-writer") as thread:
+        written: Future[None] | None = None
+        for group in groups:
+            if written is not None:
+                written.result()
+            written = thread.submit(_write_all, descriptor, group)
+        if written is not None:
+            written.result()
+
+
+@contextlib.contextmanager
+def _published(path: Path) -> Iterator[int]:
+    """The descriptor of a new file that takes the place of `path` once it is written and durable.
+
+    Its temporary name is unique, so that two writers never share one, and ends in `.partial`, so that what a killed
+    writer leaves behind can be swept.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{PARTIAL_SUFFIX}")
     try:
         with partial.open("xb", buffering=0) as file:
-            _write_all(file.fileno(), buffers)
+            yield file.fileno()
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
@@ -69,7 +87,8 @@ def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
 
 def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish `data` under `path`."""
-    atomic_write_buffers(path, [data])
+    with _published(path) as descriptor:
+        _write_all(descriptor, [data])
 
 
 def atomic_write_json(path: Path, value: Any) -> None:

@@ -196,7 +196,7 @@ class StoreSection:
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
     shard_rows: int = Field(default=16384, ge=1)
     """Rows (residues) in one Zarr shard, the unit of writing and of work."""
-    chunk_rows: int = Field(default=64, ge=1)
+    chunk_rows: int = Field(default=128, ge=1)
     """Rows in one inner chunk, the unit of checking."""
     max_files: int = Field(default=100_000, ge=1)
     """A store of more files is refused before the job starts; a larger `shard_rows` makes fewer."""

@@ -107,19 +107,21 @@ def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayou
 
 
 def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Mean over the rows of each sequence: [sequences, row_width].
+    """Mean over the rows of each sequence: [sequences, d_model].
 
-    `rows` [sum of lengths, row_width] are as stored, so that anybody can compute the same from the store: runs of 64
-    rows are summed in float32 in the order of the rows, their sums in float64.
+    `rows` [sum of lengths, d_model] are as stored, so that anybody can compute the same from the store: runs of 64 rows
+    are summed in float32 one row after another, their sums in float64.
     """
-    ends = np.cumsum(lengths)
-    firsts = ends - lengths
-    runs = [np.arange(first, end, _POOLED_ROWS) for first, end in zip(firsts, ends, strict=True)]
+    means = np.empty((len(lengths), rows.shape[1]), dtype=np.float32)
+    start = 0
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so, and the caller looks for it
-        partial = np.add.reduceat(rows.float().numpy(), np.concatenate(runs), axis=0)
-        first_runs = np.cumsum([0, *(len(run) for run in runs[:-1])])
-        sums = np.add.reduceat(partial, first_runs, axis=0, dtype=np.float64)
-        means: NDArray[np.float32] = (sums / lengths[:, None]).astype(np.float32)
+        for number, length in enumerate(lengths.tolist()):
+            own = rows[start : start + length].float().numpy()
+            sums = [
+                np.add.reduce(own[first : first + _POOLED_ROWS], axis=0) for first in range(0, length, _POOLED_ROWS)
+            ]
+            means[number] = np.add.reduce(sums, axis=0, dtype=np.float64) / length
+            start += length
     return means
 
 

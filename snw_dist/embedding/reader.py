@@ -114,11 +114,12 @@ class _PartReader:
         """Copy `count` rows from row `start` of the sequences `index` to the bytes `at` of `target`."""
         shards, rows = np.divmod(self._offsets[index] + start, self.header.shard_rows)
         begins, sizes = rows * self._row_bytes, count * self._row_bytes
-        for shard, *where in zip(shards.tolist(), at.tolist(), begins.tolist(), sizes.tolist(), strict=True):
-            try:
+        shard = -1
+        try:
+            for shard, *where in zip(shards.tolist(), at.tolist(), begins.tolist(), sizes.tolist(), strict=True):
                 (self._shards.get(shard) or self._map(shard)).copy(target, *where)
-            except (OSError, ValueError) as error:
-                raise CorruptError(self._damage(shard, error)) from None
+        except (OSError, ValueError) as error:
+            raise CorruptError(self._damage(shard, error)) from None
 
     def _map(self, shard: int) -> MappedShard:
         self._shards[shard] = MappedShard(shard_path(self.path, shard), self._layout)

@@ -12,26 +12,26 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
+from crc32c import crc32c as crc32c_of
 from numpy.typing import NDArray
 
-from hpc.files import atomic_write_buffers
+from hpc.files import atomic_write_groups
 
 MISSING = 2**64 - 1
 CRC_BYTES = 4
 ALIGNMENT = 64
+_CHUNKS_PER_WRITE = 32
 
 
-def crc32c(data: bytes | memoryview | NDArray[Any]) -> int:
+def crc32c(data: bytes | memoryview) -> int:
     """CRC-32C (Castagnoli) of a contiguous buffer."""
-    # The library takes bytes and arrays, and of other buffers only those that nobody can write to.
-    return int(google_crc32c.value(np.frombuffer(data, dtype=np.uint8) if isinstance(data, memoryview) else data))
+    return crc32c_of(data)
 
 
 def shard_digest(chunk_crcs: Sequence[int]) -> int:
@@ -91,15 +91,23 @@ def write_shard(path: Path, rows: NDArray[Any], layout: ShardLayout) -> int:
     `rows` are little-endian and contiguous, padded to whole chunks. They go to the file from where they lie, only the
     checksums and the index are added.
     """
-    data = rows.view(np.uint8).reshape(-1).data
+    data = rows.view(np.uint8).reshape(-1)
     num_present, rest = divmod(len(data), layout.chunk_bytes)
     assert not rest
     assert num_present <= layout.num_chunks
     chunks = [data[i * layout.chunk_bytes : (i + 1) * layout.chunk_bytes] for i in range(num_present)]
-    crcs = [crc32c(chunk) for chunk in chunks]
-    ends = [struct.pack("<I", crc).ljust(layout.gap, b"\0") for crc in crcs]
-    pieces: list[Any] = [piece for both in zip(chunks, ends, strict=True) for piece in both]
-    atomic_write_buffers(path, [*pieces, shard_index(layout.num_chunks, num_present, layout.chunk_bytes)])
+    crcs: list[int] = []
+
+    def groups() -> Iterator[list[bytes | memoryview]]:
+        for start in range(0, num_present, _CHUNKS_PER_WRITE):
+            buffers: list[bytes | memoryview] = []
+            for chunk in chunks[start : start + _CHUNKS_PER_WRITE]:
+                crcs.append(crc32c(chunk.data))
+                buffers += [chunk.data, struct.pack("<I", crcs[-1]).ljust(layout.gap, b"\0")]
+            yield buffers
+        yield [shard_index(layout.num_chunks, num_present, layout.chunk_bytes)]
+
+    atomic_write_groups(path, groups())
     return shard_digest(crcs)
 
 
@@ -124,46 +132,42 @@ class MappedShard:
     def copy(self, target: memoryview, at: int, start: int, count: int) -> None:
         """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target`."""
         chunk_bytes, data = self._chunk_bytes, self._data
-        chunk, inside = divmod(start, chunk_bytes)
+        chunk = start // chunk_bytes
         stop = (start + count - 1) // chunk_bytes + 1
-        if stop > self.num_present:
-            raise ValueError(f"it has {self.num_present} chunks, chunk {stop - 1} is needed")
-        if self._unchecked.find(1, chunk, stop) >= 0:
-            for number in range(chunk, stop):
-                self.check(number)
-        position, room, gap = chunk * self._stride + inside, chunk_bytes - inside, self._gap
+        if self._unchecked.find(1, chunk, stop) >= 0 or stop > self.num_present:
+            self._check(chunk, stop)
+        position = start + chunk * self._gap
+        room = (chunk + 1) * chunk_bytes - start
         while count > room:
-            target[at : at + room] = data[position : position + room]
-            at += room
+            end = at + room
+            target[at:end] = data[position : position + room]
+            at = end
             count -= room
-            position += room + gap
+            position += room + self._gap
             room = chunk_bytes
         target[at : at + count] = data[position : position + count]
 
-    def check(self, chunk: int) -> None:
-        """Compare a chunk with its crc32c, once."""
-        if self._unchecked[chunk]:
-            actual, stored = crc32c(self.chunk(chunk)), self.stored_crc(chunk)
-            if actual != stored:
-                raise ValueError(f"chunk {chunk} has crc32c {actual}, expected {stored}")
-            self._unchecked[chunk] = 0
-
-    def chunk(self, chunk: int) -> memoryview:
-        """The values of a chunk as they lie in the file."""
-        start = chunk * self._stride
-        return self._data[start : start + self._chunk_bytes]
-
-    def stored_crc(self, chunk: int) -> int:
-        """The crc32c that the file has for a chunk."""
-        end = chunk * self._stride + self._chunk_bytes
-        return int.from_bytes(self._data[end : end + CRC_BYTES], "little")
+    def _check(self, first: int, stop: int) -> None:
+        """Compare chunks with their crc32c, each once; `ValueError` also where there is none of that number."""
+        if stop > self.num_present:
+            raise ValueError(f"it has {self.num_present} chunks, chunk {stop - 1} is needed")
+        size, stride, data, unchecked = self._chunk_bytes, self._stride, self._data, self._unchecked
+        for chunk in range(first, stop):
+            if unchecked[chunk]:
+                start = chunk * stride
+                end = start + size
+                actual, stored = crc32c_of(data[start:end]), int.from_bytes(data[end : end + CRC_BYTES], "little")
+                if actual != stored:
+                    raise ValueError(f"chunk {chunk} has crc32c {actual}, expected {stored}")
+                unchecked[chunk] = 0
 
     def digest(self) -> int:
         """`shard_digest` of this file, with every chunk and the zeros between them checked."""
-        zeros = bytes(self._gap - CRC_BYTES)
+        self._check(0, self.num_present)
+        zeros, crcs = bytes(self._gap - CRC_BYTES), []
         for chunk in range(self.num_present):
-            self.check(chunk)
-            end = (chunk + 1) * self._stride
-            if self._data[end - len(zeros) : end] != zeros:
+            end = chunk * self._stride + self._chunk_bytes
+            crcs.append(int.from_bytes(self._data[end : end + CRC_BYTES], "little"))
+            if self._data[end + CRC_BYTES : end + self._gap] != zeros:
                 raise ValueError(f"after chunk {chunk} there is something in a gap")
-        return shard_digest([self.stored_crc(chunk) for chunk in range(self.num_present)])
+        return shard_digest(crcs)

@@ -4,13 +4,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hpc.files import (
-    atomic_write_buffers,
     atomic_write_bytes,
+    atomic_write_groups,
     atomic_write_json,
     fsync_folder,
     fsync_tree,
@@ -19,18 +20,18 @@ from hpc.files import (
 from tests.ranks import REPOSITORY, names, small_disk
 
 
-def test_buffers_are_written_one_after_another(tmp_path: Path) -> None:
-    atomic_write_buffers(tmp_path / "a", [b"one", memoryview(b" two"), b""])
-    assert (tmp_path / "a").read_bytes() == b"one two"
+def test_groups_are_written_one_after_another(tmp_path: Path) -> None:
+    atomic_write_groups(tmp_path / "a", [[b"one", memoryview(b" two")], [], [b"", b" three"]])
+    assert (tmp_path / "a").read_bytes() == b"one two three"
     assert names(tmp_path) == ["a"]
 
 
 def test_more_buffers_than_one_call_takes_and_short_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     buffers = [bytes([i % 256]) * (i % 7) for i in range(5000)]
-    atomic_write_buffers(tmp_path / "a", buffers)
+    atomic_write_groups(tmp_path / "a", [buffers])
     writev = os.writev
     monkeypatch.setattr(os, "writev", lambda file, views: writev(file, [views[0][:3]]))  # a system that takes little
-    atomic_write_buffers(tmp_path / "b", buffers)
+    atomic_write_groups(tmp_path / "b", [buffers[:2000], buffers[2000:]])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == b"".join(buffers)
 
 
@@ -41,6 +42,25 @@ def test_content_is_replaced_as_a_whole(tmp_path: Path) -> None:
         atomic_write_bytes(file, b"new content")
         assert reader.read() == b"old"
     assert file.read_bytes() == b"new content"
+
+
+def test_a_group_that_cannot_be_made_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def groups() -> Iterator[list[bytes]]:
+        yield [b"part"]
+        raise ValueError("not made")
+
+    atomic_write_bytes(tmp_path / "a", b"old")
+    with pytest.raises(ValueError, match="not made"):
+        atomic_write_groups(tmp_path / "a", groups())
+
+    def refuse(descriptor: int, views: list[memoryview]) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "writev", refuse)
+    with pytest.raises(OSError, match="No space"):
+        atomic_write_groups(tmp_path / "a", [[b"one"], [b"two"]])
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt(), ValueError("no")])
