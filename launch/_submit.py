@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,36 +54,51 @@ def cluster_overrides(
 def submit_and_follow(
     config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, detach: bool
 ) -> None:
-    """Submit one job and end this command with the job's exit code."""
+    """Submit a job, or for embedding an array of `cluster.array`, and end this command with the job's exit code."""
+    num_tasks = config.cluster.array if kind in ("embed", "append") else 1
+    code = run_all(config, [config] * num_tasks, kind, entry_point, device, partition, detach)
+    if code:
+        raise typer.Exit(code)
+
+
+def run_all(
+    config: SnwConfig,
+    tasks: Sequence[SnwConfig],
+    kind: str,
+    entry_point: str,
+    device: str,
+    partition: str | None,
+    detach: bool = False,
+) -> int:
+    """Run one job for each of `tasks`, as an array where there are several; returns the exit code that explains most.
+
+    `config` says where: the cluster, and the run folder that keeps jobs and logs.
+    """
     section = config.cluster
     cluster = resolve_cluster(section.cluster)
     profile = load_profile(section.profile, PROFILES)
     if partition is not None:
         profile = dataclasses.replace(profile, partition=partition)
-    num_tasks = section.array if kind in ("embed", "append") else 1
     requests = [
         JobRequest(
             name=f"{kind}-{config.run.name}",
             entry_point=entry_point,
-            config=config_to_dict(config),
+            config=config_to_dict(task),
             folder=config.run_folder,
             nodes=section.nodes,
             tasks_per_node=section.tasks_per_node or profile.tasks_per_node or 1,
             time_min=section.time_min or profile.time_min or 60,
             device=device,
-            array_task=task,
-            num_array_tasks=num_tasks,
+            array_task=number,
+            num_array_tasks=len(tasks),
         )
-        for task in range(num_tasks)
+        for number, task in enumerate(tasks)
     ]
     if detach and cluster == "slurm":
         for job in submit_array(requests, profile):
             print(f"{job.name}: job {job.job_id}, folder {job.job_folder}")
-        return
+        return 0
     console = Console() if os.isatty(1) else Console(width=160)
-    if num_tasks > 1:
-        code = run_array(requests, profile, cluster, console)
-    else:
-        code = follow(submit(requests[0], profile, cluster), console)
-    if code:
-        raise typer.Exit(code)
+    if len(requests) > 1:
+        return run_array(requests, profile, cluster, console)
+    return follow(submit(requests[0], profile, cluster), console)

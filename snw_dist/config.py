@@ -143,6 +143,8 @@ class DataSection:
     split: SplitSection = Field(default_factory=SplitSection)
     negatives: Literal["given", "derangement"] = "given"
     """`derangement`: the table has positives; in each split their ligands are dealt again to other families."""
+    folder: str | None = None
+    """The cleaned tables; when absent `data` in the run folder. Runs may share them."""
     positive_from: float = 0.5
     on_invalid: Literal["error", "skip"] = "error"
     """`error` stops at the first bad records; `skip` writes them to the reject table and goes on."""
@@ -304,7 +306,7 @@ class SnwConfig:
     @property
     def data_folder(self) -> Path:
         """Where `prepare` leaves the cleaned tables."""
-        return self.run_folder / "data"
+        return Path(self.data.folder) if self.data.folder else self.run_folder / "data"
 
     @property
     def store_path(self) -> Path:
@@ -380,6 +382,7 @@ def _absolute(config: SnwConfig, base: Path) -> SnwConfig:
         ligands=anchor(config.data.ligands),
         receptors=anchor(config.data.receptors),
         pairs=anchor(config.data.pairs),
+        folder=anchor(config.data.folder) if config.data.folder else None,
     )
     weights = config.encoder.weights
     if weights and (Path(anchor(weights)).exists() or weights.startswith((".", "/", "~")) or weights.endswith(".pth")):

@@ -40,6 +40,7 @@ def made_from(data: DataSection, seed: int) -> dict[str, Any]:
     """
     paths = input_paths(data)
     settings = dataclasses.asdict(data) | short_names(paths)
+    del settings["folder"]  # where the result goes is not what it is made from
     text = json.dumps(settings, sort_keys=True)
     inputs = {str(table): sha256_file(path) for table, path in paths.items()}
     if data.columns.score_file:

@@ -18,6 +18,7 @@ import torch
 import typer
 import zarr
 
+import launch.compare
 import launch.embed
 import launch.evaluate
 import launch.prepare
@@ -38,7 +39,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_THERE = "## What is not there yet"
 LAUNCHERS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate, launch.status)
+    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate, launch.status, launch.compare)
 }
 # Programs of Slurm, of the shell and of installed packages that the README calls; what they do is not ours to test.
 FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}

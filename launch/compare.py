@@ -1,0 +1,71 @@
+"""Train several networks on the same data, split and seeds, and print one table: `python launch/compare.py`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import typer
+from rich.console import Console
+
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._submit import (
+    ClusterOption,
+    NodesOption,
+    PartitionOption,
+    ProfileOption,
+    TasksOption,
+    TimeOption,
+    cluster_overrides,
+    run_all,
+)
+from snw_dist.config import load_config
+from snw_dist.data.prepared import ensure_prepared
+from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, variants
+from snw_dist.train.check import check_training
+
+app = new_app()
+ModelsOption = Annotated[str, typer.Option("--models", metavar="A[,B...]", help="Names of the networks.")]
+SeedsOption = Annotated[
+    str | None, typer.Option("--seeds", metavar="N[,N...]", help="A run for each seed; when absent run.seed alone.")
+]
+
+
+@app.command()
+def compare_command(
+    models: ModelsOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    seeds: SeedsOption = None,
+    nodes: NodesOption = None,
+    tasks_per_node: TasksOption = None,
+    cluster: ClusterOption = None,
+    profile: ProfileOption = None,
+    partition: PartitionOption = None,
+    time_min: TimeOption = None,
+) -> None:
+    """One job for each network and seed, as a Slurm array; runs that are finished already are only measured."""
+    overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
+    settings = load_config(config, {"run.name": run, **overrides})
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")] if seeds else [settings.run.seed]
+    except ValueError:
+        raise typer.BadParameter(f"--seeds {seeds!r}: give numbers with commas between them") from None
+    ensure_prepared(settings)
+    runs = variants(settings, models.split(","), numbers)
+    for variant in (variant for group in runs.values() for variant in group):
+        check_training(variant)
+    jobs = [variant for group in runs.values() for variant in group]
+    code = run_all(settings, jobs, "compare", "snw_dist.train.run:run_training", settings.train.device, partition)
+    comparison = compare_runs(settings, runs)
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(comparison_table(comparison))
+    print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
+    if code:
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,139 @@
+"""Several networks on the same data, split and seeds: one run for each, then one table with the controls.
+
+The controls that need no network are computed once. Over several seeds a network's figures are means; their interval
+is that of the mean, because all runs are resampled by the same draws.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from hpc.errors import InputError
+from hpc.files import atomic_write_json
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.evaluate.bootstrap import LEVEL, interval
+from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
+from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
+from snw_dist.evaluate.printed import figure_cells, figures_table
+from snw_dist.evaluate.report import without_nan
+from snw_dist.evaluate.run import score_run
+
+
+def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> dict[str, list[SnwConfig]]:
+    """For each network its runs, one a seed, on the data, split and store of `config`'s own run.
+
+    Raises `InputError` for no or repeated models or seeds, and for a network that does not exist.
+    """
+    for name, given in (("--models", models), ("--seeds", seeds)):
+        if not given or len(set(given)) < len(given):
+            listed = ", ".join(map(str, given)) or "none"
+            raise InputError(f"{name}: give at least one, and none twice (got {listed})")
+    values = config_to_dict(config)
+    values["store"]["path"], values["data"]["folder"] = str(config.store_path), str(config.data_folder)
+    values["data"]["split"]["seed"] = config.split_seed
+
+    def variant(model: str, seed: int) -> SnwConfig:
+        run = values["run"] | {"name": f"{config.run.name}-{model}-{seed}", "seed": seed}
+        return config_from_dict(values | {"run": run, "model": values["model"] | {"name": model}}, "--models")
+
+    return {model: [variant(model, seed) for seed in seeds] for model in models}
+
+
+def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> dict[str, Any]:
+    """Evaluate the finished runs; writes `compare/comparison.json` in the run folder and returns what it holds.
+
+    Runs that did not reach their end are listed under `missing`. Raises `InputError` when none did.
+    """
+    section, prepared = config.evaluate, load_prepared(config.data_folder)
+    finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
+    missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
+    if not any(finished.values()):
+        raise InputError(f"{config.run_folder}: none of the runs has reached its end: {', '.join(missing)}")
+    pairs, names = pairs_of(prepared), chosen_controls(section.controls)
+    held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
+    parts = parts_of(held_out, section.bootstrap, config.run.seed)
+    controls: dict[str, Measured] = {
+        name: measure_scores(held_out, parts, scores, config.run.seed)
+        for name, scores in data_controls(pairs, names).items()
+    }
+    models: dict[str, Measured] = {}
+    encoder = ""
+    for model, group in finished.items():
+        measured = []
+        for run in group:
+            scores, _, description = score_run(run, prepared, [])
+            encoder = str(description["encoder"]["description"])
+            measured.append(measure_scores(held_out, parts, scores, config.run.seed))
+        if measured:
+            models[model] = mean_of(measured)
+    splits = describe(held_out, parts)
+    tested = [name for name in splits if name not in (TRAIN, VAL)]
+    comparison: dict[str, Any] = without_nan(
+        {
+            "encoder": encoder,
+            "bootstrap": {"repeats": section.bootstrap, "seed": config.run.seed, "level": LEVEL},
+            "splits": splits,
+            "models": {
+                name: {"runs": [run.run.name for run in finished[name]], "splits": model.splits}
+                for name, model in models.items()
+            },
+            "controls": {name: control.plain() for name, control in controls.items()},
+            "verdicts": {
+                split: {name: compare(model, controls, split, name) for name, model in models.items()}
+                for split in tested
+            },
+            "missing": missing,
+        }
+    )
+    folder = config.run_folder / "compare"
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_json(folder / "comparison.json", comparison)
+    return comparison
+
+
+def mean_of(runs: Sequence[Measured]) -> Measured:
+    """The mean of the figures of several runs; metrics that are not compared by lose their intervals with several."""
+    if len(runs) == 1:
+        return runs[0]
+    repeats = {
+        split: {name: np.mean([run.repeats[split][name] for run in runs], axis=0) for name in DECISIVE}
+        for split in runs[0].repeats
+    }
+    splits = {}
+    for split, first in runs[0].splits.items():
+        metrics = {}
+        for name in first["metrics"]:
+            values = [run.splits[split]["metrics"][name]["value"] for run in runs]
+            low, high = interval(repeats[split][name]) if name in DECISIVE else (np.nan, np.nan)
+            metrics[name] = {"value": float(np.mean(values)), "low": low, "high": high, "of_runs": values}
+        splits[split] = {"metrics": metrics, "strata": {}}
+    return dataclasses.replace(runs[0], splits=splits, repeats=repeats)
+
+
+def comparison_table(comparison: Mapping[str, Any]) -> Group:
+    """What `compare_runs` returned, for a terminal of 120 columns."""
+    table: Table = figures_table("split", comparison["bootstrap"])
+    rows = {**comparison["models"], **{f"control: {k}": v for k, v in comparison["controls"].items()}}
+    for split, facts in comparison["splits"].items():
+        table.add_row(Text(f"{split}: {facts['num_pairs']:,}, {facts['num_positive']:,} pos."), style="bold")
+        for name, measured in rows.items():
+            table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
+        table.add_section()
+    lines = [f"encoder: {comparison['encoder']}"]
+    numbers = {len(model["runs"]) for model in comparison["models"].values()}
+    if max(numbers) > 1:
+        lines.append(f"networks: mean over {'/'.join(map(str, sorted(numbers)))} runs of different seeds")
+    lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
+    if comparison["missing"]:
+        lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")
+    return Group(table, Text(), Text("\n".join(lines)))
