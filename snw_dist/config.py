@@ -32,6 +32,8 @@ ControlName = Literal[
     "shuffled_ligand",
     "noise",
 ]
+ModelName = Literal["siamese", "pseudo_siamese", "pair_of_pairs", "cross_attention", "triplet", "changeformer"]
+LossName = Literal["auto", "contrastive", "bce", "triplet", "info_nce", "rank", "complexes"]
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -208,17 +210,20 @@ class StoreSection:
 class ModelSection:
     """The network that compares a ligand with a receptor."""
 
-    name: Literal["siamese", "pseudo_siamese"] = "pseudo_siamese"
-    d_model: int = Field(default=128, ge=8)
-    num_heads: int = Field(default=4, ge=1)
-    num_conv_layers: int = Field(default=2, ge=0)
-    num_transformer_layers: int = Field(default=2, ge=0)
+    name: ModelName = "pseudo_siamese"
+    size: Literal["light", "base", "large"] = "base"
+    """What stands for the settings that are null."""
+    d_model: int | None = Field(default=None, ge=8)
+    num_heads: int | None = Field(default=None, ge=1)
+    num_conv_layers: int | None = Field(default=None, ge=0)
+    num_transformer_layers: int | None = Field(default=None, ge=0)
+    """In `cross_attention` and `pair_of_pairs` blocks of cross attention, at least one."""
     kernel_size: int = Field(default=5, ge=1)
-    num_pooling_queries: int = Field(default=8, ge=1)
-    embedding_size: int = Field(default=128, ge=2)
+    num_pooling_queries: int | None = Field(default=None, ge=1)
+    embedding_size: int | None = Field(default=None, ge=2)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    margin: float = Field(default=1.0, gt=0)
-    """Distance at which a pair of label 0 costs nothing; score = 1 - distance / margin, clipped to [0, 1]."""
+    margin: float = Field(default=2.0, gt=0, le=2)
+    """Distance at which a pair of label 0 costs nothing; score = 1 - distance / margin. 2 is the largest there is."""
     max_length: int = Field(default=2048, ge=1)
     """`normalized_sequence_length`: longer sequences are centre-cropped in the network, never in the store."""
 
@@ -230,6 +235,14 @@ class TrainSection:
     zero_stage: Literal[0, 1, 2, 3] = 2
     precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    loss: LossName = "auto"
+    """`auto` follows the model."""
+    temperature: float = Field(default=0.1, gt=0)
+    """Of `info_nce`, and of `rank` over distances: smaller looks more at the nearest wrong answers."""
+    triplet_margin: float = Field(default=0.5, gt=0, le=2)
+    """How much farther than a binder a non-binder is to lie, by `triplet`."""
+    mining: Literal["all", "semi_hard", "hard"] = "all"
+    """Which non-binders of a receptor a binder is compared with by `triplet`."""
     epochs: int = Field(default=20, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
     """Stop after this many steps, whatever `epochs` says; the schedule ends there too."""

@@ -198,3 +198,87 @@ def training(config: dict[str, Any], runtime: Runtime) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         run_training(config, runtime)
+
+
+def shared_losses(config: Config, runtime: Runtime) -> None:
+    """Gradient of each loss over one batch that the ranks share, averaged as the engine does."""
+    import numpy as np
+    import torch
+    import torch.distributed as dist
+
+    from snw_dist.config import ModelSection
+    from snw_dist.model.build import build_model
+    from snw_dist.model.pair import Side
+    from snw_dist.train.objective import LOSSES, Objective
+    from snw_dist.train.pairs import Target
+    from snw_dist.train.plan import largest_share, rank_share
+
+    comm, num_pairs = runtime.comm, config["num_pairs"]
+    numbers = np.random.default_rng(3)
+    ligand, receptor = (numbers.standard_normal((num_pairs, length, 8)).astype(np.float32) for length in (5, 9))
+    label = numbers.integers(0, 5, num_pairs) / 4
+    importance = numbers.uniform(0.2, 2.0, num_pairs)
+    receptor_id = np.arange(num_pairs) % 2
+    found: dict[str, Any] = {}
+    for name, losses in LOSSES.items():
+        for loss in losses:
+            section = ModelSection(name=name, size="light", d_model=16, num_pooling_queries=2, dropout=0.0)
+            model = build_model(section, 8, seed=1)
+            [(part, weight)] = rank_share(np.arange(num_pairs), importance, comm.rank, comm.world_size, 1)
+            sides = []
+            for states in (ligand, receptor[receptor_id]):
+                mask = torch.ones(len(part), states.shape[1], dtype=torch.bool)
+                sides.append(Side(torch.from_numpy(states[part]), mask, torch.arange(len(part))))
+            known = torch.from_numpy(label[part].astype(np.float32)), torch.from_numpy(part)
+            target = Target(*known, torch.from_numpy(receptor_id[part]), torch.from_numpy(weight))
+            most = largest_share(num_pairs, comm.world_size, 1)
+            value, own = Objective(loss, 2.0, 0.2, 0.5, "all").shared(model(*sides), target, most)
+            value.backward()
+            gradient = torch.cat(
+                [torch.zeros(1), *(p.grad.flatten() for p in model.parameters() if p.grad is not None)]
+            )
+            dist.all_reduce(gradient)
+            total = comm.sum(float(own)) / comm.world_size
+            found[f"{name} {loss}"] = {"loss": total, "gradient": (gradient / comm.world_size).tolist()}
+    leave(runtime, "losses", found)
+
+
+def zero_stages(config: Config, runtime: Runtime) -> None:
+    """Three steps of every network under one ZeRO stage: losses, and the weights they lead to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
+        leave(runtime, "trained", {name: _trained(name, config, runtime) for name in config["models"]})
+
+
+def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
+    import torch
+
+    from snw_dist.config import ModelSection
+    from snw_dist.model.build import build_model
+    from snw_dist.model.pair import Side
+    from snw_dist.train.engine import Engine, prepare_deepspeed
+    from snw_dist.train.objective import Objective, loss_of
+    from snw_dist.train.pairs import Target
+
+    prepare_deepspeed(runtime.device)
+    section = ModelSection(name=name, size="light", d_model=16, num_transformer_layers=1, num_conv_layers=1, dropout=0)
+    engine = Engine(
+        build_model(section, 8, seed=1), zero_stage=config["stage"], precision=config["precision"], micro_batch_size=4,
+        accumulation_steps=1, learning_rate=1e-3, weight_decay=0.01, gradient_clipping=1.0, device=runtime.device,
+    )  # fmt: skip
+    draw = torch.Generator().manual_seed(runtime.comm.rank)
+    mask = torch.ones(4, 6, dtype=torch.bool)
+    ligand, receptor = (Side(torch.randn(4, 6, 8, generator=draw), mask, torch.arange(4)) for _ in range(2))
+    target = Target(
+        torch.tensor([0.0, 1.0, 0.5, 0.2]), torch.arange(4), torch.zeros(4, dtype=torch.int64), torch.ones(4)
+    )
+    objective = Objective(loss_of(name, "auto"), 2.0, 0.1, 0.5, "all")
+    losses = []
+    for _ in range(3):
+        engine.set_learning_rate(1e-3)
+        loss, own = objective.shared(engine(ligand, receptor), target, 4)
+        engine.backward(loss)
+        engine.step()
+        losses.append(runtime.comm.sum(float(own)))
+    weights = engine.full_weights()
+    return {"losses": losses, "weights": torch.cat([weights[key].flatten() for key in sorted(weights)]).tolist()}

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+FARTHEST = 2.0
+"""Largest distance of two unit vectors."""
+
 
 class Side(NamedTuple):
     """One side (ligands or receptors) of a batch of pairs; each distinct sequence is there once."""
@@ -19,12 +22,22 @@ class Side(NamedTuple):
 
 
 class PairOutput(NamedTuple):
-    """Comparison of each pair of a batch."""
+    """Comparison of each pair of a batch; what a network does not have is None."""
 
     score: torch.Tensor
-    """[num_pairs] float32 in [0, 1]; higher is closer."""
-    distance: torch.Tensor
-    """[num_pairs] float32, at least 0."""
+    """[num_pairs] float32 in [0, 1]; higher is closer, whatever the network."""
+    distance: torch.Tensor | None = None
+    """[num_pairs] float32, at least 0: between ligand and receptor, or of the complex from the ideal one."""
+    logit: torch.Tensor | None = None
+    """[num_pairs] float32, of a classifier; the score is its sigmoid."""
+    ligand: torch.Tensor | None = None
+    """[num_pairs, size] float32 unit vectors of the ligands, in the space of `receptor`."""
+    receptor: torch.Tensor | None = None
+    """[num_pairs, size] float32 unit vectors."""
+    complex: torch.Tensor | None = None
+    """[num_pairs, size] float32 unit vectors of the complexes of ligand and receptor."""
+    attention: torch.Tensor | None = None
+    """[num_pairs, ligand length, receptor length]: where each ligand residue looks in its receptor."""
 
 
 class PairModel(Protocol):
@@ -35,11 +48,15 @@ class PairModel(Protocol):
         ...
 
 
-def pair_distance(ligand: torch.Tensor, receptor: torch.Tensor, margin: float) -> PairOutput:
-    """Euclidean distance between unit vectors, [num_pairs, size] each, and the score 1 - distance / margin in [0, 1].
+def unit_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Euclidean distance between unit vectors, [..., size] each -> [...] float32, between 0 and 2.
 
     In float32 whatever the network computes in: the square root is steep near zero.
     """
-    squared = (ligand.float() - receptor.float()).square().sum(dim=-1)
-    distance = (squared + 1e-6).sqrt()  # keeps the gradient finite where both vectors are equal
-    return PairOutput((1.0 - distance / margin).clamp(0.0, 1.0), distance)
+    squared = (one.float() - other.float()).square().sum(dim=-1)
+    return (squared + 1e-6).sqrt()  # keeps the gradient finite where both vectors are equal
+
+
+def closeness(distance: torch.Tensor, margin: float) -> torch.Tensor:
+    """The score 1 - distance / margin, in [0, 1]; trained by the contrastive loss it estimates the label."""
+    return (1.0 - distance / margin).clamp(0.0, 1.0)

@@ -1,10 +1,10 @@
-"""Pseudo-Siamese network: a tower of its own for each side, score from the distance of their vectors."""
+"""Pseudo-Siamese network: a tower of its own for each side (Zagoruyko & Komodakis 2015), score from their distance."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Side, pair_distance
+from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
 
 
 class PseudoSiamese(nn.Module):
@@ -18,4 +18,5 @@ class PseudoSiamese(nn.Module):
         """Compare the pairs of a batch."""
         ligands = self.ligand_tower(ligand.states, ligand.mask)[ligand.pair_index]
         receptors = self.receptor_tower(receptor.states, receptor.mask)[receptor.pair_index]
-        return pair_distance(ligands, receptors, self.margin)
+        distance = unit_distance(ligands, receptors)
+        return PairOutput(closeness(distance, self.margin), distance, ligand=ligands, receptor=receptors)

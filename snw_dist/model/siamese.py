@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Side, pair_distance
+from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
 
 
 class Siamese(nn.Module):
@@ -18,4 +18,5 @@ class Siamese(nn.Module):
         """Compare the pairs of a batch."""
         ligands = self.tower(ligand.states, ligand.mask)[ligand.pair_index]
         receptors = self.tower(receptor.states, receptor.mask)[receptor.pair_index]
-        return pair_distance(ligands, receptors, self.margin)
+        distance = unit_distance(ligands, receptors)
+        return PairOutput(closeness(distance, self.margin), distance, ligand=ligands, receptor=receptors)

@@ -1,23 +1,19 @@
 """The tower that turns the residues of one sequence into one vector: CNN (local), transformer (global), pooling.
 
-Masked everywhere: what is in the padding never changes a result.
+Without convolutions and transformer blocks it is the `light` one: projection, attention pooling, MLP.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from snw_dist.model.blocks import AttentionPooling, ConvBlock, InputProjection, TransformerBlock
 
-class Tower(nn.Module):
-    """[batch, length, d_input] and a mask -> [batch, embedding_size], unit vectors.
 
-    Positions are given from both ends, because the anchors of a peptide are counted from either terminus. The pooling
-    has several learned queries whose results stay apart, so that the vector keeps what stands where.
-    """
+class ResidueEncoder(nn.Module):
+    """[batch, length, d_input] and a mask -> [batch, length, d_model], one vector a residue."""
 
     def __init__(
         self,
@@ -27,22 +23,37 @@ class Tower(nn.Module):
         num_conv_layers: int,
         num_transformer_layers: int,
         kernel_size: int,
-        num_pooling_queries: int,
-        embedding_size: int,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.input_norm = nn.LayerNorm(d_input)
-        self.input = nn.Linear(d_input, d_model)
-        self.position = nn.Linear(2 * POSITION_SIZE, d_model)
-        self.convolutions = nn.ModuleList(ConvBlock(d_model, kernel_size, dropout) for _ in range(num_conv_layers))
-        self.transformer = nn.ModuleList(
-            TransformerBlock(d_model, num_heads, dropout) for _ in range(num_transformer_layers)
-        )
-        self.pooling = AttentionPooling(d_model, num_pooling_queries, d_model // 2)
+        self.input = InputProjection(d_input, d_model)
+        convolutions = [ConvBlock(d_model, kernel_size, dropout) for _ in range(num_conv_layers)]
+        transformer = [TransformerBlock(d_model, num_heads, dropout) for _ in range(num_transformer_layers)]
+        self.blocks = nn.ModuleList([*convolutions, *transformer])
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """`states`: [batch, length, d_input]; `mask`: [batch, length] bool, true at residues (at least one)."""
+        x: torch.Tensor = self.input(states, mask)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
+
+
+class Tower(nn.Module):
+    """[batch, length, d_input] and a mask -> [batch, embedding_size], float32 unit vectors.
+
+    The queries of the pooling stay apart, so that the vector keeps what stands where.
+    """
+
+    def __init__(
+        self, encoder: ResidueEncoder, d_model: int, num_queries: int, embedding_size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = AttentionPooling(d_model, num_queries, d_model // 2)
         self.output = nn.Sequential(
-            nn.LayerNorm(num_pooling_queries * (d_model // 2)),
-            nn.Linear(num_pooling_queries * (d_model // 2), d_model),
+            nn.LayerNorm(num_queries * (d_model // 2)),
+            nn.Linear(num_queries * (d_model // 2), d_model),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(d_model, embedding_size),
@@ -50,98 +61,5 @@ class Tower(nn.Module):
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`states`: [batch, length, d_input]; `mask`: [batch, length] bool, true at residues (at least one)."""
-        states = states.to(self.input.weight.dtype).masked_fill(~mask[..., None], 0.0)  # NaN times weight 0 is NaN
-        x = self.input(self.input_norm(states)) + self.position(two_ended_positions(mask).to(states.dtype))
-        for convolution in self.convolutions:
-            x = convolution(x, mask)
-        for block in self.transformer:
-            x = block(x, mask)
-        vector: torch.Tensor = self.output(self.pooling(x, mask))
+        vector: torch.Tensor = self.output(self.pooling(self.encoder(states, mask), mask).flatten(1))
         return F.normalize(vector.float(), dim=-1)
-
-
-POSITION_SIZE = 32
-
-
-def two_ended_positions(mask: torch.Tensor) -> torch.Tensor:
-    """Sinusoids (Vaswani et al. 2017) of the distance to the first and to the last residue: [batch, length, 64]."""
-    length = mask.sum(dim=1, keepdim=True)
-    from_start = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-    from_end = (length - 1 - from_start).clamp(min=0)
-    steps = torch.arange(0, POSITION_SIZE, 2, device=mask.device, dtype=torch.float32) / POSITION_SIZE
-    frequency = torch.exp(-math.log(1000.0) * steps)
-    angles = torch.stack([from_start, from_end], dim=-1)[..., None].float() * frequency
-    return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(2)
-
-
-class ConvBlock(nn.Module):
-    """Pre-norm residual convolution over neighbouring residues."""
-
-    def __init__(self, d_model: int, kernel_size: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(d_model)
-        self.convolution = nn.Conv1d(d_model, d_model, kernel_size, padding="same")
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """[batch, length, d_model] -> the same; padding enters the convolution as zeros."""
-        inner = self.norm(x).masked_fill(~mask[..., None], 0.0)
-        local: torch.Tensor = self.dropout(F.gelu(self.convolution(inner.transpose(1, 2))))
-        return x + local.transpose(1, 2)
-
-
-class TransformerBlock(nn.Module):
-    """Pre-norm self-attention and feed-forward block (Xiong et al. 2020)."""
-
-    def __init__(self, d_model: int, num_heads: int, dropout: float) -> None:
-        super().__init__()
-        self.num_heads, self.dropout = num_heads, dropout
-        self.attention_norm = nn.LayerNorm(d_model)
-        self.qkv = nn.Linear(d_model, 3 * d_model)
-        self.out = nn.Linear(d_model, d_model)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(d_model),
-            nn.Linear(d_model, 2 * d_model),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * d_model, d_model),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """[batch, length, d_model] -> the same; no residue attends to padding."""
-        q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :], dropout_p=dropout)
-        x = x + F.dropout(self.out(context.transpose(1, 2).flatten(2)), self.dropout, self.training)
-        fed: torch.Tensor = self.feed_forward(x)
-        return x + fed
-
-
-class AttentionPooling(nn.Module):
-    """Learned queries, each a weighted mean over the residues; their results are concatenated.
-
-    Each query starts at a place of its own, the queries being spread evenly from the first residue to the last, and
-    learns from there: without that, proteins of one family, which differ at few positions, begin as the same vector
-    and a network takes long to tell them apart.
-    """
-
-    def __init__(self, d_model: int, num_queries: int, value_size: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(d_model)
-        self.queries = nn.Linear(d_model, num_queries, bias=False)
-        nn.init.zeros_(self.queries.weight)
-        self.value = nn.Linear(d_model, value_size)
-        self.sharpness = nn.Parameter(torch.full((num_queries,), float(num_queries)))
-        self.centre = nn.Parameter(torch.linspace(0.0, 1.0, num_queries))
-
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """[batch, length, d_model] -> [batch, num_queries * value_size]."""
-        x = self.norm(x)
-        last = (mask.sum(dim=1) - 1).clamp(min=1)
-        place = torch.arange(mask.shape[1], device=x.device) / last[:, None]
-        prior = -(((place[..., None] - self.centre.float()) * self.sharpness.float()) ** 2)
-        logits = (self.queries(x).float() + prior).masked_fill(~mask[..., None], float("-inf"))
-        weights = logits.softmax(dim=1).to(x.dtype)
-        pooled: torch.Tensor = weights.transpose(1, 2) @ self.value(x)
-        return pooled.flatten(1)

@@ -9,6 +9,7 @@ from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import build_model
+from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
 
 
@@ -30,6 +31,7 @@ def check_training(config: SnwConfig) -> None:
     prepared = ensure_prepared(config)
     reader = StoreReader(config.store_path)
     build_model(config.model, reader.header.d_model, config.run.seed)
+    loss_of(config.model.name, config.train.loss)
     pair_table(prepared, reader)
     positive = prepared.pairs.loc[prepared.pairs["split"] == "val", "positive"]
     if config.train.monitor == "auroc" and positive.nunique() < 2:

@@ -18,7 +18,7 @@ from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
 from snw_dist.config import ModelSection, config_from_dict
 from snw_dist.embedding.header import StoreHeader
-from snw_dist.model.build import build_model
+from snw_dist.model.build import build_model, size_of
 
 
 def write_export(
@@ -31,7 +31,7 @@ def write_export(
     """Replace the export by these weights; one file holds both weights and description, so they never mix."""
     folder.mkdir(parents=True, exist_ok=True)
     description = {
-        "model": dataclasses.asdict(model),
+        "model": dataclasses.asdict(model) | dataclasses.asdict(size_of(model)),
         "d_input": store.d_model,
         "encoder": dict(store.encoder),
         **facts,

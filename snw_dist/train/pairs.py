@@ -14,30 +14,42 @@ from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.pair import Side
 
 
+class Target(NamedTuple):
+    """What is known of each pair of a batch."""
+
+    label: torch.Tensor
+    """[num_pairs] float32 in [0, 1]."""
+    ligand_id: torch.Tensor
+    """[num_pairs] int64, equal for equal sequences; likewise `receptor_id`."""
+    receptor_id: torch.Tensor
+    weight: torch.Tensor
+    """[num_pairs] float32: what the pair counts in the loss."""
+
+
 class PairBatch(NamedTuple):
     """One batch on its device."""
 
     ligand: Side
     receptor: Side
-    label: torch.Tensor
-    """[num_pairs] float32."""
+    target: Target
 
 
 @dataclass(frozen=True)
 class PairTable:
-    """The pairs of one split: numbers of their sequences in the store, and their labels."""
+    """The pairs of one split: numbers of their sequences in the store, their labels, and what each counts."""
 
     ligand: NDArray[np.int64]
     receptor: NDArray[np.int64]
     label: NDArray[np.float32]
     positive: NDArray[np.bool_]
+    weight: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: NDArray[np.int64]) -> PairTable:
         """The pairs with the given numbers."""
-        return PairTable(self.ligand[rows], self.receptor[rows], self.label[rows], self.positive[rows])
+        return PairTable(*(column[rows] for column in vars(self).values()))
 
 
 def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None) -> PairTable:
@@ -50,6 +62,7 @@ def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None
         frame["receptor_id"].map(receptors).to_numpy(dtype=np.int64),
         frame["label"].to_numpy(dtype=np.float32),
         frame["positive"].to_numpy(dtype=bool),
+        frame["weight"].to_numpy(dtype=np.float64) if "weight" in frame else np.ones(len(frame)),
     )
 
 
@@ -59,7 +72,8 @@ def make_batch(
     """The pairs with the given numbers, padded to the longest sequence of each side."""
     ligand = _side(table.ligand[pairs], reader, max_length, device)
     receptor = _side(table.receptor[pairs], reader, max_length, device)
-    return PairBatch(ligand, receptor, torch.from_numpy(table.label[pairs]).to(device))
+    columns = table.label, table.ligand, table.receptor, table.weight.astype(np.float32)
+    return PairBatch(ligand, receptor, Target(*(torch.from_numpy(column[pairs]).to(device) for column in columns)))
 
 
 def _side(indices: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device) -> Side:

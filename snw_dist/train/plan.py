@@ -56,18 +56,25 @@ def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size
 
 
 def rank_share(
-    pairs: NDArray[np.int64], rank: int, world_size: int, num_micro: int
-) -> list[tuple[NDArray[np.int64], float]]:
-    """This rank's micro-batches of a step, with the weight of each pair in the mean over the step.
+    pairs: NDArray[np.int64], importance: NDArray[np.float64], rank: int, world_size: int, num_micro: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """This rank's micro-batches of a step, with the weight of each pair in the weighted mean over the step.
 
-    The engine averages over ranks and micro-batches, so with the weight `world_size * num_micro / len(pairs)` the
-    gradient is that of the mean over all pairs, however unevenly they fall. A rank without a pair left gets the first
-    one with weight 0, because all ranks must take part.
+    `importance`: [len(pairs)], what each pair counts, at least 0. The engine averages over ranks and micro-batches, so
+    with the weight `world_size * num_micro * importance / sum(importance)` the gradient is that of the weighted mean
+    over all pairs, however unevenly they fall. A rank without a pair left gets the first one with weight 0, because
+    all ranks must take part.
     """
-    weight = world_size * num_micro / len(pairs)
-    parts = np.array_split(pairs, world_size * num_micro)
+    total = importance.sum()
+    weight = (importance * (world_size * num_micro / total if total > 0 else 0.0)).astype(np.float32)
+    parts = np.array_split(np.arange(len(pairs)), world_size * num_micro)
     own = [parts[micro * world_size + rank] for micro in range(num_micro)]
-    return [(part, weight) if len(part) else (pairs[:1], 0.0) for part in own]
+    return [(pairs[part], weight[part]) if len(part) else (pairs[:1], np.zeros(1, np.float32)) for part in own]
+
+
+def largest_share(num_pairs: int, world_size: int, num_micro: int) -> int:
+    """The most pairs that a rank has in a micro-batch of `rank_share`."""
+    return -(-num_pairs // (world_size * num_micro))
 
 
 def learning_rate(step: int, num_steps: int, peak: float, warmup_steps: int, min_ratio: float) -> float:

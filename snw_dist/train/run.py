@@ -24,12 +24,12 @@ from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.metrics import classification_metrics
 from snw_dist.model.build import build_model
-from snw_dist.model.losses import contrastive_loss
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
+from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
-from snw_dist.train.plan import TrainPlan, accumulation_steps, learning_rate, rank_share
+from snw_dist.train.plan import TrainPlan, accumulation_steps, largest_share, learning_rate, rank_share
 from snw_dist.train.provenance import provenance
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
@@ -61,6 +61,13 @@ class TrainingJob:
             len(self.train), section.global_batch_size, section.epochs, section.max_steps, config.run.seed
         )
         self.num_micro = accumulation_steps(section.global_batch_size, section.micro_batch_size, topology.world_size)
+        self.objective = Objective(
+            loss_of(config.model.name, section.loss),
+            config.model.margin,
+            section.temperature,
+            section.triplet_margin,
+            section.mining,
+        )
         torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
         self.engine = Engine(
             build_model(config.model, self.reader.header.d_model, config.run.seed),
@@ -154,14 +161,18 @@ class TrainingJob:
         )
         self.engine.set_learning_rate(rate)
         pairs = self.plan.pairs_of_step(step)
+        num_rows = largest_share(len(pairs), self.comm.world_size, self.num_micro)
         total = 0.0
-        for micro, weight in rank_share(pairs, self.comm.rank, self.comm.world_size, self.num_micro):
+        for micro, weight in rank_share(
+            pairs, self.train.weight[pairs], self.comm.rank, self.comm.world_size, self.num_micro
+        ):
             batch = make_batch(self.train, micro, self.reader, self.config.model.max_length, self.device)
             output = self.engine(batch.ligand, batch.receptor)
-            loss = contrastive_loss(output.distance, batch.label, self.config.model.margin).sum() * weight
+            target = batch.target._replace(weight=torch.from_numpy(weight).to(self.device))
+            loss, own = self.objective.shared(output, target, num_rows)
             self.engine.backward(loss)
             self.engine.step()
-            total += float(loss.detach())
+            total += float(own)
         loss_value = self.comm.sum(total) / (self.comm.world_size * self.num_micro)
         if not math.isfinite(loss_value) and section.precision != "fp16":  # fp16 skips the step and lowers its scale
             raise CorruptError(
@@ -189,7 +200,7 @@ class TrainingJob:
         started = time.monotonic()
         scores, losses = self._score(self.val)
         auroc = classification_metrics(self.val.positive, scores, 0.5)["auroc"]
-        loss = float(np.mean(losses))
+        loss = float(np.average(losses, weights=self.val.weight))
         self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
@@ -197,23 +208,26 @@ class TrainingJob:
             self.comm.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
 
     def _score(self, table: PairTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores and losses of all pairs of a table, each rank computing its slice; equal on all ranks."""
-        size = self.config.evaluate.batch_size
-        own = np.array_split(np.arange(len(table)), self.comm.world_size)[self.comm.rank]
-        most = -(-len(table) // self.comm.world_size)
+        """Scores and losses of all pairs of a table; equal on all ranks, and for any number of them.
+
+        The ranks take batches in turn. A batch is the same however many ranks there are, because a loss that compares
+        the pairs of a batch depends on which they are.
+        """
+        size, rank, world_size = self.config.evaluate.batch_size, self.comm.rank, self.comm.world_size
+        num_batches = -(-len(table) // size)
         parts: list[NDArray[np.float64]] = []
         self.engine.train(False)
         with torch.no_grad():
-            for start in range(0, most, size):  # all ranks make the same number of passes: ZeRO-3 gathers in each
-                pairs = own[start : start + size]
-                chosen = pairs if len(pairs) else np.zeros(1, dtype=np.int64)
-                batch = make_batch(table, chosen, self.reader, self.config.model.max_length, self.device)
+            for turn in range(0, num_batches, world_size):  # all ranks make as many passes: ZeRO-3 gathers in each
+                start = (turn + rank) * size
+                pairs = np.arange(start, min(start + size, len(table))) if start < len(table) else np.zeros(1, np.int64)
+                batch = make_batch(table, pairs, self.reader, self.config.model.max_length, self.device)
                 output = self.engine(batch.ligand, batch.receptor)
-                loss = contrastive_loss(output.distance, batch.label, self.config.model.margin)
-                both = torch.stack([output.score, loss]).double().cpu().numpy()
-                parts.append(both[:, : len(pairs)])
+                both = torch.stack([output.score, self.objective.losses(output, batch.target)])
+                parts.append(both.double().cpu().numpy())
         self.engine.train(True)
-        whole = np.concatenate(self.comm.gather(np.concatenate(parts, axis=1)), axis=1)
+        of_rank = self.comm.gather(parts)
+        whole = np.concatenate([of_rank[n % world_size][n // world_size] for n in range(num_batches)], axis=1)
         return whole[0], whole[1]
 
     def _save(self) -> None:

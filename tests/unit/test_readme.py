@@ -33,6 +33,7 @@ from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.store import create_part, finalize_part
 from snw_dist.evaluate.metrics import METRICS
+from snw_dist.train.objective import LOSSES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -164,6 +165,13 @@ def test_metrics_and_controls_are_those_of_the_code() -> None:
     text = section("## Reading an evaluation")
     assert list(table(text, "name")) == list(METRICS)
     assert list(table(text, "control")) == list(get_args(ControlName))
+
+
+def test_networks_and_losses_are_those_of_the_code() -> None:
+    rows = table(section("## Networks and losses"), "`model.name`")
+    assert set(rows) == set(LOSSES)
+    for name, (_, default, further) in rows.items():
+        assert tuple(re.findall(r"`(\w+)`", default + further)) == LOSSES[name], name  # type: ignore[index]
 
 
 def test_profile_table_is_that_of_the_code() -> None:

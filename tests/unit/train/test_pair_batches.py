@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import torch
 from train_tools import WIDTH, embedding_of, stored
 
 from hpc.errors import CorruptError, InputError
-from snw_dist.config import ModelSection
+from snw_dist.config import ModelName, ModelSection
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.commits import shard_path
 from snw_dist.embedding.reader import StoreReader
@@ -50,8 +51,12 @@ def test_the_table_is_in_the_order_of_the_pairs(reader: StoreReader) -> None:
     assert table.ligand[2] == table.receptor[2] == reader.index("LMN")
     assert pair_table(PREPARED, reader, "train").label.tolist() == [1.0, 0.0, 0.75]
     assert len(pair_table(PREPARED, reader, "nothing")) == 0
+    assert table.weight.tolist() == [1.0] * 5
+    weighted = Prepared(LIGANDS, RECEPTORS, PAIRS.assign(weight=[1.0, 0.5, 2.0, 0.0, 1.0]), {})
+    assert pair_table(weighted, reader, "train").weight.tolist() == [1.0, 0.5, 0.0]
     taken = table.take(np.asarray([3, 0]))
     assert taken.label.tolist() == [0.75, 1.0]
+    assert taken.receptor.tolist() == [table.receptor[3], table.receptor[0]]
 
 
 def test_a_sequence_that_was_not_embedded(reader: StoreReader) -> None:
@@ -65,8 +70,11 @@ def test_a_batch_equals_the_store(reader: StoreReader) -> None:
     table = pair_table(PREPARED, reader)
     pairs = np.asarray([4, 1, 2, 0])
     batch = make_batch(table, pairs, reader, 2048, CPU)
-    assert batch.label.dtype == torch.float32
-    assert batch.label.tolist() == [0.5, 0.0, 0.25, 1.0]
+    assert batch.target.label.dtype == batch.target.weight.dtype == torch.float32
+    assert batch.target.label.tolist() == [0.5, 0.0, 0.25, 1.0]
+    assert batch.target.weight.tolist() == [1.0] * 4
+    assert batch.target.ligand_id.tolist() == table.ligand[pairs].tolist()
+    assert batch.target.receptor_id.tolist() == table.receptor[pairs].tolist()
     assert batch.ligand.states.shape == (2, 9, WIDTH)  # three of the four ligands are one sequence
     assert batch.receptor.states.shape == (3, 30, WIDTH)
     for side, ids, table_of in ((batch.ligand, "ligand_id", LIGANDS), (batch.receptor, "receptor_id", RECEPTORS)):
@@ -93,14 +101,17 @@ def test_a_long_sequence_is_cropped_to_its_middle(reader: StoreReader, most: int
     assert shorter.mask.sum() == min(9, most)
 
 
-def test_scores_come_back_in_the_order_of_the_table(reader: StoreReader) -> None:
-    section = ModelSection(d_model=16, num_heads=2, num_pooling_queries=2, embedding_size=8)
+@pytest.mark.parametrize("name", get_args(ModelName))
+def test_scores_come_back_in_the_order_of_the_table(reader: StoreReader, name: ModelName) -> None:
+    section = ModelSection(name=name, d_model=16, num_heads=2, num_pooling_queries=2, embedding_size=8)
     model = build_model(section, WIDTH, seed=0).eval()
     generator = np.random.default_rng(0)
     numbers = generator.integers(0, len(reader.lengths), (2, 23))
-    table = PairTable(numbers[0], numbers[1], np.zeros(23, np.float32), np.zeros(23, bool))
+    table = PairTable(numbers[0], numbers[1], np.zeros(23, np.float32), np.zeros(23, bool), np.ones(23))
     scores = {size: score_pairs(model, table, reader, 20, size, CPU) for size in (1, 5, 100)}
     assert scores[1].dtype == np.float64
+    assert scores[1].min() >= 0
+    assert scores[1].max() <= 1
     np.testing.assert_allclose(scores[5], scores[1], atol=1e-6)
     np.testing.assert_allclose(scores[100], scores[1], atol=1e-6)
     for pair in (0, 11, 22):

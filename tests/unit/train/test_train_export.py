@@ -6,6 +6,7 @@ import dataclasses
 import json
 import random
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from train_tools import WIDTH, stored
 
 from hpc.errors import CorruptError, InputError, SnwError
-from snw_dist.config import ModelSection
+from snw_dist.config import ModelName, ModelSection
 from snw_dist.embedding.store import StoreHeader
 from snw_dist.model.build import build_model
 from snw_dist.train.export import check_same_encoder, read_export, write_export
@@ -51,6 +52,16 @@ def test_round_trip(tmp_path: Path, header: StoreHeader) -> None:
     assert (description["step"], description["validation"]) == (12, {"auroc": 0.75})
     assert json.loads((tmp_path / "export" / "config.json").read_text()) == description
     assert sorted(f.name for f in (tmp_path / "export").iterdir()) == ["config.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", get_args(ModelName))
+def test_every_network_comes_back_with_the_size_it_had(tmp_path: Path, header: StoreHeader, name: ModelName) -> None:
+    section = ModelSection(name=name, size="light", num_heads=2)
+    written = build_model(section, WIDTH, 3)
+    write_export(tmp_path, dict(written.named_parameters()), section, header, {})
+    model, description = read_export(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), written.parameters(), strict=True))
+    assert (description["model"]["d_model"], description["model"]["num_heads"]) == (64, 2)
 
 
 def test_a_better_network_replaces_the_old_one(tmp_path: Path, header: StoreHeader) -> None:

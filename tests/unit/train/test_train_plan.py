@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.train.plan import TrainPlan, accumulation_steps, learning_rate, rank_share
+from snw_dist.train.plan import TrainPlan, accumulation_steps, largest_share, learning_rate, rank_share
 
 counts = st.integers(1, 200)
 
@@ -60,26 +60,34 @@ def test_accumulation_steps(batch: int, micro: int, ranks: int, steps: int) -> N
 
 @given(counts, st.integers(1, 9), st.integers(1, 40), st.integers(1, 400))
 def test_ranks_and_micro_batches_share_every_pair_once(num_pairs: int, world_size: int, micro: int, batch: int) -> None:
-    """The engine's mean over ranks and micro-batches of the weighted sums is the plain mean over the pairs."""
+    """The engine's mean over ranks and micro-batches of the weighted sums is the weighted mean over the pairs."""
     generator = np.random.default_rng(num_pairs)
     pairs = generator.permutation(1000)[: min(num_pairs, batch)]
-    losses = generator.standard_normal(1000)
+    losses, importance = generator.standard_normal(1000), generator.uniform(0, 3, 1000)
     num_micro = accumulation_steps(batch, micro, world_size)
-    shares = [rank_share(pairs, rank, world_size, num_micro) for rank in range(world_size)]
+    shares = [rank_share(pairs, importance[pairs], rank, world_size, num_micro) for rank in range(world_size)]
     assert all(len(share) == num_micro for share in shares)  # all ranks make the same number of forward passes
-    counted = [part for share in shares for part, weight in share if weight > 0]
+    counted = [part[weight > 0] for share in shares for part, weight in share]
     assert sorted(np.concatenate(counted).tolist()) == sorted(pairs.tolist())
-    assert all(0 < len(part) <= micro for share in shares for part, _ in share)
-    total = sum(losses[part].sum() * weight for share in shares for part, weight in share)
-    assert total / (world_size * num_micro) == pytest.approx(losses[pairs].mean(), abs=1e-12)
+    most = largest_share(len(pairs), world_size, num_micro)
+    assert all(0 < len(part) == len(weight) <= most <= micro for share in shares for part, weight in share)
+    total = sum(float(losses[part] @ weight) for share in shares for part, weight in share)
+    expected = np.average(losses[pairs], weights=importance[pairs])
+    assert total / (world_size * num_micro) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_rank_without_a_pair_takes_part_with_weight_zero() -> None:
-    pairs = np.asarray([7, 8, 9])
-    assert [[(p.tolist(), w) for p, w in rank_share(pairs, rank, 2, 2)] for rank in range(2)] == [
-        [([7], 4 / 3), ([9], 4 / 3)],
-        [([8], 4 / 3), ([7], 0.0)],
+    pairs, importance = np.asarray([7, 8, 9]), np.asarray([1.0, 0.0, 3.0])
+    assert [[(p.tolist(), w.tolist()) for p, w in rank_share(pairs, importance, rank, 2, 2)] for rank in range(2)] == [
+        [([7], [1.0]), ([9], [3.0])],
+        [([8], [0.0]), ([7], [0.0])],
     ]
+
+
+def test_pairs_that_count_nothing() -> None:
+    [(part, weight)] = rank_share(np.arange(3), np.zeros(3), 0, 1, 1)
+    assert part.tolist() == [0, 1, 2]
+    assert weight.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_another_topology_ends_with_four(present: dict[str, Any], message: str) 
         (facts({"global_batch_size": 3}), "train.global_batch_size: 128 then, 3 now"),
         (facts({"micro_batch_size": 3}), "train.micro_batch_size"),
         (facts(model={"name": "siamese"}), "model.name: 'pseudo_siamese' then, 'siamese' now"),
-        (facts(model={"margin": 2.0}), "model.margin: 1.0 then, 2.0 now"),
+        (facts(model={"margin": 1.0}), "model.margin: 2.0 then, 1.0 now"),
         (facts(run={"seed": 9}), "run.seed: 1 then, 9 now"),
         (facts({"epochs": 3}, ranks=4), "number of ranks"),
         (facts() | {"embedding store": "e"}, "embedding store"),

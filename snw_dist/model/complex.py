@@ -1,0 +1,85 @@
+"""One complex of ligand and receptor as one vector, by residue-level cross attention.
+
+Attention is that of Vaswani et al. 2017. Places enter it beside the content, through weights of their own (untied, Ke
+et al. 2021), so that a head can learn to look from the second ligand residue at a pocket whatever residues are there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, two_ended_positions
+from snw_dist.model.pair import Side
+
+
+class ComplexEncoder(nn.Module):
+    """Ligand and receptor, each distinct sequence encoded once -> [num_pairs, num_queries * (d_model // 2)]."""
+
+    def __init__(
+        self,
+        ligand_encoder: nn.Module,
+        receptor_encoder: nn.Module,
+        d_model: int,
+        num_heads: int,
+        num_blocks: int,
+        num_queries: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.ligand_encoder, self.receptor_encoder = ligand_encoder, receptor_encoder
+        self.blocks = nn.ModuleList(CrossAttentionBlock(d_model, num_heads, dropout) for _ in range(num_blocks))
+        self.pooling = AttentionPooling(d_model, num_queries, d_model // 2)
+
+    def forward(self, ligand: Side, receptor: Side) -> tuple[torch.Tensor, torch.Tensor]:
+        """The complexes, and where each ligand residue looks: [num_pairs, ligand length, receptor length].
+
+        The latter is the mean over the heads of the last block, 0 in the padding.
+        """
+        x = self.ligand_encoder(ligand.states, ligand.mask)[ligand.pair_index]
+        mask = ligand.mask[ligand.pair_index]
+        receptors = self.receptor_encoder(receptor.states, receptor.mask)
+        for block in self.blocks:
+            x, attention = block(x, mask, receptors, receptor.mask, receptor.pair_index)
+        return self.pooling(x, mask).flatten(1), attention.detach().mean(dim=1).masked_fill(~mask[..., None], 0.0)
+
+
+class CrossAttentionBlock(nn.Module):
+    """Every ligand residue gathers what it meets in the receptor, and takes up how the two go together."""
+
+    def __init__(self, d_model: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.ligand_norm, self.receptor_norm = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+        self.query, self.key, self.value = (nn.Linear(d_model, d_model) for _ in range(3))
+        self.query_place, self.key_place = (nn.Linear(2 * POSITION_SIZE, d_model, bias=False) for _ in range(2))
+        self.mix = nn.Sequential(
+            nn.LayerNorm(3 * d_model),
+            nn.Linear(3 * d_model, 2 * d_model),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(2 * d_model, d_model),
+        )
+
+    def forward(
+        self, x: torch.Tensor, x_mask: torch.Tensor, y: torch.Tensor, y_mask: torch.Tensor, index: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x`: [num_pairs, ligand length, d_model]; `y`: [num_receptors, receptor length, d_model]; `index`: the
+        receptor of each pair. Returns x, and the attention [num_pairs, heads, ligand length, receptor length].
+        """
+        receptors = self.receptor_norm(y)
+        query = self._heads(self.query(self.ligand_norm(x)), self.query_place(two_ended_positions(x_mask).to(x.dtype)))
+        key = self._heads(self.key(receptors), self.key_place(two_ended_positions(y_mask).to(y.dtype)))
+        value = self._heads(self.value(receptors))
+        logits = query @ key[index].transpose(2, 3) / math.sqrt(value.shape[-1])
+        attention = logits.masked_fill(~y_mask[index][:, None, None, :], float("-inf")).softmax(dim=-1)
+        context = (attention @ value[index]).transpose(1, 2).flatten(2)
+        taken: torch.Tensor = self.mix(torch.cat([x, context, x * context], dim=-1))
+        return x + taken, attention
+
+    def _heads(self, *parts: torch.Tensor) -> torch.Tensor:
+        """[n, length, d_model] each -> [n, heads, length, all their channels of a head], side by side."""
+        split = [part.view(*part.shape[:2], self.num_heads, -1) for part in parts]
+        return torch.cat(split, dim=-1).transpose(1, 2)

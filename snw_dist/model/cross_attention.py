@@ -1,0 +1,23 @@
+"""Residue-level cross attention between ligand and receptor, as a binary classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from snw_dist.model.complex import ComplexEncoder
+from snw_dist.model.pair import PairOutput, Side
+
+
+class CrossAttention(nn.Module):
+    """The score is a probability; the attention says where each ligand residue looked in the receptor."""
+
+    def __init__(self, encoder: ComplexEncoder, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
+        """Compare the pairs of a batch."""
+        complexes, attention = self.encoder(ligand, receptor)
+        logit: torch.Tensor = self.head(complexes).squeeze(-1).float()
+        return PairOutput(logit.sigmoid(), logit=logit, attention=attention)
