@@ -45,15 +45,23 @@ def triplet_loss(
     the higher label: with labels 0 and 1 the loss of FaceNet (Schroff et al. 2015), which AI-Bind uses (Chatterjee et
     al. 2023). Each binder takes the mean over its non-binders: over `all` of them, over those that are farther than it
     (`semi_hard`), or the nearest one alone (`hard`).
+
+    Triplets alone say nothing of how scores of two receptors compare. So non-binders of other receptors are to be
+    farther too, by half the margin (the second term of the quadruplet loss, Chen et al. 2017).
     """
     gap, excess = distance[:, None] - distance, label[:, None] - label
-    worse = (receptor_id[:, None] == receptor_id) & (excess > 0) & (weight > 0)
-    if mining == "semi_hard":
-        worse = worse & (gap < 0)
-    elif mining == "hard":
-        nearest = torch.where(worse, distance, torch.inf).argmin(dim=1, keepdim=True)
-        worse = worse & (torch.arange(len(label), device=label.device) == nearest)
-    return _weighted_mean((gap + margin * excess).clamp(min=0.0), worse * weight)
+    same = receptor_id[:, None] == receptor_id
+
+    def mined(worse: torch.Tensor, margin: float) -> torch.Tensor:
+        if mining == "semi_hard":
+            worse = worse & (gap < 0)
+        elif mining == "hard":
+            nearest = torch.where(worse, distance, torch.inf).argmin(dim=1, keepdim=True)
+            worse = worse & (torch.arange(len(label), device=label.device) == nearest)
+        return _weighted_mean((gap + margin * excess).clamp(min=0.0), worse * weight)
+
+    worse = (excess > 0) & (weight > 0)
+    return mined(worse & same, margin) + mined(worse & ~same, margin / 2)
 
 
 def info_nce_loss(

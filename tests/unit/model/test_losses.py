@@ -98,15 +98,20 @@ def test_binary_cross_entropy_of_hard_labels_is_the_log_likelihood() -> None:
 def test_triplets_one_by_one(mining: Mining, seed: int) -> None:
     output, target = both(seed, hard=seed > 2)
     d, y, receptor, w = output.distance.tolist(), target.label.tolist(), target.receptor_id, target.weight.tolist()
-    expected = []
-    for i in range(N):
-        worse = [j for j in range(N) if receptor[i] == receptor[j] and y[i] > y[j] and w[j] > 0]
+
+    def mined(i: int, margin: float, candidates: list[int]) -> float:
+        worse = [j for j in candidates if y[i] > y[j] and w[j] > 0]
         if mining == "semi_hard":
             worse = [j for j in worse if d[j] > d[i]]
         elif mining == "hard" and worse:
             worse = [min(worse, key=lambda j: d[j])]
-        hinges = [max(0.0, d[i] - d[j] + 0.6 * (y[i] - y[j])) for j in worse]
-        expected.append(mean(hinges, [w[j] for j in worse]))
+        return mean([max(0.0, d[i] - d[j] + margin * (y[i] - y[j])) for j in worse], [w[j] for j in worse])
+
+    expected = []
+    for i in range(N):
+        same = [j for j in range(N) if receptor[i] == receptor[j]]
+        other = [j for j in range(N) if receptor[i] != receptor[j]]
+        expected.append(mined(i, 0.6, same) + mined(i, 0.3, other))
     assert any(value > 0 for value in expected)
     np.testing.assert_allclose(objective("triplet", mining).losses(output, target), expected, atol=1e-9)
 

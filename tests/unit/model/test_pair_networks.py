@@ -244,9 +244,8 @@ def test_thirty_two_pairs_are_learned(name: str) -> None:
         loss(model, model(ligand, receptor), label).mean().backward()
         optimizer.step()
     score = model(ligand, receptor).score.detach()
-    within = [stats.spearmanr(score[half::2], label[half::2]).statistic for half in (0, 1)]  # of one receptor
-    assert min(within) > 0.95
-    if name != "triplet":  # which orders the ligands of a receptor and says nothing of what a score is worth
+    assert stats.spearmanr(score, label).statistic > 0.95
+    if name != "triplet":  # which orders pairs and says nothing of what a score is worth
         assert float((score - label).abs().max()) < 0.15
 
 
