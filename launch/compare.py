@@ -49,15 +49,11 @@ def compare_command(
     """One job for each network and seed, as a Slurm array; runs that are finished already are only measured."""
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     settings = load_config(config, {"run.name": run, **overrides})
-    try:
-        numbers = [int(seed) for seed in seeds.split(",")] if seeds else [settings.run.seed]
-    except ValueError:
-        raise typer.BadParameter(f"--seeds {seeds!r}: give numbers with commas between them") from None
     ensure_prepared(settings)
-    runs = variants(settings, models.split(","), numbers)
-    for variant in (variant for group in runs.values() for variant in group):
-        check_training(variant)
+    runs = variants(settings, models.split(","), _numbers(seeds) or [settings.run.seed])
     jobs = [variant for group in runs.values() for variant in group]
+    for job in jobs:
+        check_training(job)
     code = run_all(settings, jobs, "compare", "snw_dist.train.run:run_training", settings.train.device, partition)
     comparison = compare_runs(settings, runs)
     console = Console() if sys.stdout.isatty() else Console(width=120)
@@ -65,6 +61,13 @@ def compare_command(
     print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
     if code:
         raise typer.Exit(code)
+
+
+def _numbers(seeds: str | None) -> list[int]:
+    try:
+        return [int(seed) for seed in seeds.split(",")] if seeds else []
+    except ValueError:
+        raise typer.BadParameter(f"--seeds {seeds!r}: give numbers with commas between them") from None
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from torch import nn
 from snw_dist.config import ModelName, ModelSection, TrainSection
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.baseline import ALL_INPUTS, baseline_scores
+from snw_dist.evaluate.boosting import one_hot_scores
 from snw_dist.model.build import build_model
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
@@ -139,12 +139,13 @@ def auroc(kind: str, name: ModelName, folder: Path) -> float:
 def best_control(folder: Path) -> float:
     """AUROC of the best control on `test` of the planted set."""
     prepared = load_prepared(folder / "runs" / "learn" / "data")
-    pairs = prepared.pairs
-    ligands = [prepared.ligands[name] for name in pairs["ligand_id"]]
-    receptors = [prepared.receptors[name] for name in pairs["receptor_id"]]
-    train, test = ((pairs["split"] == split).to_numpy() for split in ("train", "test"))
-    scores = [baseline_scores(ligands, receptors, pairs["label"], train, inputs) for inputs in ALL_INPUTS]
-    return max(float(roc_auc_score(pairs["positive"][test], of_control[test])) for of_control in scores)
+    pairs = prepared.pairs.assign(
+        ligand=prepared.pairs["ligand_id"].map(prepared.ligands),
+        receptor=prepared.pairs["receptor_id"].map(prepared.receptors),
+    )
+    train, test = (pairs[pairs["split"] == split] for split in ("train", "test"))
+    scores = [one_hot_scores(train, test, sides) for sides in (["ligand", "receptor"], ["ligand"], ["receptor"])]
+    return max(float(roc_auc_score(test["positive"], of_control)) for of_control in scores)
 
 
 def main() -> None:

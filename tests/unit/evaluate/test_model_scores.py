@@ -78,7 +78,7 @@ def test_the_controls_are_the_model_on_spoilt_input(stock):
     texts, reader = stock
     rng = np.random.default_rng(1)
     ligand, receptor = reader.indices(rng.choice(texts[:40], 60)), reader.indices(rng.choice(texts[40:], 60))
-    table = PairTable(ligand, receptor, np.zeros(60, dtype=np.float32), np.zeros(60, dtype=bool))
+    table = PairTable(ligand, receptor, np.zeros(60, dtype=np.float32), np.zeros(60, dtype=bool), np.ones(60))
     split = np.repeat(["val", "test"], 30)
     section = ModelSection(
         name="siamese",
