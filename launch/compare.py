@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
@@ -47,20 +47,23 @@ def compare_command(
     time_min: TimeOption = None,
 ) -> None:
     """One job for each network and seed, as a Slurm array; runs that are finished already are only measured."""
-    overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
-    settings = load_config(config, {"run.name": run, **overrides})
+    overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
+    settings = load_config(config, overrides)
     ensure_prepared(settings)
     runs = variants(settings, models.split(","), _numbers(seeds) or [settings.run.seed])
     jobs = [variant for group in runs.values() for variant in group]
     for job in jobs:
         check_training(job)
     code = run_all(settings, jobs, "compare", "snw_dist.train.run:run_training", settings.train.device, partition)
-    comparison = compare_runs(settings, runs)
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(comparison_table(comparison))
+    _print_table(compare_runs(settings, runs))
     print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
     if code:
         raise typer.Exit(code)
+
+
+def _print_table(comparison: dict[str, Any]) -> None:
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    console.print(comparison_table(comparison))
 
 
 def _numbers(seeds: str | None) -> list[int]:

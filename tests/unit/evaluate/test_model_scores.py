@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -92,7 +94,7 @@ def test_the_controls_are_the_model_on_spoilt_input(stock):
     model = build_model(section, WIDTH, seed=3).eval()
 
     def score(ligand, receptor):
-        swapped = PairTable(ligand, receptor, table.label, table.positive)
+        swapped = dataclasses.replace(table, ligand=ligand, receptor=receptor)
         return score_pairs(model, swapped, reader, 2048, 16, CPU)
 
     plain, spoilt = model_scores(model, table, split, reader, 2048, 16, CPU, MODEL_CONTROLS, seed=7)
