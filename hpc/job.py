@@ -26,6 +26,7 @@ from hpc.process_group import STARTUP_DEADLINE_S, choose_device, process_group
 from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
 from hpc.topology import JobIdentity, Topology
+from hpc.work_queue import leave_mpi
 
 EntryPoint = Callable[[dict[str, Any], Runtime], None]
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ def run_job(payload: dict[str, Any]) -> None:
             except Preempted:
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise
+        leave_mpi()
         code, message = int(ExitCode.DONE), "done"
     except SnwError as error:
         code, message = int(error.exit_code), str(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -69,7 +70,7 @@ def shared_counter(comm: Communicator, name: str, mpi: bool) -> Iterator[Counter
         )
     import mpi4py
 
-    # At the exit of a rank that fails, MPI_Finalize would wait for the others for ever.
+    # At the exit of a rank that fails, MPI_Finalize would wait for the others for ever: see `leave_mpi`.
     mpi4py.rc.finalize = False
     from mpi4py import MPI
 
@@ -93,6 +94,17 @@ def shared_counter(comm: Communicator, name: str, mpi: bool) -> Iterator[Counter
     if world.rank == 0:
         progress.join()
     window.Free()
+
+
+def leave_mpi() -> None:
+    """Collective: the end of MPI, if this process has used it; for ranks that end well.
+
+    A rank that ends without it counts as lost, and the launcher kills those that have not yet ended.
+    """
+    if "mpi4py.MPI" in sys.modules:
+        from mpi4py import MPI
+
+        MPI.Finalize()
 
 
 def _keep_answering(world: Any, done: threading.Event) -> None:

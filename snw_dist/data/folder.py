@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 from hpc.errors import EnvironmentProblem
 from hpc.files import fsync_folder, fsync_tree
 
-_ATTEMPTS = 5
+_ATTEMPTS = 100
 
 
 @contextmanager
@@ -46,20 +47,24 @@ def told_where(target: Path) -> Iterator[None]:
 
 
 def _replace(fresh: Path, target: Path) -> None:
-    for attempt in range(_ATTEMPTS):
+    """Rename `fresh` over `target`; another process that publishes between the two renames only costs a turn."""
+    for attempt in range(1, _ATTEMPTS + 1):
         old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+        moved = False
         with suppress(FileNotFoundError):
             target.rename(old)
+            moved = True
         try:
             fresh.rename(target)
-        except OSError:
-            published = target.exists()  # by another process, between the two renames
-            if not published and old.exists():
-                old.rename(target)
-            if not published or attempt == _ATTEMPTS - 1:
-                raise
-        else:
             break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if moved:
+                    with suppress(OSError):
+                        old.rename(target)
+                raise
+            if attempt == _ATTEMPTS:
+                raise
         finally:
             shutil.rmtree(old, ignore_errors=True)
     fsync_folder(target.parent)

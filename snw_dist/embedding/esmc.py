@@ -141,9 +141,10 @@ class _Block:
 
     def update(self, x: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         """The block's output from its input and its attention, each [tokens, d_model]."""
-        x = self._out.plus(context, x)
+        x = self._out(context).add_(x)
         normed = F.layer_norm(x, x.shape[-1:], *self._mlp_norm)
-        return self._down.plus(self._up.times(normed, self._gate.silu(normed)), x)
+        gated = F.silu(self._gate(normed), inplace=True).mul_(self._up(normed))
+        return self._down(gated).add_(x)
 
 
 class PackedEsmc:

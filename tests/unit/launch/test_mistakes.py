@@ -47,7 +47,7 @@ def launch(folder: Path, launcher: str, *arguments: str) -> subprocess.Completed
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )
 
