@@ -22,6 +22,7 @@ from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
 from hpc.files import atomic_write_json
 from hpc.logs import setup_logging
 from hpc.preemption import PreemptionGuard, requeue_and_wait
+from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import STARTUP_DEADLINE_S, choose_device, process_group
 from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
@@ -56,15 +57,22 @@ def run_job(payload: dict[str, Any]) -> None:
         entry_point = load_entry_point(payload["entry_point"])
         device = choose_device(payload.get("device", "auto"), topology.local_rank)
         deadline_s = payload.get("startup_deadline_s", STARTUP_DEADLINE_S)
+        limit_s = None if payload.get("time_min") is None else payload["time_min"] * 60.0
+        left_s = None if limit_s is None else limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
         with (
             process_group(topology, device, folder, attempt, deadline_s) as comm,
-            PreemptionGuard(comm, _time_left_s(payload.get("time_min"), started)) as guard,
+            PreemptionGuard(comm, left_s) as guard,
         ):
             progress = ProgressFile(folder / "progress", topology.rank)
             try:
                 mpi = topology.launcher == "mpi" or bool(payload.get("mpi", False))
                 array = payload.get("array_task", 0), payload.get("num_array_tasks", 1)
-                runtime = Runtime(topology, comm, guard, progress, attempt, folder, device, mpi, *array)
+                package = payload["entry_point"].split(".")[0]
+                checks = check_ranks(comm, topology, device, folder, payload["config"], package)
+                _refuse_or_warn(checks, topology.rank)
+                runtime = Runtime(
+                    topology, comm, guard, progress, attempt, folder, device, mpi, *array, limit_s, tuple(checks)
+                )
                 entry_point(payload["config"], runtime)
             except Preempted:
                 requeued = requeue_and_wait(identity, comm, guard)
@@ -98,12 +106,16 @@ def load_entry_point(name: str) -> EntryPoint:
     return entry_point
 
 
-def _time_left_s(time_min: int | None, started: float) -> float | None:
-    """Seconds until this job should stop by itself: its limit less two minutes, or a fifth of a short limit."""
-    if time_min is None:
-        return None
-    limit_s = time_min * 60.0
-    return limit_s - min(120.0, limit_s / 5) - (time.monotonic() - started)
+def _refuse_or_warn(checks: list[Check], rank: int) -> None:
+    for check in checks:
+        if check.status == "warning" and rank == 0:
+            log.warning("%s: %s", check.name, check.text)
+    refuse_problems(checks)
+
+
+def stop_margin_s(limit_s: float) -> float:
+    """How long before its time limit a job stops by itself: two minutes, or a fifth of a short limit."""
+    return min(120.0, limit_s / 5)
 
 
 if __name__ == "__main__":

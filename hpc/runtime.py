@@ -9,6 +9,7 @@ import torch
 
 from hpc.communicator import Communicator
 from hpc.preemption import PreemptionGuard
+from hpc.preflight import Check
 from hpc.progress import ProgressFile
 from hpc.topology import Topology
 
@@ -31,3 +32,7 @@ class Runtime:
     array_task: int = 0
     """Which task of a job array this is; the tasks share nothing but files."""
     num_array_tasks: int = 1
+    time_limit_s: float | None = None
+    """Limit of the job, where it has one."""
+    checks: tuple[Check, ...] = ()
+    """What was asked before the entry point was called."""

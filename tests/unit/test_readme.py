@@ -19,6 +19,7 @@ import typer
 import zarr
 
 import launch.compare
+import launch.doctor
 import launch.embed
 import launch.evaluate
 import launch.prepare
@@ -40,7 +41,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_THERE = "## What is not there yet"
 LAUNCHERS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (launch.prepare, launch.embed, launch.train, launch.evaluate, launch.status, launch.compare)
+    for module in (
+        launch.prepare,
+        launch.embed,
+        launch.train,
+        launch.evaluate,
+        launch.status,
+        launch.compare,
+        launch.doctor,
+    )
 }
 # Programs of Slurm, of the shell and of installed packages that the README calls; what they do is not ours to test.
 FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}

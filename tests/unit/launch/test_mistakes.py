@@ -204,3 +204,21 @@ def test_the_way_through_on_this_machine(folder: Path) -> None:
     other = launch(folder, "train", "--zero", "2", "--nodes", "2")
     assert other.returncode == 4
     assert "train.zero_stage: 1 then, 2 now" in other.stdout + other.stderr
+
+
+def test_the_doctor_asks_on_the_ranks_themselves(folder: Path) -> None:
+    done = launch(folder, "doctor", "--nodes", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if "│" in line]
+    found = {row[1]: row[2] for row in rows if row[1]}  # what does not fit goes on in a row without a name
+    assert found.pop("data") == "warning"  # not prepared yet
+    assert set(found.values()) == {"ok"}
+    assert {"ranks", "packages", "shared folder", "DeepSpeed", "encoder weights", "network", "checkpoint"} <= set(found)
+
+
+def test_the_doctor_names_what_is_wrong_and_how_to_mend_it(folder: Path) -> None:
+    change("encoder", to={"name": "esmc", "weights": "nowhere.pth"})(folder)
+    done = launch(folder, "doctor", "--nodes", "2")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert re.search(r"encoder weights: rank 0 on \S+: .*nowhere\.pth", done.stdout)
+    assert "Traceback" not in done.stdout + done.stderr

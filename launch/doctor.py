@@ -1,0 +1,53 @@
+"""Would a job of this run work here? `python launch/doctor.py --nodes 4` asks on the nodes themselves."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import typer
+from rich.console import Console
+
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._submit import (
+    ClusterOption,
+    NodesOption,
+    PartitionOption,
+    ProfileOption,
+    TasksOption,
+    TimeOption,
+    cluster_overrides,
+    run_all,
+)
+from snw_dist.config import load_config
+from snw_dist.doctor import RESULT, checks_table
+
+app = new_app()
+
+
+@app.command()
+def doctor_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    nodes: NodesOption = None,
+    tasks_per_node: TasksOption = None,
+    cluster: ClusterOption = None,
+    profile: ProfileOption = None,
+    partition: PartitionOption = None,
+    time_min: TimeOption = None,
+) -> None:
+    """Start the ranks as training would, ask everything that can be asked in seconds, and print a line for each."""
+    overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
+    settings = load_config(config, overrides)
+    (settings.run_folder / RESULT).unlink(missing_ok=True)
+    code = run_all(settings, [settings], "doctor", "snw_dist.doctor:run_doctor", settings.train.device, partition)
+    found = checks_table(settings.run_folder)
+    if found is not None:
+        (Console() if sys.stdout.isatty() else Console(width=140)).print(found)
+    if code:
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    main(app)

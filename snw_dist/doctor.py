@@ -1,0 +1,159 @@
+"""Would a job of this run work? Every check that costs seconds, on the very nodes it would run on."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from rich.table import Table
+from rich.text import Text
+
+from hpc.errors import SnwError
+from hpc.files import atomic_write_json
+from hpc.job import stop_margin_s
+from hpc.preflight import Check, agreed, refuse_problems
+from hpc.process_group import choose_device
+from hpc.runtime import Runtime
+from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.encoder import RANDOM_NAME
+from snw_dist.embedding.reader import StoreReader
+from snw_dist.embedding.weights import locate_weights, read_shape
+from snw_dist.model.build import build_model
+from snw_dist.train.check import check_precision
+from snw_dist.train.engine import prepare_deepspeed
+
+RESULT = "doctor.json"
+_TRIAL_BYTES = 64 * 2**20
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+_BYTES_PER_PARAMETER = 12  # of a checkpoint: float32 master and two moments
+
+
+def run_doctor(values: dict[str, Any], runtime: Runtime) -> None:
+    """Entry point: leave all answers in `doctor.json` of the run folder; exit 4 with a line for each problem."""
+    config, comm = config_from_dict(values), runtime.comm
+    device = choose_device(config.train.device, runtime.topology.local_rank)
+    speed = _write_speed(runtime)
+    checks = [
+        *runtime.checks,
+        _tried(runtime, "precision", lambda: _precision(config, device)),
+        _tried(runtime, "DeepSpeed", lambda: _deepspeed(device)),
+        _tried(runtime, "encoder weights", lambda: _weights(config)),
+        *_data_and_store(config, runtime),
+        _collectives(runtime, device),
+        _saves(config, runtime, speed),
+    ]
+    if comm.rank == 0:
+        atomic_write_json(config.run_folder / RESULT, [check._asdict() for check in checks])
+    refuse_problems(checks)
+
+
+def _tried(runtime: Runtime, name: str, question: Callable[[], str]) -> Check:
+    """Collective: `question()` on every rank; the first rank's `SnwError` is the problem of all."""
+    try:
+        answer = Check(name, "ok", question())
+    except SnwError as error:
+        answer = Check(name, "problem", f"rank {runtime.topology.rank} on {runtime.topology.host}: {error}")
+    answers = [Check(*given) for given in runtime.comm.gather(answer)]
+    return next((given for given in answers if given.status == "problem"), answers[0])
+
+
+def _precision(config: SnwConfig, device: torch.device) -> str:
+    check_precision(config.train.precision, device.type)
+    return f"{config.train.precision} on {device.type}"
+
+
+def _deepspeed(device: torch.device) -> str:
+    prepare_deepspeed(device)
+    return "imported" if device.type == "cuda" else "imported, its extension is compiled"
+
+
+def _weights(config: SnwConfig) -> str:
+    """Compute nodes often have no network: a hub id must be in a cache that they see."""
+    encoder = config.encoder
+    if encoder.name == RANDOM_NAME or encoder.weights is None:
+        return f"{RANDOM_NAME}: random, for demonstrations and tests only"
+    path, shape = locate_weights(encoder.weights, encoder.revision), read_shape(encoder.weights, encoder.revision)
+    return f"{path}: {shape.num_layers} layers of width {shape.d_model}"
+
+
+def _data_and_store(config: SnwConfig, runtime: Runtime) -> Iterator[Check]:
+    """What is there already must be the same on all ranks; what is not there yet is only said."""
+    submit = "Look at the paths and the mounts of that node, then submit again."
+    if not config.data_folder.exists():
+        yield Check("data", "warning", f"{config.data_folder} is not there yet: python launch/prepare.py")
+        return
+    digest = str(load_prepared(config.data_folder).summary["made_from"]["inputs"])
+    yield agreed(runtime.comm, "data", digest[:60], submit)
+    if not config.store_path.exists():
+        yield Check("store", "warning", f"{config.store_path} is not there yet: python launch/embed.py")
+        return
+    yield agreed(runtime.comm, "store", StoreReader(config.store_path).header.rows_digest[:12], submit)
+
+
+def _collectives(runtime: Runtime, device: torch.device) -> Check:
+    """What a step of training pays for being several ranks."""
+    if runtime.comm.world_size == 1:
+        return Check("network", "ok", "one rank")
+    seconds = {}
+    for name, count, repeats in (("small", 1, 50), ("large", 4 * 2**20, 5)):
+        tensor = torch.zeros(count, device=device)
+        taken = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            dist.all_reduce(tensor)
+            float(tensor[0])
+            taken.append(time.perf_counter() - started)
+        seconds[name] = statistics.median(taken)
+    text = f"all-reduce of 4 bytes {seconds['small'] * 1e6:.0f} us, of 16 MB {seconds['large'] * 1e3:.1f} ms"
+    return Check("network", "ok", f"{text} ({dist.get_backend()})")
+
+
+def _write_speed(runtime: Runtime) -> float:
+    """Collective: bytes a second that the slowest rank writes durably into the run folder, all at the same time."""
+    file = runtime.job_folder / f".trial-{runtime.comm.rank}"
+    content = os.urandom(2**20)
+    runtime.comm.barrier()
+    started = time.perf_counter()
+    with file.open("wb") as out:
+        for _ in range(_TRIAL_BYTES // len(content)):
+            out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    seconds = time.perf_counter() - started
+    file.unlink()
+    return _TRIAL_BYTES / max(runtime.comm.gather(seconds))
+
+
+def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> Check:
+    """A job that stops itself before its limit must have written its checkpoint by then."""
+    width = StoreReader(config.store_path).header.d_model if config.store_path.exists() else 960
+    model = build_model(config.model, width, config.run.seed)
+    size = sum(parameter.numel() for parameter in model.parameters()) * _BYTES_PER_PARAMETER
+    seconds = size / runtime.comm.world_size / bytes_per_s
+    text = f"{size / 1e6:.1f} MB in about {seconds:.1f} s, {bytes_per_s / 1e6:.0f} MB/s and rank"
+    if runtime.time_limit_s is None:
+        return Check("checkpoint", "ok", text)
+    margin = stop_margin_s(runtime.time_limit_s)
+    if seconds > margin / 2:
+        fix = "Ask for more time (--time-min), for more ranks, or for a faster file system."
+        return Check("checkpoint", "problem", f"{text}, but the job stops itself only {margin:.0f} s early. {fix}")
+    return Check("checkpoint", "ok", f"{text}; the job stops itself {margin:.0f} s before its limit")
+
+
+def checks_table(run_folder: Path) -> Table | None:
+    """What the last `run_doctor` of the run has left, for a terminal; None where it did not come so far."""
+    file = run_folder / RESULT
+    if not file.exists():
+        return None
+    table = Table("check", "", "found")
+    for check in (Check(**values) for values in json.loads(file.read_text())):
+        table.add_row(check.name, Text(check.status, _STYLES[check.status]), Text(check.text))
+    return table
