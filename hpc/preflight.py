@@ -56,14 +56,19 @@ def check_ranks(
     `folder` is the job's own, `config` what the ranks were given, `package` whose sources they run beside `hpc`.
     """
     token = comm.broadcast(secrets.token_hex(8))
-    if comm.rank == 0:
-        (folder / f".shared-{token}").touch()
-    comm.barrier()
+    comm.on_rank_0(lambda: _leave(folder / f".shared-{token}"))
     facts = comm.gather(_facts(topology, device, folder, token, config, package))
     comm.barrier()
     if comm.rank == 0:
         (folder / f".shared-{token}").unlink()
     return compared(facts) + comm.broadcast(_requeue_check(JobIdentity.detect()) if comm.rank == 0 else None)
+
+
+def _leave(file: Path) -> None:
+    try:
+        file.touch()
+    except OSError as error:
+        raise EnvironmentProblem(f"{file.parent}: cannot be written ({error}). Choose another run.folder.") from None
 
 
 def refuse_problems(checks: Sequence[Check]) -> None:
@@ -171,7 +176,7 @@ def _free_space(facts: Sequence[Mapping[str, Any]]) -> Check:
     least = min(facts, key=lambda fact: float(fact["free_gb"]))
     text = f"{least['free_gb']:.1f} GB in the run folder"
     if least["free_gb"] < MIN_FREE_GB:
-        return Check("free space", "problem", f"{text} ({least['rank']}). Make room, or choose another run.folder.")
+        return Check("free space", "warning", f"{text} ({least['rank']}). Make room, or choose another run.folder.")
     return Check("free space", "ok", text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -139,6 +140,11 @@ def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> Check:
     size = sum(parameter.numel() for parameter in model.parameters()) * _BYTES_PER_PARAMETER
     seconds = size / runtime.comm.world_size / bytes_per_s
     text = f"{size / 1e6:.1f} MB in about {seconds:.1f} s, {bytes_per_s / 1e6:.0f} MB/s and rank"
+    free = shutil.disk_usage(config.run_folder).free
+    kept = config.train.keep_last + 2  # the best one, and the one being written
+    if free < kept * size:
+        fix = f"{kept} of them do not fit into the {free / 1e6:.0f} MB that are free. Make room, or change run.folder."
+        return Check("checkpoint", "problem", f"{text}; {fix}")
     if runtime.time_limit_s is None:
         return Check("checkpoint", "ok", text)
     margin = stop_margin_s(runtime.time_limit_s)

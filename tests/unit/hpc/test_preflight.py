@@ -19,7 +19,7 @@ SPOILT: list[tuple[str, str, Any, str, list[str]]] = [
     ("device", "device", "cpu", "problem", ["rank 1 on n2 has cpu"]),
     ("own_device", "GPUs", "n1 cuda:0", "problem", ["n1 cuda:0 has 2 ranks", "tasks_per_node"]),
     ("sees_folder", "shared folder", False, "problem", ["n2", "run.folder"]),
-    ("free_gb", "free space", 0.25, "problem", ["0.2 GB", "rank 1 on n2"]),
+    ("free_gb", "free space", 0.25, "warning", ["0.2 GB", "rank 1 on n2"]),
     ("clock", "clocks", 1060.0, "warning", ["60 s apart"]),
 ]
 
