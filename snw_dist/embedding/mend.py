@@ -118,4 +118,6 @@ def _repair_shards(
                 runtime.guard.mark_boundary()
             writer.commit(shards[unit])
     runtime.comm.barrier()
+    if runtime.comm.rank == 0:
+        fence.release()
     runtime.comm.on_rank_0(lambda: shutil.rmtree(part / RECORDS))

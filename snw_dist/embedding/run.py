@@ -131,7 +131,11 @@ def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
         encoder.model, runtime.comm, runtime.topology.local_world_size, planned.path / RECORDS
     )
-    _fill(config, runtime, encoder, planned, fence)
+    try:
+        _fill(config, runtime, encoder, planned, fence)
+    finally:
+        if runtime.comm.rank == 0:
+            fence.release()
     runtime.comm.on_rank_0(lambda: _close(planned))
 
 

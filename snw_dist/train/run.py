@@ -41,8 +41,12 @@ def run_training(values: dict[str, Any], runtime: Runtime) -> None:
     """Entry point of the training job; started again, it goes on from the newest checkpoint that verifies."""
     config = config_from_dict(values)
     job = TrainingJob(config, runtime)
-    job.resume()
-    job.run()
+    try:
+        job.resume()
+        job.run()
+    finally:
+        if runtime.comm.rank == 0:
+            job.fence.release()
 
 
 class TrainingJob:

@@ -1,0 +1,51 @@
+"""Two jobs are pointed at one run folder."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.prepared import ensure_prepared
+from tests.ranks import run_ranks, start_ranks
+
+pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
+DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SnwConfig:
+    values: dict[str, Any] = {
+        "run": {"name": "shared", "folder": str(tmp_path)},
+        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
+        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}},
+        "store": {"path": str(tmp_path / "store.zarr")},
+        "model": {"d_model": 16, "num_heads": 2, "embedding_size": 16},
+        "train": {"max_steps": 100_000, "validate_every": 100_000, "save_every": 100_000, "global_batch_size": 8},
+    }
+    config = config_from_dict(values)
+    ensure_prepared(config)
+    for rank in run_ranks("snw_dist.embedding.run:run_embedding", 1, config_to_dict(config), tmp_path / "embed"):
+        assert rank.returncode == 0, rank.log
+    return config
+
+
+def test_the_second_job_is_refused_and_the_first_goes_on(config: SnwConfig, tmp_path: Path) -> None:
+    lines = config.run_folder / "metrics.jsonl"
+    with start_ranks("training", 2, config_to_dict(config), tmp_path / "first") as first:
+        first.wait_for(lambda: lines.exists() and len(lines.read_text().splitlines()) >= 3)
+        before = json.loads((config.run_folder / "attempt.json").read_text())
+        second = run_ranks("training", 1, config_to_dict(config), tmp_path / "second", env={"SLURM_JOB_ID": "77"})
+        assert [rank.returncode for rank in second] == [4], second[0].log
+        assert f"in use by attempt {before['attempt']} of {before['user']} on {before['host']}" in second[0].log
+        assert json.loads((config.run_folder / "attempt.json").read_text()) == before
+        seen = len(lines.read_text().splitlines())
+        first.wait_for(lambda: len(lines.read_text().splitlines()) > seen + 2)
+        first.send(signal.SIGTERM)
+        assert [rank.returncode for rank in first.finish()] == [75, 75], first.logs()
+    steps = [json.loads(line)["step"] for line in lines.read_text().splitlines()]
+    assert steps == list(range(1, len(steps) + 1))
