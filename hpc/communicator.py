@@ -38,13 +38,20 @@ class Communicator:
         """True on every rank when it is true on at least one."""
         return self.max(int(flag)) > 0
 
+    def any_of(self, *flags: bool) -> list[bool]:
+        """`any` of each flag, in one exchange."""
+        return [value > 0 for value in self._largest([int(flag) for flag in flags])]
+
     def max(self, value: int) -> int:
         """Largest `value` over the ranks."""
+        return self._largest([value])[0]
+
+    def _largest(self, values: list[int]) -> list[int]:
         if self._group is None:
-            return value
-        tensor = torch.tensor([value], dtype=torch.int64)
+            return values
+        tensor = torch.tensor(values, dtype=torch.int64)
         dist.all_reduce(tensor, dist.ReduceOp.MAX, group=self._group)
-        return int(tensor.item())
+        return [int(value) for value in tensor.tolist()]
 
     def sum(self, value: float) -> float:
         """Sum over the ranks, added in rank order in float64, so that every run gives the same bits."""

@@ -92,8 +92,13 @@ class PreemptionGuard:
 
     def should_stop(self) -> bool:
         """Collective: true on all ranks when any of them was asked to stop. Also marks a step boundary."""
+        return self.boundary(False)[0]
+
+    def boundary(self, busy: bool) -> tuple[bool, bool]:
+        """Collective: `should_stop`, and whether any rank is `busy` with something in the background."""
         self.mark_boundary()
-        return self._comm.any(self.requested)
+        stop, any_busy = self._comm.any_of(self.requested, busy)
+        return stop, any_busy
 
     def mark_boundary(self) -> None:
         """Tell the watchdog that this rank makes progress."""

@@ -29,6 +29,12 @@ ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", hel
 PrecisionOption = Annotated[
     str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Overrides train.precision.")
 ]
+AllowPrecisionOption = Annotated[
+    bool, typer.Option("--allow-precision-change", help="Continue with another precision; the fp32 masters are kept.")
+]
+AllowChangesOption = Annotated[
+    bool, typer.Option("--allow-changes", help="Continue with other settings or data; recorded in metrics.jsonl.")
+]
 
 
 @app.command()
@@ -37,6 +43,8 @@ def train_command(
     run: RunOption = None,
     zero: ZeroOption = None,
     precision: PrecisionOption = None,
+    allow_precision_change: AllowPrecisionOption = False,
+    allow_changes: AllowChangesOption = False,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     cluster: ClusterOption = None,
@@ -48,6 +56,8 @@ def train_command(
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
+    overrides |= {"train.allow_precision_change": allow_precision_change or None}
+    overrides |= {"train.allow_changes": allow_changes or None}
     settings = load_config(config, overrides)
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)

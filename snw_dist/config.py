@@ -264,6 +264,13 @@ class TrainSection:
     save_every: int = Field(default=0, ge=0)
     """Steps between checkpoints; 0 means once an epoch."""
     keep_last: int = Field(default=3, ge=1)
+    """Newest checkpoints that are kept, beside that of the best validation."""
+    keep_every: int = Field(default=0, ge=0)
+    """Checkpoints of multiples of this step are made and kept for good; 0 keeps none."""
+    allow_precision_change: bool = False
+    """Continue a run with another `precision`; its float32 masters are kept."""
+    allow_changes: bool = False
+    """Continue a run although its checkpoint has other settings or data; the differences go into `metrics.jsonl`."""
 
 
 @dataclass(config=_STRICT, frozen=True)

@@ -1,7 +1,9 @@
 """Small jobs for the tests; each leaves what it found in `job_folder`."""
 
+import gc
 import json
 import random
+import shutil
 import signal
 import threading
 import time
@@ -10,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hpc.checkpoint import find_checkpoint, prune_checkpoints, save_checkpoint
+from hpc.checkpoint import find_checkpoint, prune_checkpoints
 from hpc.errors import CorruptError, InputError, Preempted, SnwError
 from hpc.fence import Fence
 from hpc.preemption import PreemptionGuard
 from hpc.runtime import Runtime
+from hpc.saving import save_checkpoint
 from hpc.work_queue import StoreCounter, claim_units
 
 Config = dict[str, Any]
@@ -198,6 +201,19 @@ def training(config: dict[str, Any], runtime: Runtime) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         run_training(config, runtime)
+
+
+def trainings(config: Config, runtime: Runtime) -> None:
+    """Several trainings, one after another in one process group; each may begin with another's checkpoint."""
+    for number, item in enumerate(config["trainings"]):
+        if item["begin_with"] is not None:
+            source, target = Path(item["begin_with"]), Path(item["checkpoints"])
+            runtime.comm.on_rank_0(
+                lambda source=source, target=target: str(shutil.copytree(source, target / source.name))
+            )
+        training(item["config"], runtime)
+        gc.collect()  # the engine that has ended, which refers to itself
+        leave(runtime, "trained", number)
 
 
 def shared_losses(config: Config, runtime: Runtime) -> None:

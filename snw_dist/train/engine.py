@@ -1,27 +1,28 @@
-"""DeepSpeed behind a small interface: the only module that imports it.
+"""DeepSpeed behind a small interface: the only module that imports it, and that knows where it keeps things.
 
-Known traps that are met here: `latest` is never written (a checkpoint is committed by `hpc.checkpoint`); a rank whose
-write fails must not leave the others in a barrier, so the failure is kept until all are through; every variable
-DeepSpeed wants is set, or it would start MPI; its C++ extension is compiled under a lock that dies with its holder.
+Its own checkpoints are not used: they are pickles, and load only into the same number of ranks, stage and precision.
+Known traps that are met here: every variable DeepSpeed wants is set, or it would start MPI; its C++ extension is
+compiled under a lock that dies with its holder.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import load_file, save_file
+import torch.distributed as dist
 from torch import nn
 
-from hpc.errors import EnvironmentProblem
+from hpc.errors import EnvironmentProblem, InputError
 from hpc.extensions import extensions_build_lock, prepare_extensions_folder
 from hpc.process_group import STARTUP_DEADLINE_S
+from snw_dist.train.portable import Piece, Snapshot, read_into, share, snapshot
 
-_TAG = "deepspeed"
+_SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
 log = logging.getLogger(__name__)
 
 
@@ -81,13 +82,14 @@ class Engine:
             "steps_per_print": 10**9,
             "wall_clock_breakdown": False,
         }
-        optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        # With a rate of 0 the step that DeepSpeed makes to set up stage 0 in 16 bits changes nothing but its own count.
+        self._adam = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=weight_decay)
         self._engine, *_ = deepspeed.initialize(
-            model=model, optimizer=optimizer, config=settings, dist_init_required=False
+            model=model, optimizer=self._adam, config=settings, dist_init_required=False
         )
-        self._writer = _RecordingWriter(self._engine.checkpoint_engine)
-        self._engine.checkpoint_engine = self._writer
-        self._stage = zero_stage
+        self._adam.state.clear()
+        self._stage, self._precision = zero_stage, precision
+        self.set_learning_rate(learning_rate)
 
     def __call__(self, *inputs: Any) -> Any:
         """Forward pass."""
@@ -116,21 +118,77 @@ class Engine:
         norm = self._engine.get_global_grad_norm()
         return None if norm is None else float(norm)
 
-    def save(self, folder: Path, rank: int) -> list[str]:
-        """Write this rank's part of the state; returns the names of its files, relative to `folder`."""
-        self._writer.begin()
-        self._engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False)
-        self._writer.end()
-        name = f"rng_{rank:05d}.safetensors"
-        save_file(_random_state(), folder / name)
-        return [name, *(str(path.relative_to(folder)) for path in self._writer.written)]
+    def snapshot(self) -> Snapshot:
+        """A copy of this rank's part of the state, on the CPU; no communication."""
+        pieces = self._pieces()
+        if self._stage == 0:  # every rank holds all
+            pieces = share(pieces, dist.get_rank(), dist.get_world_size())
+        return snapshot(pieces, self._adam)
 
-    def load(self, folder: Path, rank: int) -> None:
-        """Take up the state of a verified checkpoint of the same world size, ZeRO stage and precision."""
-        loaded, _ = self._engine.load_checkpoint(str(folder), tag=_TAG)
-        if loaded is None:
-            raise EnvironmentProblem(f"{folder}: DeepSpeed found nothing to load there")
-        _set_random_state(load_file(folder / f"rng_{rank:05d}.safetensors"))
+    def facts(self) -> dict[str, Any]:
+        """What the manifest of a checkpoint says of the state: plain data, equal on all ranks."""
+        steps = {float(state["step"]) for state in self._adam.state.values()}
+        shapes = {name: list(_full_shape(parameter)) for name, parameter in self._trained()}
+        scaler = {name: getattr(self._scaler(), name) for name in _SCALER if hasattr(self._scaler(), name)}
+        return {
+            "num_files": dist.get_world_size(),
+            "parameters": shapes,
+            "adam_step": max(steps, default=0.0),
+            "loss_scale": scaler if self._precision == "fp16" else None,
+        }
+
+    def load(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        """Collective: take up the state of a verified checkpoint, of any number of ranks, ZeRO stage and precision.
+
+        `facts` is what `facts()` was. Raises `InputError` when it is the state of another network.
+        """
+        shapes = {name: list(_full_shape(parameter)) for name, parameter in self._trained()}
+        if shapes != facts["parameters"]:
+            differing = {name for name, _ in _items(facts["parameters"]) ^ _items(shapes)}
+            raise InputError(
+                f"{folder}: the state of another network; {len(differing)} parameters differ, such as "
+                f"{min(differing)!r}. Give a new run.name."
+            )
+        read_into(folder, facts["num_files"], self._pieces(), self._adam, facts["adam_step"])
+        if self._precision == "fp16":
+            for name, value in (facts["loss_scale"] or {}).items():
+                if hasattr(self._scaler(), name):
+                    setattr(self._scaler(), name, value)
+        self._masters_to_weights()
+
+    @torch.no_grad()
+    def _masters_to_weights(self) -> None:
+        """Collective: the weights that the forward pass uses follow the masters, as after an optimiser step."""
+        wrapped = self._engine.optimizer
+        if self._stage == 3:
+            wrapped._partition_all_parameters()
+            for number in range(len(wrapped.fp32_partitioned_groups_flat)):
+                wrapped._reassign_or_swap_out_partitioned_parameters(number)
+            if wrapped.persistent_parameters:  # small ones stay gathered, and would keep their old values
+                wrapped.persistent_parameters[0].all_gather(wrapped.persistent_parameters)
+        elif self._stage > 0:
+            wrapped.update_lp_params()
+        elif self._precision != "fp32":
+            for weight, master in _pairs(wrapped):
+                weight.copy_(master)
+
+    def _trained(self) -> list[tuple[str, nn.Parameter]]:
+        """Names and parameters that are trained; what is frozen is built again from the configuration."""
+        return [(name, item) for name, item in self._engine.module.named_parameters() if item.requires_grad]
+
+    def _pieces(self) -> list[Piece]:
+        """What of each trained parameter this rank holds, and where."""
+        wrapped = self._engine.optimizer
+        if self._stage == 3:
+            return [piece for name, item in self._trained() for piece in _piece_of_stage_3(name, item, wrapped)]
+        if self._stage > 0:
+            return [piece for name, item in self._trained() for piece in _piece_of_a_partition(name, item, wrapped)]
+        masters = {} if self._precision == "fp32" else {id(weight): master for weight, master in _pairs(wrapped)}
+        return [Piece(name, 0, item.numel(), masters.get(id(item), item), 0) for name, item in self._trained()]
+
+    def _scaler(self) -> Any:
+        wrapped = self._engine.optimizer
+        return wrapped.loss_scaler if self._stage > 0 else getattr(wrapped, "loss_scale_config", None)
 
     def full_weights(self) -> dict[str, torch.Tensor]:
         """Collective: the whole network's float32 weights on the CPU, the masters where training is in 16 bits."""
@@ -144,46 +202,33 @@ class Engine:
         return weights
 
 
-class _RecordingWriter:
-    """Passes DeepSpeed's writes on, noting the files; a failure is kept until `end`, after the last barrier."""
+def _piece_of_a_partition(name: str, parameter: nn.Parameter, wrapped: Any) -> Iterator[Piece]:
+    """Stages 1 and 2: all parameters of a group lie one after another, and a rank has one part of them."""
+    mapping = parameter._hp_mapping  # type: ignore[attr-defined]  # None where no element is this rank's
+    if mapping is not None:
+        here, there = mapping.lp_fragment_address, mapping.hp_fragment_address
+        owner = wrapped.single_partition_of_fp32_groups[mapping.param_group_index]
+        yield Piece(name, here.start, here.numel, owner, there.start)
 
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.written: list[Path] = []
-        self._problem: OSError | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+def _piece_of_stage_3(name: str, parameter: Any, wrapped: Any) -> Iterator[Piece]:
+    """Stage 3: each parameter is cut into equal parts, one a rank, the last ones filled up with padding."""
+    group, offset, length = wrapped.grad_position[wrapped.get_param_id(parameter)]
+    start = dist.get_rank() * length
+    count = min(length, parameter.ds_numel - start)
+    if count > 0:
+        yield Piece(name, start, count, wrapped.fp32_partitioned_groups_flat[group], offset)
 
-    def begin(self) -> None:
-        self.written, self._problem = [], None
 
-    def save(self, state_dict: Mapping[str, Any], path: str) -> None:
-        try:
-            self._inner.save(state_dict, path)
-            self.written.append(Path(path))
-        except OSError as error:
-            self._problem = error
-        except RuntimeError as error:  # torch's zip writer reports a full disk so
-            self._problem = OSError(f"{path}: {error}")
+def _pairs(wrapped: Any) -> Iterator[tuple[nn.Parameter, torch.Tensor]]:
+    """Stage 0 in 16 bits: each weight and its master."""
+    for weights, masters in zip(wrapped.fp16_groups, wrapped.fp32_groups, strict=True):
+        yield from zip(weights, masters, strict=True)
 
-    def end(self) -> None:
-        if self._problem is not None:
-            raise self._problem
+
+def _items(shapes: Mapping[str, list[int]]) -> set[tuple[str, tuple[int, ...]]]:
+    return {(name, tuple(shape)) for name, shape in shapes.items()}
 
 
 def _full_shape(parameter: nn.Parameter) -> torch.Size:
     return torch.Size(getattr(parameter, "ds_shape", parameter.shape))
-
-
-def _random_state() -> dict[str, torch.Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def _set_random_state(state: Mapping[str, torch.Tensor]) -> None:
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

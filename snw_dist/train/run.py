@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpc.checkpoint import checkpoint_name, find_checkpoint, prune_checkpoints, save_checkpoint
+from hpc.checkpoint import find_checkpoint
 from hpc.errors import CorruptError, EnvironmentProblem, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
@@ -30,7 +30,9 @@ from snw_dist.train.export import write_export
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, accumulation_steps, largest_share, learning_rate, rank_share
+from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
+from snw_dist.train.saves import Saves
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 
@@ -99,8 +101,9 @@ class TrainingJob:
         self.progress = Progress()
         self.saved_step: int | None = None
         self.folder = config.run_folder
-        self.checkpoints = self.folder / "checkpoints"
-        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.saves = Saves(self.folder, self.comm, fence.check, section.keep_last, section.keep_every)
+        self.started = time.monotonic()
         self.comm.on_rank_0(self._describe)
         self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
 
@@ -118,37 +121,57 @@ class TrainingJob:
 
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""
-        found = find_checkpoint(self.checkpoints, self.comm)
+        section, root, allowed = self.config.train, self.folder / "checkpoints", []
+        found = find_checkpoint(root, self.comm)
         if found is None:
-            log.info("no checkpoint in %s: starting at step 0 of %d", self.checkpoints, self.plan.num_steps)
+            log.info("no checkpoint in %s: starting at step 0 of %d", root, self.plan.num_steps)
         else:
-            check_resumable(found.meta["trajectory"], self.trajectory)
-            self.engine.load(found.path, self.comm.rank)
+            allowed = check_resumable(
+                found.meta["trajectory"],
+                self.trajectory,
+                section.allow_precision_change,
+                section.allow_changes,
+                section.micro_batch_size,
+            )
+            state = found.meta["state"]
+            self.engine.load(found.path, state)
+            place = self.comm.rank, self.comm.world_size
+            restore_random_state(found.path, state["num_files"], *place, self.config.run.seed, found.step)
             self.progress = Progress(**found.meta["progress"])
             self.saved_step = self.progress.step
             log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
         if self.metrics is not None:
             self.metrics.truncate_after(self.progress.step)
+        if allowed:
+            log.warning("continuing with other settings than before: %s", "; ".join(allowed))
+            if self.metrics is not None:
+                self.metrics.write({"kind": "changed", "step": self.progress.step, "changes": allowed})
         self.tensorboard = TensorBoard(self.folder / "tensorboard", self.progress.step, self.comm.rank == 0)
 
     def run(self) -> None:
         """Train to the end, or until a stop request; every decision is taken by all ranks together."""
         section, progress = self.config.train, self.progress
         validate_every = section.validate_every or self.plan.steps_per_epoch
-        save_every = section.save_every or self.plan.steps_per_epoch
+        save_every, keep_every = section.save_every or self.plan.steps_per_epoch, section.keep_every
         reason = self._finished()
         while reason is None:
-            if self.runtime.guard.should_stop():
+            stop, writing = self.runtime.guard.boundary(self.saves.writing)
+            if not writing:
+                self._commit()
+            if stop:
                 self._save()
+                self._commit()
                 raise Preempted(f"asked to stop; state of step {progress.step} is saved, start again to go on")
             self._step()
             last = progress.step == self.plan.num_steps
             if progress.step % validate_every == 0 or last:
                 self._validate()
-            if progress.step % save_every == 0 or last or progress.best_step == progress.step:
+            wanted = progress.step % save_every == 0 or (keep_every and progress.step % keep_every == 0)
+            if wanted or last or progress.best_step == progress.step:
                 self._save()
             reason = self._finished()
         self._save()
+        self._commit()
         self.tensorboard.close()
         self.comm.on_rank_0(lambda: self._close(reason))
 
@@ -197,6 +220,7 @@ class TrainingJob:
                 loss=loss_value,
                 epoch=epoch,
                 pairs_per_s=len(pairs) / seconds,
+                held_by_saves=self._share_of_saves(),
             )
 
     def _validate(self) -> None:
@@ -235,31 +259,26 @@ class TrainingJob:
         return whole[0], whole[1]
 
     def _save(self) -> None:
-        """Commit the state of this step, once; then forget old checkpoints."""
+        """Begin to save the state of this step, once; a save that is still in flight is waited for."""
         if self.saved_step == self.progress.step:
             return
+        self._commit()
+        started, rank, state = time.monotonic(), self.comm.rank, self.engine.snapshot()
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "trajectory": self.trajectory,
             "provenance": self.facts,
+            "state": self.engine.facts(),
         }
-        save_checkpoint(
-            self.checkpoints,
-            self.progress.step,
-            meta,
-            lambda folder: self.engine.save(folder, self.comm.rank),
-            self.comm,
-            lambda: self.fence.check(),
-        )
+        progress = dataclasses.replace(self.progress)
+        self.saves.begin(progress, meta, lambda folder: write_snapshot(folder, rank, state), started)
         self.saved_step = self.progress.step
-        self.comm.on_rank_0(self._prune)
 
-    def _prune(self) -> None:
-        steps = {"last": self.progress.step, "best": self.progress.best_step}
-        names = {kind: checkpoint_name(step) for kind, step in steps.items() if step is not None}
-        atomic_write_json(self.folder / "checkpoints.json", names)
-        also_keep = [step for step in [self.progress.best_step] if step is not None]
-        prune_checkpoints(self.checkpoints, self.config.train.keep_last, also_keep)
+    def _commit(self) -> None:
+        """Commit the save in flight, if there is one; it was that of an earlier step, and so is its record."""
+        done = self.saves.commit()
+        if done is not None and self.metrics is not None:
+            self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
 
     def _finished(self) -> str | None:
         section = self.config.train
@@ -291,4 +310,14 @@ class TrainingJob:
     def _close(self, reason: str | None) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
         atomic_write_json(self.folder / "finished.json", {"reason": reason, "step": self.progress.step, "best": best})
-        log.info("finished at step %d: %s", self.progress.step, reason)
+        log.info(
+            "finished at step %d: %s; saves held training for %.2f s, %.2f %% of the time",
+            self.progress.step,
+            reason,
+            self.saves.total_held_s,
+            100 * self._share_of_saves(),
+        )
+
+    def _share_of_saves(self) -> float:
+        """Share of the time since the start of this job that saves have held training."""
+        return self.saves.total_held_s / (time.monotonic() - self.started)

@@ -9,8 +9,15 @@ from typing import Any
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig
+from snw_dist.train.objective import IN_BATCH, loss_of
+from snw_dist.train.plan import accumulation_steps
 
-_MAY_CHANGE = ("device", "patience", "keep_last", "save_every", "zero_stage")
+_MAY_CHANGE = (
+    *("device", "zero_stage", "micro_batch_size", "patience"),
+    *("save_every", "keep_last", "keep_every", "allow_precision_change", "allow_changes"),
+)
+PRECISION = "train.precision"
+PARTS = "micro-batches of a step"
 
 
 @dataclass
@@ -33,26 +40,60 @@ class Progress:
 
 
 def trajectory(config: SnwConfig, data: Mapping[str, Any], store_digest: str, world_size: int) -> dict[str, Any]:
-    """Everything that decides the weights of a run, as flat plain data: a resumed run must have the same."""
+    """Everything that decides the weights of a run, as flat plain data: a resumed run must have the same.
+
+    The number of ranks and the size of a micro-batch do not: the mean over a step is the same. Only a loss that
+    compares the pairs of a micro-batch depends on how many of them make up a step.
+    """
     train = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _MAY_CHANGE}
     model = dataclasses.asdict(config.model)
     facts = {f"train.{k}": v for k, v in train.items()} | {f"model.{k}": v for k, v in model.items()}
     facts |= {"run.seed": config.run.seed, "embedding store": store_digest}
     facts |= {f"input {name}": digest for name, digest in data.items()}
-    return facts | {"number of ranks": world_size, "train.zero_stage": config.train.zero_stage}
+    if loss_of(config.model.name, config.train.loss) in IN_BATCH:
+        facts[PARTS] = accumulation_steps(config.train.global_batch_size, config.train.micro_batch_size, world_size)
+    return facts
 
 
-def check_resumable(saved: Mapping[str, Any], present: Mapping[str, Any]) -> None:
-    """Refuse to continue another run: raises `InputError`, or `EnvironmentProblem` for ranks and stage, with a diff."""
-    differences = [key for key in present if saved.get(key) != present[key]]
-    if not differences:
-        return
-    text = "; ".join(f"{key}: {saved.get(key)!r} then, {present[key]!r} now" for key in differences)
-    if set(differences) <= {"number of ranks", "train.zero_stage"}:
+def check_resumable(
+    saved: Mapping[str, Any],
+    present: Mapping[str, Any],
+    allow_precision_change: bool,
+    allow_changes: bool,
+    micro_batch_size: int,
+) -> list[str]:
+    """Refuse to continue another run; returns the differences that were allowed, for the log of the run.
+
+    Raises `InputError` with all that is refused, or `EnvironmentProblem` where another number of ranks would do.
+    """
+    texts = {
+        key: f"{key}: {saved.get(key)!r} then, {present.get(key)!r} now"
+        for key in [*present, *saved]
+        if saved.get(key) != present.get(key)
+    }
+    refused = {
+        key: text for key, text in texts.items() if not (allow_precision_change if key == PRECISION else allow_changes)
+    }
+    if not refused:
+        return list(texts.values())
+    differences = "; ".join(refused.values())
+    if set(refused) == {PARTS}:
+        ranks = valid_ranks(present["train.global_batch_size"], micro_batch_size, saved[PARTS])
         raise EnvironmentProblem(
-            f"the checkpoint was written by another topology ({text}). Start with the same number of ranks and --zero, "
-            "or give a new run.name."
+            f"this loss compares the pairs of a micro-batch with each other ({differences}). With this "
+            f"train.micro_batch_size start {ranks}, or change it."
         )
+    flag = "--allow-precision-change" if set(refused) == {PRECISION} else "--allow-changes"
     raise InputError(
-        f"the run folder holds checkpoints of another run ({text}). Give a new run.name, or the old values to continue."
+        f"the run folder holds checkpoints of another run ({differences}). Give a new run.name, or the old values to "
+        f"continue. {flag} continues with the new ones, and says so in the log of the run."
     )
+
+
+def valid_ranks(global_batch_size: int, micro_batch_size: int, num_micro: int) -> str:
+    """Numbers of ranks with which a step has `num_micro` micro-batches, in words."""
+    fewest = -(-global_batch_size // (micro_batch_size * num_micro))
+    if num_micro == 1:
+        return f"{fewest} ranks or more"
+    most = -(-global_batch_size // (micro_batch_size * (num_micro - 1))) - 1
+    return f"{fewest} to {most} ranks" if fewest <= most else "no number of ranks fits"

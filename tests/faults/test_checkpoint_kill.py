@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hpc.checkpoint import committed_checkpoints, find_checkpoint, save_checkpoint
+from hpc.checkpoint import committed_checkpoints, find_checkpoint
 from hpc.communicator import Communicator
 from hpc.fence import Fence
+from hpc.saving import save_checkpoint
 from tests.entry_points import payload
 from tests.ranks import names, start_ranks
 

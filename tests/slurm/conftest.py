@@ -34,6 +34,18 @@ class Cluster:
         assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def set_parameter(self, name: str, value: str | None) -> None:
+        """Write a line of slurm.conf anew, or take it out, and make it known."""
+        file = self.folder / "slurm.conf"
+        lines = [line for line in file.read_text().splitlines() if not line.startswith(f"{name}=")]
+        file.write_text("\n".join([*lines, *([] if value is None else [f"{name}={value}"])]) + "\n")
+        self.command("scontrol", "reconfigure")
+
+    def wait_for_restart(self, job_id: str, number: int) -> None:
+        """Wait until a job has been requeued that often."""
+        shown = ("scontrol", "show", "job", "--oneliner", job_id)
+        wait_until(lambda: f" Restarts={number} " in self.command(*shown), f"restart {number} of {job_id}", 120)
+
     def jobs(self, name: str, fields: str) -> list[list[str]]:
         """Rows of `sacct` for the jobs of that name, every incarnation."""
         text = self.command("sacct", "-X", "-D", "-n", "-P", f"--name={name}", f"--format={fields}")
@@ -95,9 +107,9 @@ class Workplace:
         return self.folder / "runs" / name
 
     def losses(self, name: str) -> list[tuple[Any, ...]]:
-        """What must be bit-identical in `metrics.jsonl`: all but the timing."""
+        """What must be bit-identical in `metrics.jsonl`: all but the timing and when a checkpoint was written."""
         lines = (self.run_folder(name) / "metrics.jsonl").read_text().splitlines()
-        records = [json.loads(line) for line in lines]
+        records = [record for record in map(json.loads, lines) if record["kind"] != "save"]
         keys = ("kind", "step", "loss", "learning_rate", "gradient_norm", "auroc")
         return [tuple(record.get(key) for key in keys) for record in records]
 
@@ -145,3 +157,26 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 90) 
     while not condition():
         assert time.monotonic() < end, f"not within {timeout_s} s: {what}"
         time.sleep(0.1)
+
+
+def exported(run_folder: Path) -> str:
+    return file_digest(run_folder / "export" / "model.safetensors")
+
+
+def steps_done(run_folder: Path) -> int:
+    file = run_folder / "metrics.jsonl"
+    return file.read_text().count('"train"') if file.exists() else 0
+
+
+def rank_pid(job_id: str, rank: int) -> int:
+    """Process of a rank on this machine: the Python whose environment names the job and the rank."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        wanted = {f"SLURM_JOB_ID={job_id}".encode(), f"SLURM_PROCID={rank}".encode()}
+        if wanted <= set(variables) and b"submitit" in command and b"python" in command.split(b"\0")[0]:
+            return int(folder.name)
+    raise AssertionError(f"no process of rank {rank} of job {job_id}")

@@ -12,19 +12,9 @@ import numpy as np
 import pytest
 import zarr
 
-from hpc.checkpoint import file_digest
-from tests.slurm.conftest import Cluster, Workplace, tree, wait_until
+from tests.slurm.conftest import Cluster, Workplace, exported, rank_pid, steps_done, tree, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
-
-
-def exported(run_folder: Path) -> str:
-    return file_digest(run_folder / "export" / "model.safetensors")
-
-
-def steps_done(run_folder: Path) -> int:
-    file = run_folder / "metrics.jsonl"
-    return file.read_text().count('"train"') if file.exists() else 0
 
 
 def committed(run_folder: Path) -> list[Path]:
@@ -121,17 +111,3 @@ def test_a_cancelled_job_saves_and_stays_cancelled(cluster: Cluster, workplace: 
     assert state.startswith("CANCELLED")
     newest = committed(run)[-1]
     assert newest.parent.name == f"step_{steps_done(run):010d}", "the state at the end is saved all the same"
-
-
-def rank_pid(job_id: str, rank: int) -> int:
-    """Process of a rank on this machine: the Python whose environment names the job and the rank."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        wanted = {f"SLURM_JOB_ID={job_id}".encode(), f"SLURM_PROCID={rank}".encode()}
-        if wanted <= set(variables) and b"submitit" in command and b"python" in command.split(b"\0")[0]:
-            return int(folder.name)
-    raise AssertionError(f"no process of rank {rank} of job {job_id}")

@@ -16,12 +16,12 @@ from hpc.checkpoint import (
     committed_checkpoints,
     find_checkpoint,
     prune_checkpoints,
-    save_checkpoint,
     verify_checkpoint,
 )
 from hpc.communicator import Communicator
 from hpc.errors import CorruptError, EnvironmentProblem, ExitCode, InputError
 from hpc.fence import Fence
+from hpc.saving import save_checkpoint
 from tests.ranks import names, small_disk
 
 ALONE = Communicator.alone()
@@ -55,12 +55,12 @@ def hidden(root: Path) -> list[str]:
 
 def edit_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """As somebody does who also knows how the manifest is protected."""
-    from hpc.checkpoint import _manifest_digest
+    from hpc.checkpoint import manifest_digest
 
     manifest = json.loads((path / MANIFEST).read_text())
     del manifest["sha256"]
     change(manifest)
-    manifest["sha256"] = _manifest_digest(manifest)
+    manifest["sha256"] = manifest_digest(manifest)
     (path / MANIFEST).write_text(json.dumps(manifest))
 
 
