@@ -50,8 +50,8 @@ def prepare_extensions_folder(versions: Mapping[str, str]) -> Path:
             f"{folder}: cannot be made: {error}. Set {FOLDER_VARIABLE} to a folder of this node."
         ) from None
     os.environ["TORCH_EXTENSIONS_DIR"] = str(folder)
-    # The ninja beside the interpreter, whether or not the environment is activated: another version does not read its log
-    # and would compile everything anew.
+    # The ninja beside the interpreter, whether or not the environment is activated: another version cannot read its
+    # log and would compile everything anew.
     beside = Path(sys.executable).parent
     if shutil.which("ninja") != str(beside / "ninja"):
         os.environ["PATH"] = f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -1,0 +1,104 @@
+"""Every stop is the same stop: however a job is asked to, it saves the step it is in, comes back and goes on there.
+
+By default three stops in a row; with `SNW_FAULT_REPEATS=20` as many, in turns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.slurm.conftest import Cluster, Workplace, exported, rank_pid, steps_done, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+NUM_STOPS = int(os.environ.get("SNW_FAULT_REPEATS", "3"))
+STEPS_A_STOP = 60
+WAYS = (
+    "urgent job, GraceTime 0",  # SIGTERM and five seconds
+    "user signal to one rank",
+    "urgent job, user signal",  # preempt_send_user_signal: USR2 in place of SIGTERM
+    "urgent job",  # SIGTERM and the GraceTime of 20 s
+    "user signal to all ranks",
+    "SIGTERM to all ranks",
+    "scontrol requeue",
+)
+
+
+@dataclass
+class Stops:
+    """What became of one run."""
+
+    tried: int
+    kept: int
+    """Stops after which the run went on from the very step it was stopped at."""
+    lost_steps: int
+    same_end: bool
+    """Losses and weights are those of the undisturbed run, bit for bit."""
+
+
+def configured(workplace: Workplace, name: str, max_steps: int) -> list[str]:
+    """A limit of five minutes: submitit would take every stop for a time-out and give up after the third."""
+    config = json.loads((workplace.folder / "SNW_config.json").read_text())
+    config["train"] |= {"max_steps": max_steps, "save_every": 50, "validate_every": 10**6}
+    config["cluster"] |= {"time_min": 5}
+    (workplace.folder / f"{name}.json").write_text(json.dumps(config))
+    return ["--config", f"{name}.json", "--run", name]
+
+
+def stop(cluster: Cluster, job_id: str, way: str) -> None:
+    """Ask the job to stop."""
+    if way.startswith("urgent job"):
+        grace = "0" if way.endswith("GraceTime 0") else "20"
+        cluster.command("scontrol", "update", "PartitionName=normal", f"GraceTime={grace}")
+        cluster.set_parameter("SlurmctldParameters", "preempt_send_user_signal" if way.endswith("signal") else None)
+        urgent = ["-p", "urgent", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1"]
+        cluster.command("sbatch", "--parsable", *urgent)
+    elif way == "user signal to one rank":
+        os.kill(rank_pid(job_id, 1), signal.SIGUSR2)
+    elif way == "scontrol requeue":
+        cluster.command("scontrol", "requeue", job_id)
+    else:
+        cluster.command("scancel", f"--signal={'USR2' if way.startswith('user') else 'TERM'}", job_id)
+
+
+def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: int) -> Stops:
+    """Stop one run `num_stops` times, each time soon after it has gone on; compare it with one left in peace."""
+    max_steps, found = STEPS_A_STOP * (num_stops + 1), []
+    workplace.run("train", *configured(workplace, "in-peace", max_steps), timeout_s=60 + max_steps)
+    run = workplace.run_folder("stopped")
+    process = workplace.start("train", *configured(workplace, "stopped", max_steps))
+    for number in range(num_stops):
+        before = found[-1] if found else 0
+        wait_until(lambda before=before: steps_done(run) >= before + 3, "three more steps", 120)
+        job_id = cluster.command("squeue", "-h", "-o", "%i", "--name=train-stopped")
+        stop(cluster, job_id, WAYS[number % len(WAYS)])
+        cluster.wait_for_restart(job_id, number + 1)
+        found.append(steps_done(run))
+    assert process.wait(timeout=120 + max_steps) == 0
+    text = "\n".join(file.read_text() for file in sorted((run / "logs").glob("*_0_log.err")))
+    resumed = [int(step) for step in re.findall(r"resuming at step (\d+)", text)]
+    assert len(resumed) == num_stops, text
+    lost = [done - step for done, step in zip(found, resumed, strict=True)]
+    peace = workplace.run_folder("in-peace")
+    same_end = workplace.losses("stopped") == workplace.losses("in-peace") and exported(run) == exported(peace)
+    return Stops(num_stops, lost.count(0), sum(lost), same_end)
+
+
+@pytest.fixture
+def as_before(cluster: Cluster) -> Iterator[None]:
+    """The settings of the cluster are put back."""
+    yield
+    cluster.command("scontrol", "update", "PartitionName=normal", "GraceTime=20")
+    cluster.set_parameter("SlurmctldParameters", None)
+
+
+@pytest.mark.timeout(300 + 60 * NUM_STOPS)
+@pytest.mark.usefixtures("as_before")
+def test_no_step_is_lost_and_the_end_is_the_same(cluster: Cluster, workplace: Workplace) -> None:
+    assert stopped_again_and_again(cluster, workplace, NUM_STOPS) == Stops(NUM_STOPS, NUM_STOPS, 0, True)
