@@ -95,9 +95,8 @@ def setting_name(setting: Setting) -> str:
 
 
 def _named(base: SnwConfig, name: str, setting: Setting, num_steps: int) -> SnwConfig:
-    train = dataclasses.replace(
-        base.train, zero_stage=setting.stage, max_steps=SAVED_AT + num_steps, save_every=SAVED_AT, validate_every=10**6
-    )
+    train = dataclasses.replace(base.train, zero_stage=setting.stage, max_steps=SAVED_AT + num_steps)
+    train = dataclasses.replace(train, save_every=SAVED_AT, keep_last=num_steps, validate_every=10**6)
     data = dataclasses.replace(base.data, folder=str(base.data_folder))
     return dataclasses.replace(base, run=dataclasses.replace(base.run, name=name), train=train, data=data)
 

@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.slurm.conftest import Cluster, Workplace, exported, rank_pid, steps_d
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 NUM_STOPS = int(os.environ.get("SNW_FAULT_REPEATS", "3"))
-STEPS_A_STOP = 60
+NUM_STEPS = 90 + 30 * NUM_STOPS
 WAYS = (
     "urgent job, GraceTime 0",  # SIGTERM and five seconds
     "user signal to one rank",
@@ -42,11 +43,11 @@ class Stops:
     """Losses and weights are those of the undisturbed run, bit for bit."""
 
 
-def configured(workplace: Workplace, name: str, max_steps: int) -> list[str]:
-    """A limit of five minutes: submitit would take every stop for a time-out and give up after the third."""
+def configured(workplace: Workplace, name: str, time_min: int = 5) -> list[str]:
+    """With a limit of five minutes submitit would take every stop for a time-out and give up after the third."""
     config = json.loads((workplace.folder / "SNW_config.json").read_text())
-    config["train"] |= {"max_steps": max_steps, "save_every": 50, "validate_every": 10**6}
-    config["cluster"] |= {"time_min": 5}
+    config["train"] |= {"max_steps": NUM_STEPS, "save_every": 50, "validate_every": 10**6}
+    config["cluster"] |= {"time_min": time_min}
     (workplace.folder / f"{name}.json").write_text(json.dumps(config))
     return ["--config", f"{name}.json", "--run", name]
 
@@ -68,11 +69,10 @@ def stop(cluster: Cluster, job_id: str, way: str) -> None:
 
 
 def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: int) -> Stops:
-    """Stop one run `num_stops` times, each time soon after it has gone on; compare it with one left in peace."""
-    max_steps, found = STEPS_A_STOP * (num_stops + 1), []
-    workplace.run("train", *configured(workplace, "in-peace", max_steps), timeout_s=60 + max_steps)
+    """Stop one run `num_stops` times, each time soon after it has gone on; compare it with the one left in peace."""
+    found: list[int] = []
     run = workplace.run_folder("stopped")
-    process = workplace.start("train", *configured(workplace, "stopped", max_steps))
+    process = workplace.start("train", *configured(workplace, "stopped"))
     for number in range(num_stops):
         before = found[-1] if found else 0
         wait_until(lambda before=before: steps_done(run) >= before + 3, "three more steps", 120)
@@ -80,14 +80,29 @@ def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: i
         stop(cluster, job_id, WAYS[number % len(WAYS)])
         cluster.wait_for_restart(job_id, number + 1)
         found.append(steps_done(run))
-    assert process.wait(timeout=120 + max_steps) == 0
+    assert process.wait(timeout=120 + NUM_STEPS) == 0
+    resumed = resumed_at(run)
+    assert len(resumed) >= num_stops  # more where a slow machine came to the end of the time limit
+    lost = [done - step for done, step in zip(found, resumed, strict=False)]
+    return Stops(num_stops, lost.count(0), sum(lost), ends_in_peace(workplace, "stopped"))
+
+
+def ends_in_peace(workplace: Workplace, name: str) -> bool:
+    """Losses and weights are those of the run `in-peace`, bit for bit."""
+    weights = [exported(workplace.run_folder(run)) for run in (name, "in-peace")]
+    return workplace.losses(name) == workplace.losses("in-peace") and weights[0] == weights[1]
+
+
+def resumed_at(run: Path) -> list[int]:
+    """The steps at which a run has gone on."""
     text = "\n".join(file.read_text() for file in sorted((run / "logs").glob("*_0_log.err")))
-    resumed = [int(step) for step in re.findall(r"resuming at step (\d+)", text)]
-    assert len(resumed) == num_stops, text
-    lost = [done - step for done, step in zip(found, resumed, strict=True)]
-    peace = workplace.run_folder("in-peace")
-    same_end = workplace.losses("stopped") == workplace.losses("in-peace") and exported(run) == exported(peace)
-    return Stops(num_stops, lost.count(0), sum(lost), same_end)
+    return [int(step) for step in re.findall(r"resuming at step (\d+)", text)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def in_peace(workplace: Workplace) -> None:
+    """A run of as many steps that nobody stops."""
+    workplace.run("train", *configured(workplace, "in-peace", 60), timeout_s=60 + NUM_STEPS)
 
 
 @pytest.fixture
@@ -102,3 +117,20 @@ def as_before(cluster: Cluster) -> Iterator[None]:
 @pytest.mark.usefixtures("as_before")
 def test_no_step_is_lost_and_the_end_is_the_same(cluster: Cluster, workplace: Workplace) -> None:
     assert stopped_again_and_again(cluster, workplace, NUM_STOPS) == Stops(NUM_STOPS, NUM_STOPS, 0, True)
+
+
+@pytest.mark.timeout(300 + 60 * NUM_STOPS)
+def test_a_failed_node_costs_less_than_a_save_interval(cluster: Cluster, workplace: Workplace) -> None:
+    """There is no stop request: the ranks are killed, and the job is requeued by Slurm."""
+    run = workplace.run_folder("node-failed")
+    process = workplace.start("train", *configured(workplace, "node-failed"))
+    wait_until(lambda: steps_done(run) >= 60, "60 steps", 120)
+    job_id, nodes = cluster.command("squeue", "-h", "-o", "%i %N", "--name=train-node-failed").split()
+    node = cluster.command("scontrol", "show", "hostnames", nodes).split()[-1]
+    cluster.command("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
+    cluster.wait_for_restart(job_id, 1)
+    done = steps_done(run)
+    cluster.command("scontrol", "update", f"NodeName={node}", "State=RESUME", check=False)
+    assert process.wait(timeout=120 + NUM_STEPS) == 0
+    assert done - resumed_at(run)[-1] <= 50 + 2
+    assert ends_in_peace(workplace, "node-failed")
