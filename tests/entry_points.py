@@ -67,6 +67,7 @@ def collectives(config: Config, runtime: Runtime) -> None:
         "found",
         {
             "any": [comm.any(rank == last), comm.any(False), comm.any(True)],
+            "any_of": comm.any_of(rank == last, False, rank == 0),
             "max": [comm.max(rank * 2**40), comm.max(-rank - 1)],
             "sum": [comm.sum(0.1 * (rank + 1)).hex(), comm.sum(1e16 if rank == 0 else 1.0).hex()],
             "broadcast": [comm.broadcast({"from": rank}), comm.broadcast("x" * 100_000 if rank == 0 else None)[-1]],

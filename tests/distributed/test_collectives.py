@@ -22,6 +22,7 @@ def test_all_ranks_agree(tmp_path: Path, world_size: int) -> None:
     tenths = sum([0.1 * (rank + 1) for rank in range(world_size)])
     expected = {
         "any": [True, False, True],
+        "any_of": [True, False, True],
         "max": [(world_size - 1) * 2**40, -1],
         "sum": [tenths.hex(), sum([1e16] + [1.0] * (world_size - 1)).hex()],
         "broadcast": [{"from": 0}, "x"],

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,18 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SNW_EXTENSIONS_DIR", str(tmp_path / "base"))
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "to be replaced")
     return prepare_extensions_folder({"torch": "2.13.0+cpu", "deepspeed": "0.19.8"})
+
+
+def test_the_ninja_beside_the_interpreter_is_taken(tmp_path, monkeypatch):
+    """Not the one of the system: each would compile anew what the other has made."""
+    other = tmp_path / "ninja"
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SNW_EXTENSIONS_DIR", str(tmp_path / "base"))
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "to be replaced")
+    prepare_extensions_folder({"torch": "2.13.0+cpu"})
+    assert shutil.which("ninja") == str(Path(sys.executable).parent / "ninja")
 
 
 def test_folder_is_private_versioned_and_announced(folder, tmp_path):
