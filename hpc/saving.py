@@ -78,6 +78,11 @@ class Save:
         """This rank's files are not all written yet; that all ranks have is for them to agree upon."""
         return self._thread.is_alive()
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for this rank's files, at most so long; whether it is still writing."""
+        self._thread.join(timeout_s)
+        return self.writing
+
     def commit(self) -> Path:
         """Collective: wait for the files of all ranks and make them a checkpoint; its folder."""
         self._thread.join()

@@ -275,8 +275,11 @@ class TrainingJob:
         self.saved_step = self.progress.step
 
     def _commit(self) -> None:
-        """Commit the save in flight, if there is one; it was that of an earlier step, and so is its record."""
-        done = self.saves.commit()
+        """Commit the save in flight, if there is one; it may be that of an earlier step, and so is its record."""
+        started = time.monotonic()
+        while self.saves.wait(1.0):
+            self.runtime.guard.mark_boundary()  # a large state on a slow disk is no hang
+        done = self.saves.commit(started)
         if done is not None and self.metrics is not None:
             self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
 

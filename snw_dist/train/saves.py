@@ -28,7 +28,7 @@ class Committed:
 
 
 class Saves:
-    """At most one save is in flight; all methods but `writing` are collective."""
+    """At most one save is in flight; all methods but `writing` and `wait` are collective."""
 
     def __init__(
         self, folder: Path, comm: Communicator, fence: Callable[[], None], keep_last: int, keep_every: int
@@ -46,6 +46,10 @@ class Saves:
         """Whether this rank is still writing."""
         return self._save is not None and self._save.writing
 
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for this rank's files, at most so long; whether it is still writing."""
+        return self._save is not None and self._save.wait(timeout_s)
+
     def begin(self, progress: Progress, meta: Mapping[str, Any], write: Write, started: float) -> None:
         """Begin to write the state of this step; held since `started`, when the copy of the state was begun."""
         assert self._save is None
@@ -53,9 +57,9 @@ class Saves:
         self._save = Save(self._folder / "checkpoints", progress.step, meta, write, self._comm, self._fence)
         self._held_s = time.monotonic() - started
 
-    def commit(self) -> Committed | None:
-        """Wait for the save in flight, commit it and forget old ones; None when there is none."""
-        save, started = self._save, time.monotonic()
+    def commit(self, started: float) -> Committed | None:
+        """Commit the save in flight and forget old ones, held since `started`; None when there is none."""
+        save = self._save
         if save is None:
             return None
         self._save = None
