@@ -228,7 +228,7 @@ def shared_losses(config: Config, runtime: Runtime) -> None:
     from snw_dist.model.pair import Side
     from snw_dist.train.objective import LOSSES, Objective
     from snw_dist.train.pairs import Target
-    from snw_dist.train.plan import largest_share, rank_share
+    from snw_dist.train.share import equal_parts, rank_share
 
     comm, num_pairs = runtime.comm, config["num_pairs"]
     numbers = np.random.default_rng(3)
@@ -241,14 +241,15 @@ def shared_losses(config: Config, runtime: Runtime) -> None:
         for loss in losses:
             section = ModelSection(name=name, size="light", d_model=16, num_pooling_queries=2, dropout=0.0)
             model = build_model(section, 8, seed=1)
-            [(part, weight)] = rank_share(np.arange(num_pairs), importance, comm.rank, comm.world_size, 1)
+            lengths = np.full(num_pairs, 5), np.full(num_pairs, 9)
+            parts = equal_parts(receptor_id, *lengths, comm.world_size, num_pairs)
+            [(part, weight, most)] = rank_share(np.arange(num_pairs), importance, parts, comm.rank, comm.world_size)
             sides = []
             for states in (ligand, receptor[receptor_id]):
                 mask = torch.ones(len(part), states.shape[1], dtype=torch.bool)
                 sides.append(Side(torch.from_numpy(states[part]), mask, torch.arange(len(part))))
             known = torch.from_numpy(label[part].astype(np.float32)), torch.from_numpy(part)
             target = Target(*known, torch.from_numpy(receptor_id[part]), torch.from_numpy(weight))
-            most = largest_share(num_pairs, comm.world_size, 1)
             value, own = Objective(loss, 2.0, 0.2, 0.5, "all").shared(model(*sides), target, most)
             value.backward()
             gradient = torch.cat(
@@ -284,8 +285,9 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
         accumulation_steps=1, learning_rate=1e-3, weight_decay=0.01, gradient_clipping=1.0, device=runtime.device,
     )  # fmt: skip
     draw = torch.Generator().manual_seed(runtime.comm.rank)
-    mask = torch.ones(4, 6, dtype=torch.bool)
-    ligand, receptor = (Side(torch.randn(4, 6, 8, generator=draw), mask, torch.arange(4)) for _ in range(2))
+    lengths = torch.tensor([6, 6, 6, 6 if runtime.comm.rank == 0 else 40])  # one group of like length, and two
+    mask = torch.arange(40) < lengths[:, None]
+    ligand, receptor = (Side(torch.randn(4, 40, 8, generator=draw), mask, torch.arange(4)) for _ in range(2))
     target = Target(
         torch.tensor([0.0, 1.0, 0.5, 0.2]), torch.arange(4), torch.zeros(4, dtype=torch.int64), torch.ones(4)
     )

@@ -28,20 +28,37 @@ def two_ended_positions(mask: torch.Tensor) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(2)
 
 
+class NormLinear(nn.Linear):
+    """LayerNorm and Linear in one, for inputs that need no gradient.
+
+    Scale and shift of the norm are taken into the weights, which is the same function. So no gradient as wide as the
+    input is ever computed, only that of the weights.
+    """
+
+    def __init__(self, in_features: int, out_features: int) -> None:
+        super().__init__(in_features, out_features)
+        self.scale = nn.Parameter(torch.ones(in_features))
+        self.shift = nn.Parameter(torch.zeros(in_features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[..., in_features] -> [..., out_features]."""
+        normalised = F.layer_norm(x, (self.in_features,))
+        return F.linear(normalised, self.weight * self.scale, self.bias + self.weight @ self.shift)
+
+
 class InputProjection(nn.Module):
     """Stored embeddings and their positions -> the width of the network; what lies in the padding is dropped here."""
 
     def __init__(self, d_input: int, d_model: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_input)
-        self.input = nn.Linear(d_input, d_model)
+        self.input = NormLinear(d_input, d_model)
         self.position = nn.Linear(2 * POSITION_SIZE, d_model)
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`states`: [batch, length, d_input]; `mask`: [batch, length] bool -> [batch, length, d_model]."""
-        states = states.to(self.input.weight.dtype).masked_fill(~mask[..., None], 0.0)  # NaN times weight 0 is NaN
+        states = states.masked_fill(~mask[..., None], 0.0).to(self.input.weight.dtype)  # NaN times weight 0 is NaN
         positions: torch.Tensor = self.position(two_ended_positions(mask).to(states.dtype))
-        projected: torch.Tensor = positions + self.input(self.norm(states))
+        projected: torch.Tensor = positions + self.input(states)
         return projected
 
 

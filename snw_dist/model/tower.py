@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.blocks import AttentionPooling, ConvBlock, InputProjection, TransformerBlock
+from snw_dist.model.buckets import OVERHEAD, length_groups
 
 
 class ResidueEncoder(nn.Module):
@@ -42,13 +43,16 @@ class ResidueEncoder(nn.Module):
 class Tower(nn.Module):
     """[batch, length, d_input] and a mask -> [batch, embedding_size], float32 unit vectors.
 
-    The queries of the pooling stay apart, so that the vector keeps what stands where.
+    The queries of the pooling stay apart, so that the vector keeps what stands where. Sequences of like length go
+    through together, so that little is computed for padding; it is best if the batch is sorted by length.
     """
 
     def __init__(
         self, encoder: ResidueEncoder, d_model: int, num_queries: int, embedding_size: int, dropout: float
     ) -> None:
         super().__init__()
+        self.groups_lengths = True
+        """Off: all in one pass, for ranks that must make equally many."""
         self.encoder = encoder
         self.pooling = AttentionPooling(d_model, num_queries, d_model // 2)
         self.output = nn.Sequential(
@@ -61,5 +65,13 @@ class Tower(nn.Module):
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """`states`: [batch, length, d_input]; `mask`: [batch, length] bool, true at residues (at least one)."""
-        vector: torch.Tensor = self.output(self.pooling(self.encoder(states, mask), mask).flatten(1))
+        groups = [(0, *mask.shape)]
+        if self.groups_lengths:
+            groups = length_groups(mask.sum(dim=1).tolist(), OVERHEAD[states.device.type])
+        pooled = [self._pooled(states[i:j, :longest], mask[i:j, :longest]) for i, j, longest in groups]
+        vector: torch.Tensor = self.output(torch.cat(pooled))
         return F.normalize(vector.float(), dim=-1)
+
+    def _pooled(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.pooling(self.encoder(states, mask), mask)
+        return pooled.flatten(1)

@@ -20,6 +20,7 @@ from torch import nn
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.extensions import extensions_build_lock, prepare_extensions_folder
 from hpc.process_group import STARTUP_DEADLINE_S
+from snw_dist.model.tower import Tower
 from snw_dist.train.portable import Piece, Snapshot, read_into, share, snapshot
 
 _SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
@@ -82,6 +83,9 @@ class Engine:
             "steps_per_print": 10**9,
             "wall_clock_breakdown": False,
         }
+        for module in model.modules():
+            if isinstance(module, Tower):  # ZeRO-3 gathers weights in every pass, and ranks differ in their groups
+                module.groups_lengths = zero_stage < 3
         # With a rate of 0 the step that DeepSpeed makes to set up stage 0 in 16 bits changes nothing but its own count.
         self._adam = torch.optim.AdamW(model.parameters(), lr=0.0, weight_decay=weight_decay)
         self._engine, *_ = deepspeed.initialize(

@@ -1,32 +1,36 @@
 """Which pairs are in which step, and the learning rate of it: pure functions of seed and step.
 
-The order does not know the number of ranks, so the position of a run is one integer, the step.
+The order does not know the number of ranks, so the position of a run is one integer, the step. How the ranks share a
+step is in `snw_dist.train.share`.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainPlan:
-    """Steps of a run over `num_pairs` training pairs; the last step of an epoch takes what is left."""
+    """Steps of a run over the training pairs; the last step of an epoch takes what is left."""
 
-    num_pairs: int
+    receptor: NDArray[np.int64]
+    """[num_pairs] the receptor of each training pair, equal for equal sequences."""
     global_batch_size: int
     epochs: int
     max_steps: int | None
     seed: int
+    pairs_per_receptor: int
+    """See `epoch_order`."""
+    _orders: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in which each pair occurs exactly once."""
-        return -(-self.num_pairs // self.global_batch_size)
+        return -(-len(self.receptor) // self.global_batch_size)
 
     @property
     def num_steps(self) -> int:
@@ -37,44 +41,27 @@ class TrainPlan:
     def pairs_of_step(self, step: int) -> NDArray[np.int64]:
         """Numbers of the pairs of optimiser step `step` (from 0): [at most global_batch_size]."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        order = _epoch_order(self.seed, epoch, self.num_pairs)
+        if epoch not in self._orders:  # kept for the epoch: shuffling millions of pairs costs more than a step
+            self._orders.clear()
+            self._orders[epoch] = epoch_order(self.receptor, self.pairs_per_receptor, self.seed, epoch)
         start = position * self.global_batch_size
-        return order[start : start + self.global_batch_size]
+        return self._orders[epoch][start : start + self.global_batch_size]
 
 
-@functools.lru_cache(maxsize=2)
-def _epoch_order(seed: int, epoch: int, num_pairs: int) -> NDArray[np.int64]:
-    """Kept for the epoch: shuffling millions of pairs anew for every step would cost more than the step."""
-    order = np.random.default_rng([seed, epoch]).permutation(num_pairs)
-    order.flags.writeable = False
-    return order
+def epoch_order(receptor: NDArray[np.int64], pairs_per_receptor: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Every pair once, [num_pairs]: random runs of at most `pairs_per_receptor` pairs of one receptor, in random order.
 
-
-def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size: int) -> int:
-    """Forward passes a rank makes for one optimiser step."""
-    return -(-global_batch_size // (micro_batch_size * world_size))
-
-
-def rank_share(
-    pairs: NDArray[np.int64], importance: NDArray[np.float64], rank: int, world_size: int, num_micro: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """This rank's micro-batches of a step, with the weight of each pair in the weighted mean over the step.
-
-    `importance`: [len(pairs)], what each pair counts, at least 0. The engine averages over ranks and micro-batches, so
-    with the weight `world_size * num_micro * importance / sum(importance)` the gradient is that of the weighted mean
-    over all pairs, however unevenly they fall. A rank without a pair left gets the first one with weight 0, because
-    all ranks must take part.
+    A run shares the pass of its receptor through the network. With 1, or where no receptor comes twice, it is a plain
+    permutation.
     """
-    total = importance.sum()
-    weight = (importance * (world_size * num_micro / total if total > 0 else 0.0)).astype(np.float32)
-    parts = np.array_split(np.arange(len(pairs)), world_size * num_micro)
-    own = [parts[micro * world_size + rank] for micro in range(num_micro)]
-    return [(pairs[part], weight[part]) if len(part) else (pairs[:1], np.zeros(1, np.float32)) for part in own]
-
-
-def largest_share(num_pairs: int, world_size: int, num_micro: int) -> int:
-    """The most pairs that a rank has in a micro-batch of `rank_share`."""
-    return -(-num_pairs // (world_size * num_micro))
+    draw = np.random.default_rng([seed, epoch])
+    shuffled = draw.permutation(len(receptor))
+    by_receptor = shuffled[np.argsort(receptor[shuffled], kind="stable")]
+    own = receptor[by_receptor]
+    place = np.arange(len(own)) - np.searchsorted(own, own)  # of a pair among those of its receptor
+    run = np.cumsum(place % pairs_per_receptor == 0) - 1
+    turn = draw.permutation(len(own))[run]
+    return by_receptor[np.argsort(turn, kind="stable")]
 
 
 def learning_rate(step: int, num_steps: int, peak: float, warmup_steps: int, min_ratio: float) -> float:

@@ -27,12 +27,14 @@ from snw_dist.model.build import build_model
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
+from snw_dist.train.feed import Feed
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
-from snw_dist.train.plan import TrainPlan, accumulation_steps, largest_share, learning_rate, rank_share
+from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
 from snw_dist.train.saves import Saves
+from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 
@@ -45,7 +47,10 @@ def run_training(values: dict[str, Any], runtime: Runtime) -> None:
     job = TrainingJob(config, runtime)
     try:
         job.resume()
-        job.run()
+        try:
+            job.run()
+        finally:
+            job.feed.close()
     finally:
         if runtime.comm.rank == 0:
             job.fence.release()
@@ -64,7 +69,12 @@ class TrainingJob:
         self.reader = StoreReader(config.store_path)
         self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
         self.plan = TrainPlan(
-            len(self.train), section.global_batch_size, section.epochs, section.max_steps, config.run.seed
+            self.train.receptor,
+            section.global_batch_size,
+            section.epochs,
+            section.max_steps,
+            config.run.seed,
+            section.pairs_per_receptor,
         )
         self.num_micro = accumulation_steps(section.global_batch_size, section.micro_batch_size, topology.world_size)
         self.objective = Objective(
@@ -146,6 +156,17 @@ class TrainingJob:
             log.warning("continuing with other settings than before: %s", "; ".join(allowed))
             if self.metrics is not None:
                 self.metrics.write({"kind": "changed", "step": self.progress.step, "changes": allowed})
+        self.feed = Feed(
+            self.train,
+            self.reader,
+            self.plan,
+            first_step=self.progress.step,
+            rank=self.comm.rank,
+            world_size=self.comm.world_size,
+            micro_batch_size=self.config.train.micro_batch_size,
+            max_length=self.config.model.max_length,
+            device=self.device,
+        )
         self.tensorboard = TensorBoard(self.folder / "tensorboard", self.progress.step, self.comm.rank == 0)
 
     def run(self) -> None:
@@ -187,16 +208,11 @@ class TrainingJob:
             section.min_learning_rate_ratio,
         )
         self.engine.set_learning_rate(rate)
-        pairs = self.plan.pairs_of_step(step)
-        num_rows = largest_share(len(pairs), self.comm.world_size, self.num_micro)
+        batches = next(self.feed)
         total = 0.0
-        for micro, weight in rank_share(
-            pairs, self.train.weight[pairs], self.comm.rank, self.comm.world_size, self.num_micro
-        ):
-            batch = make_batch(self.train, micro, self.reader, self.config.model.max_length, self.device)
+        for batch, num_rows in batches.micro_batches:
             output = self.engine(batch.ligand, batch.receptor)
-            target = batch.target._replace(weight=torch.from_numpy(weight).to(self.device))
-            loss, own = self.objective.shared(output, target, num_rows)
+            loss, own = self.objective.shared(output, batch.target, num_rows)
             self.engine.backward(loss)
             self.engine.step()
             total += float(own)
@@ -209,7 +225,8 @@ class TrainingJob:
         self.progress.step = step + 1
         seconds = time.monotonic() - started
         norm = self.engine.gradient_norm
-        self._log("train", {"loss": loss_value, "learning_rate": rate, "gradient_norm": norm}, seconds, len(pairs))
+        values = {"loss": loss_value, "learning_rate": rate, "gradient_norm": norm, "data_wait_s": self.feed.waited_s}
+        self._log("train", values, seconds, batches.num_pairs)
         epoch = step // self.plan.steps_per_epoch + 1
         if self.comm.rank == 0:
             self.runtime.progress.update(
@@ -219,7 +236,8 @@ class TrainingJob:
                 "steps",
                 loss=loss_value,
                 epoch=epoch,
-                pairs_per_s=len(pairs) / seconds,
+                pairs_per_s=batches.num_pairs / seconds,
+                data_wait=self.feed.waited_s / seconds,
                 held_by_saves=self._share_of_saves(),
             )
 

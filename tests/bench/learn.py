@@ -98,7 +98,7 @@ def few_pairs(table: PairTable) -> NDArray[np.int64]:
 def trained(section: ModelSection, table: PairTable, reader: StoreReader, epochs: int, batch_size: int) -> nn.Module:
     """A network after a plain training loop, with the defaults of the configuration but for the learning rate."""
     settings = TrainSection()
-    plan = TrainPlan(len(table), batch_size, epochs, None, seed=1)
+    plan = TrainPlan(table.receptor, batch_size, epochs, None, 1, settings.pairs_per_receptor)
     model = build_model(section, reader.header.d_model, seed=1).train()
     objective = Objective(
         loss_of(section.name, "auto"), section.margin, settings.temperature, settings.triplet_margin, settings.mining

@@ -1,4 +1,4 @@
-"""Which pair is in which step on which rank, and with which weight."""
+"""Which pair is in which step, and the learning rate of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.train.plan import TrainPlan, accumulation_steps, largest_share, learning_rate, rank_share
+from snw_dist.train.plan import TrainPlan, epoch_order, learning_rate
 
 counts = st.integers(1, 200)
+
+
+def plan_of(num_pairs: int, batch: int, epochs: int, most: int | None, seed: int, together: int = 1) -> TrainPlan:
+    """Of pairs whose receptors are all different."""
+    return TrainPlan(np.arange(num_pairs), batch, epochs, most, seed, together)
 
 
 @pytest.mark.parametrize(
@@ -25,13 +30,14 @@ counts = st.integers(1, 200)
     ],
 )
 def test_the_number_of_steps(pairs: int, batch: int, epochs: int, most: int | None, per_epoch: int, steps: int) -> None:
-    plan = TrainPlan(pairs, batch, epochs, most, seed=1)
+    plan = plan_of(pairs, batch, epochs, most, seed=1)
     assert (plan.steps_per_epoch, plan.num_steps) == (per_epoch, steps)
 
 
 @given(counts, counts, st.integers(0, 2**32 - 1), st.integers(0, 5))
 def test_each_pair_exactly_once_an_epoch(num_pairs: int, batch: int, seed: int, epoch: int) -> None:
-    plan = TrainPlan(num_pairs, batch, epoch + 1, None, seed)
+    receptor = np.random.default_rng(seed).integers(0, 1 + num_pairs // 7, num_pairs)
+    plan = TrainPlan(receptor, batch, epoch + 1, None, seed, pairs_per_receptor=1 + seed % 20)
     first = epoch * plan.steps_per_epoch
     steps = [plan.pairs_of_step(step) for step in range(first, first + plan.steps_per_epoch)]
     assert sorted(np.concatenate(steps).tolist()) == list(range(num_pairs))
@@ -41,53 +47,34 @@ def test_each_pair_exactly_once_an_epoch(num_pairs: int, batch: int, seed: int, 
 
 
 def test_the_order_is_the_same_on_every_machine_and_differs_between_epochs() -> None:
-    plan = TrainPlan(10, 4, 2, None, seed=1)
+    plan = plan_of(10, 4, 2, None, seed=1)
     assert [plan.pairs_of_step(step).tolist() for step in range(6)] == GOLDEN
-    assert TrainPlan(10, 4, 2, None, seed=2).pairs_of_step(0).tolist() != GOLDEN[0]
-    assert TrainPlan(10, 4, 7, 3, seed=1).pairs_of_step(4).tolist() == GOLDEN[4]
+    assert plan_of(10, 4, 2, None, seed=2).pairs_of_step(0).tolist() != GOLDEN[0]
+    assert plan_of(10, 4, 7, 3, seed=1).pairs_of_step(4).tolist() == GOLDEN[4]
 
 
-GOLDEN = [[8, 4, 7, 0], [1, 2, 5, 9], [6, 3], [7, 2, 4, 6], [1, 0, 3, 5], [9, 8]]
+GOLDEN = [[0, 1, 7, 8], [9, 4, 3, 5], [2, 6], [2, 4, 7, 8], [5, 9, 1, 0], [3, 6]]
 
 
-@pytest.mark.parametrize(
-    ("batch", "micro", "ranks", "steps"),
-    [(128, 128, 1, 1), (128, 64, 2, 1), (128, 32, 2, 2), (100, 32, 3, 2), (1, 8, 8, 1)],
-)
-def test_accumulation_steps(batch: int, micro: int, ranks: int, steps: int) -> None:
-    assert accumulation_steps(batch, micro, ranks) == steps
+def test_pairs_of_a_receptor_come_in_runs() -> None:
+    receptor = np.repeat([5, 7, 9], [100, 33, 1])
+    order = epoch_order(receptor, 16, seed=1, epoch=0)
+    assert sorted(order.tolist()) == list(range(134))
+    ends = np.flatnonzero(np.diff(receptor[order])) + 1
+    runs = [len(run) for run in np.split(receptor[order], ends)]
+    assert len(runs) <= 11  # 7 + 3 + 1, and where two of one receptor meet they look like one
+    assert sum(length % 16 for length in runs) == 100 % 16 + 33 % 16 + 1
+    assert max(np.abs(np.diff(order[receptor[order] == 5]))) > 1  # the pairs of a receptor are shuffled too
 
 
-@given(counts, st.integers(1, 9), st.integers(1, 40), st.integers(1, 400))
-def test_ranks_and_micro_batches_share_every_pair_once(num_pairs: int, world_size: int, micro: int, batch: int) -> None:
-    """The engine's mean over ranks and micro-batches of the weighted sums is the weighted mean over the pairs."""
-    generator = np.random.default_rng(num_pairs)
-    pairs = generator.permutation(1000)[: min(num_pairs, batch)]
-    losses, importance = generator.standard_normal(1000), generator.uniform(0, 3, 1000)
-    num_micro = accumulation_steps(batch, micro, world_size)
-    shares = [rank_share(pairs, importance[pairs], rank, world_size, num_micro) for rank in range(world_size)]
-    assert all(len(share) == num_micro for share in shares)  # all ranks make the same number of forward passes
-    counted = [part[weight > 0] for share in shares for part, weight in share]
-    assert sorted(np.concatenate(counted).tolist()) == sorted(pairs.tolist())
-    most = largest_share(len(pairs), world_size, num_micro)
-    assert all(0 < len(part) == len(weight) <= most <= micro for share in shares for part, weight in share)
-    total = sum(float(losses[part] @ weight) for share in shares for part, weight in share)
-    expected = np.average(losses[pairs], weights=importance[pairs])
-    assert total / (world_size * num_micro) == pytest.approx(expected, abs=1e-5)
-
-
-def test_a_rank_without_a_pair_takes_part_with_weight_zero() -> None:
-    pairs, importance = np.asarray([7, 8, 9]), np.asarray([1.0, 0.0, 3.0])
-    assert [[(p.tolist(), w.tolist()) for p, w in rank_share(pairs, importance, rank, 2, 2)] for rank in range(2)] == [
-        [([7], [1.0]), ([9], [3.0])],
-        [([8], [0.0]), ([7], [0.0])],
-    ]
-
-
-def test_pairs_that_count_nothing() -> None:
-    [(part, weight)] = rank_share(np.arange(3), np.zeros(3), 0, 1, 1)
-    assert part.tolist() == [0, 1, 2]
-    assert weight.tolist() == [0.0, 0.0, 0.0]
+def test_runs_of_a_receptor_fall_anywhere_in_the_epoch() -> None:
+    receptor = np.arange(4000) % 40
+    orders = [receptor[epoch_order(receptor, 10, seed=3, epoch=epoch)] for epoch in range(2)]
+    for order in orders:
+        assert len(np.unique(order[:400])) > 20
+        first_of_7 = np.flatnonzero(order == 7)
+        assert first_of_7[0] < 1000 < 3000 < first_of_7[-1]
+    assert not np.array_equal(*orders)
 
 
 @pytest.mark.parametrize(
