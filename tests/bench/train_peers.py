@@ -1,0 +1,184 @@
+"""Training without this project: plain PyTorch DDP on files of rows, padded to one length; and both as jobs.
+
+The network is the same one: the project's own blocks, the first norm and linear layer written out, in one pass over a
+padded batch. Every pair brings its two sequences, as data sets are written; one DataLoader worker for each rank, as
+there is one processor for each.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from hpc.runtime import Runtime
+from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.model.blocks import two_ended_positions
+from snw_dist.model.build import build_model
+from snw_dist.model.losses import contrastive_loss
+from snw_dist.model.pair import unit_distance
+from snw_dist.model.pseudo_siamese import PseudoSiamese
+from snw_dist.model.tower import Tower
+from tests.bench.train_inputs import LAYER, WIDTH
+
+Example = tuple[torch.Tensor, torch.Tensor, float]
+WARM_UP = 3
+
+
+class PlainTower(nn.Module):
+    """A tower of the project over a padded batch; its weights are those of `tower`, and are changed with them."""
+
+    def __init__(self, tower: Tower) -> None:
+        super().__init__()
+        first = tower.encoder.input
+        self.norm, self.input = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, first.input.out_features)
+        self.norm.weight, self.norm.bias = first.input.scale, first.input.shift
+        self.input.weight, self.input.bias = first.input.weight, first.input.bias
+        self.position, self.blocks = first.position, tower.encoder.blocks
+        self.pooling, self.output = tower.pooling, tower.output
+
+    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """[batch, cap, 960] and its mask -> [batch, embedding_size]."""
+        x = self.input(self.norm(states.float())) + self.position(two_ended_positions(mask))
+        for block in self.blocks:
+            x = block(x, mask)
+        return F.normalize(self.output(self.pooling(x, mask).flatten(1)), dim=-1)
+
+
+class PlainPair(nn.Module):
+    """Distances of the pairs of a batch, by two plain towers."""
+
+    def __init__(self, model: PseudoSiamese) -> None:
+        super().__init__()
+        assert isinstance(model.ligand_tower, Tower)
+        assert isinstance(model.receptor_tower, Tower)
+        self.ligand_tower, self.receptor_tower = PlainTower(model.ligand_tower), PlainTower(model.receptor_tower)
+
+    def forward(self, sides: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        """[batch] from (states, mask) of ligands and of receptors."""
+        return unit_distance(self.ligand_tower(*sides[0]), self.receptor_tower(*sides[1]))
+
+
+class Pairs(Dataset[Example]):
+    """Rows of ligand and receptor and the label of each training pair, from `.pt` files or from one HDF5 file."""
+
+    def __init__(self, config: SnwConfig, source: str) -> None:
+        pairs = load_prepared(config.data_folder).pairs.query("split == 'train'")
+        self._ids = list(zip(pairs["ligand_id"], pairs["receptor_id"], strict=True))
+        self._labels = pairs["label"].to_numpy(dtype=np.float32)
+        self._folder, self._source = Path(config.run.folder), source
+        self._file: h5py.File | None = None  # opened in the worker
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Example:
+        ligand, receptor = (self._rows(name) for name in self._ids[index])
+        return ligand, receptor, float(self._labels[index])
+
+    def _rows(self, name: str) -> torch.Tensor:
+        if self._source == "pt":
+            rows: torch.Tensor = torch.load(self._folder / "pt" / f"{name}.pt")["representations"][LAYER]
+            return rows
+        if self._file is None:
+            self._file = h5py.File(self._folder / "rows.h5", "r")
+        return torch.from_numpy(self._file[name][:])
+
+
+class Padded:
+    """Collate function: both sides padded to `cap`, so that every batch has one shape."""
+
+    def __init__(self, caps: tuple[int, int]) -> None:
+        self._caps = caps
+
+    def __call__(self, examples: list[Example]) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor]:
+        """(states, mask) of each side, and labels."""
+        sides = []
+        for side, cap in enumerate(self._caps):
+            states = torch.zeros(len(examples), cap, WIDTH, dtype=examples[0][0].dtype)
+            lengths = torch.tensor([len(example[side]) for example in examples])  # type: ignore[arg-type]
+            for row, example in enumerate(examples):
+                states[row, : int(lengths[row])] = example[side]
+            sides.append((states, torch.arange(cap) < lengths[:, None]))
+        return sides, torch.tensor([example[2] for example in examples])
+
+
+def peer(values: dict[str, Any], runtime: Runtime) -> None:
+    """Job: steps of DDP after a warm-up; leaves their seconds, and those waiting for the loader."""
+    config, train = config_from_dict(values["config"]), config_from_dict(values["config"]).train
+    data = Pairs(config, values["source"])
+    sampler: DistributedSampler[Example] = DistributedSampler(
+        data, runtime.comm.world_size, runtime.comm.rank, seed=1, drop_last=True
+    )
+    size = train.global_batch_size // runtime.comm.world_size
+    loader = DataLoader(
+        data, size, sampler=sampler, num_workers=1, collate_fn=Padded(tuple(values["caps"])), drop_last=True,
+        persistent_workers=True,
+    )  # fmt: skip
+    built = build_model(config.model, WIDTH, config.run.seed)
+    assert isinstance(built, PseudoSiamese)
+    model = DistributedDataParallel(PlainPair(built).train())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+    waited, epoch, batches = 0.0, 0, iter(loader)
+    for step in range(WARM_UP + values["steps"]):
+        if step == WARM_UP:
+            runtime.comm.barrier()
+            started, waited = time.perf_counter(), 0.0
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            epoch += 1
+            sampler.set_epoch(epoch)
+            batches = iter(loader)
+            batch = next(batches)
+        waited += time.perf_counter() - asked
+        sides, label = batch
+        optimizer.zero_grad()
+        loss = contrastive_loss(model(sides), label, config.model.margin).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), train.gradient_clipping)
+        optimizer.step()
+        loss.item()
+    runtime.comm.barrier()
+    _leave(runtime, time.perf_counter() - started, waited, 0.0)
+
+
+def ours(values: dict[str, Any], runtime: Runtime) -> None:
+    """Job: steps of the real training job after a warm-up, then what a save takes from them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
+        from snw_dist.train.run import TrainingJob
+
+        job = TrainingJob(config_from_dict(values["config"]), runtime)
+        job.resume()
+        waited = 0.0
+        for step in range(WARM_UP + values["steps"]):
+            if step == WARM_UP:
+                runtime.comm.barrier()
+                started, waited = time.perf_counter(), 0.0
+            assert not runtime.guard.should_stop()
+            job._step()
+            waited += job.feed.waited_s
+        runtime.comm.barrier()
+        seconds = time.perf_counter() - started
+        saving = time.perf_counter()
+        job._save()
+        stall = time.perf_counter() - saving
+        job.feed.close()
+    _leave(runtime, seconds, waited, stall)
+
+
+def _leave(runtime: Runtime, seconds: float, waited: float, stall: float) -> None:
+    result = {"seconds": seconds, "waited": waited, "stall": stall}
+    (runtime.job_folder / f"result-rank{runtime.comm.rank}.json").write_text(json.dumps(result))
