@@ -284,6 +284,9 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
         build_model(section, 8, seed=1), zero_stage=config["stage"], precision=config["precision"], micro_batch_size=4,
         accumulation_steps=1, learning_rate=1e-3, weight_decay=0.01, gradient_clipping=1.0, device=runtime.device,
     )  # fmt: skip
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/deepspeed_" in line]
+    assert mapped
+    assert all(line.endswith(" (deleted)") for line in mapped)  # they end with the ranks, however these end
     draw = torch.Generator().manual_seed(runtime.comm.rank)
     lengths = torch.tensor([6, 6, 6, 6 if runtime.comm.rank == 0 else 40])  # one group of like length, and two
     mask = torch.arange(40) < lengths[:, None]
