@@ -20,12 +20,16 @@ from launch._submit import (
     TimeOption,
     cluster_overrides,
     run_all,
+    submit_and_follow,
 )
 from snw_dist.config import load_config
 from snw_dist.data.prepared import ensure_prepared
+from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, variants
 from snw_dist.train.check import check_training
 
+EMBEDDING = "snw_dist.embedding.run:run_embedding"
+TRAINING = "snw_dist.train.run:run_training"
 app = new_app()
 ModelsOption = Annotated[str, typer.Option("--models", metavar="A[,B...]", help="Names of the networks.")]
 SeedsOption = Annotated[
@@ -46,15 +50,17 @@ def compare_command(
     partition: PartitionOption = None,
     time_min: TimeOption = None,
 ) -> None:
-    """One job for each network and seed, as a Slurm array; runs that are finished already are only measured."""
+    """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
     settings = load_config(config, overrides)
-    ensure_prepared(settings)
+    if work := check_embedding(settings, ensure_prepared(settings), append=False):
+        print(work)
+        submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
     runs = variants(settings, models.split(","), _numbers(seeds) or [settings.run.seed])
     jobs = [variant for group in runs.values() for variant in group]
     for job in jobs:
         check_training(job)
-    code = run_all(settings, jobs, "compare", "snw_dist.train.run:run_training", settings.train.device, partition)
+    code = run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
     _print_table(compare_runs(settings, runs))
     print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
     if code:

@@ -223,7 +223,7 @@ class ModelSection:
     embedding_size: int | None = Field(default=None, ge=2)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     margin: float = Field(default=2.0, gt=0, le=2)
-    """Distance at which a pair of label 0 costs nothing; score = 1 - distance / margin. 2 is the largest there is."""
+    """Distance at which a pair of label 0 costs nothing, and scores 0.025; 2 is the largest distance there is."""
     max_length: int = Field(default=2048, ge=1)
     """`normalized_sequence_length`: longer sequences are centre-cropped in the network, never in the store."""
 

@@ -8,6 +8,8 @@ import torch
 
 FARTHEST = 2.0
 """Largest distance of two unit vectors."""
+TAIL = 0.05
+"""Scores of metric networks below this are bent, see `closeness`."""
 
 
 class Side(NamedTuple):
@@ -58,5 +60,11 @@ def unit_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def closeness(distance: torch.Tensor, margin: float) -> torch.Tensor:
-    """The score 1 - distance / margin, in [0, 1]; trained by the contrastive loss it estimates the label."""
-    return (1.0 - distance / margin).clamp(0.0, 1.0)
+    """The score in (0, 1]: 1 - distance / margin, which trained by the contrastive loss estimates the label.
+
+    Below 0.05 it falls ever more slowly and never reaches 0, with no jump in its slope: cut off at 0 all pairs beyond
+    the margin would tie, in no order. A pair at the margin has 0.025.
+    """
+    linear = 1.0 - distance / margin
+    tail = TAIL**2 / (2.0 * TAIL - linear.clamp(max=TAIL))
+    return torch.where(linear < TAIL, tail, linear).clamp(max=1.0)

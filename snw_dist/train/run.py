@@ -111,8 +111,8 @@ class TrainingJob:
         self.progress = Progress()
         self.saved_step: int | None = None
         self.folder = config.run_folder
-        fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
-        self.saves = Saves(self.folder, self.comm, fence.check, section.keep_last, section.keep_every)
+        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
         self.comm.on_rank_0(self._describe)
         self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None

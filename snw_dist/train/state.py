@@ -10,7 +10,7 @@ from typing import Any
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig
 from snw_dist.train.objective import IN_BATCH, loss_of
-from snw_dist.train.plan import accumulation_steps
+from snw_dist.train.share import accumulation_steps
 
 _MAY_CHANGE = (
     *("device", "zero_stage", "micro_batch_size", "patience"),

@@ -1,0 +1,41 @@
+"""Comparing networks on a real Slurm: one command prepares, embeds, trains an array and prints one table."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import get_args
+
+import pytest
+
+from snw_dist.config import ModelName
+from snw_dist.evaluate.controls import DATA_CONTROLS
+from tests.slurm.conftest import Cluster, Workplace, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
+MODELS = get_args(ModelName)
+
+
+def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace: Workplace) -> None:
+    config = json.loads((workplace.folder / "SNW_config.json").read_text())
+    config["store"]["path"] = "compared.zarr"
+    config["train"] |= {"max_steps": 4, "validate_every": 4}
+    config["evaluate"] = {"bootstrap": 50}
+    (workplace.folder / "compared.json").write_text(json.dumps(config))
+    command = ["--config", "compared.json", "--run", "compared", "--models", ",".join(MODELS), "--nodes", "1"]
+    said = workplace.run("compare", *command, timeout_s=400)
+    assert f"all {len(MODELS)} jobs are done" in said
+    wait_until(lambda: cluster.jobs("compare-compared", "State") == [["COMPLETED"]] * len(MODELS), "sacct: COMPLETED")
+    arrays = {job.partition("_")[0] for [job] in cluster.jobs("compare-compared", "JobID")}
+    assert len(arrays) == 1, "the jobs are the tasks of one array"
+    comparison = json.loads((workplace.run_folder("compared") / "compare" / "comparison.json").read_text())
+    assert comparison["missing"] == []
+    rows = comparison["models"] | comparison["controls"]
+    assert list(rows) == [*MODELS, *DATA_CONTROLS]
+    for name, row in rows.items():
+        assert list(row["splits"]) == ["test", "test_unseen_receptor", "val"]
+        assert all(0 <= split["metrics"]["auroc"]["low"] <= 1 for split in row["splits"].values())
+        assert len(re.findall(rf"^  (?:control: )?{name} ", said, re.MULTILINE)) == 3, said
+    for split in ("test", "test_unseen_receptor"):
+        for verdict in comparison["verdicts"][split].values():
+            assert verdict["sentence"] in " ".join(said.split())
