@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.promises import PromisesPlugin
+
 # Before numpy or torch is imported. Each of pytest-xdist's processes would otherwise start a thread for every core.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -18,6 +20,16 @@ os.environ["MPLBACKEND"] = "Agg"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="snw-test-matplotlib-")
     atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises", metavar="FILE", help="the tests of tests/promises.py alone; their table as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--promises"):
+        config.pluginmanager.register(PromisesPlugin(Path(config.getoption("--promises")).absolute()), "promises")
+
 
 _FIRST = ("slurm", "faults", "distributed")
 

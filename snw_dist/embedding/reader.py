@@ -105,6 +105,8 @@ class _PartReader:
         if not self.header.complete:
             return
         tables = read_tables(path)
+        if (len(tables["lengths"]), len(tables["commits"])) != (self.header.num_sequences, self.header.num_shards):
+            raise CorruptError(f"{path}: header and tables do not fit together. {REPAIR}")
         self.lengths, self.digests, self._offsets = tables["lengths"], tables["digests"], tables["offsets"]
         self._row_bytes = self.header.d_model * stored_dtype(self.header.logical_dtype).itemsize
         chunk_bytes = self.header.chunk_rows * self._row_bytes

@@ -134,17 +134,24 @@ def stopped_with_a_save_in_flight(base: SnwConfig, folder: Path, repeats: int) -
 
 
 @pytest.mark.timeout(200 + 60 * REPEATS)
-def test_killed_while_resuming(base: SnwConfig, tmp_path: Path) -> None:
+def test_killed_while_resuming(base: SnwConfig, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     found = killed_while_resuming(base, tmp_path, REPEATS)
+    record_property("tried", found.tried)
+    record_property("lost_steps", found.lost_steps)
     assert found.kept_promise == found.tried == REPEATS
     assert found.lost_steps <= 2, "one save in flight, and the step that follows it"
     assert found.same_end
 
 
 @pytest.mark.timeout(200 + 60 * REPEATS)
-def test_stopped_with_a_save_in_flight(base: SnwConfig, tmp_path: Path) -> None:
+def test_stopped_with_a_save_in_flight(
+    base: SnwConfig, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     repeats = min(REPEATS, NUM_STEPS // 6)
-    assert stopped_with_a_save_in_flight(base, tmp_path, repeats) == Tried(repeats, repeats, 0, True)
+    found = stopped_with_a_save_in_flight(base, tmp_path, repeats)
+    record_property("tried", found.tried)
+    record_property("lost_steps", found.lost_steps)
+    assert found == Tried(repeats, repeats, 0, True)
 
 
 @pytest.mark.timeout(200)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,8 +115,13 @@ def as_before(cluster: Cluster) -> Iterator[None]:
 
 @pytest.mark.timeout(300 + 60 * NUM_STOPS)
 @pytest.mark.usefixtures("as_before")
-def test_no_step_is_lost_and_the_end_is_the_same(cluster: Cluster, workplace: Workplace) -> None:
-    assert stopped_again_and_again(cluster, workplace, NUM_STOPS) == Stops(NUM_STOPS, NUM_STOPS, 0, True)
+def test_no_step_is_lost_and_the_end_is_the_same(
+    cluster: Cluster, workplace: Workplace, record_property: Callable[[str, object], None]
+) -> None:
+    found = stopped_again_and_again(cluster, workplace, NUM_STOPS)
+    record_property("tried", found.tried)
+    record_property("lost_steps", found.lost_steps)
+    assert found == Stops(NUM_STOPS, NUM_STOPS, 0, True)
 
 
 @pytest.mark.timeout(300 + 60 * NUM_STOPS)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.promises import PROMISES
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "snw_dist", "launch")
 TOP_LEVEL = set(PACKAGES) | {
@@ -122,3 +124,11 @@ def test_tests_of_a_file_stay_together() -> None:
     name = os.environ["PYTEST_CURRENT_TEST"].removesuffix(" (call)")
     group = "@tests/unit/test_house.py" if "PYTEST_XDIST_WORKER" in os.environ else ""
     assert name == f"tests/unit/test_house.py::test_tests_of_a_file_stay_together{group}"
+
+
+def test_every_promise_has_tests_that_exist() -> None:
+    assert list(PROMISES) == list(range(1, 26))
+    for _, prefixes in PROMISES.values():
+        for prefix in prefixes:
+            file, _, name = prefix.partition("::")
+            assert f"def {name or 'test_'}" in (ROOT / file).read_text(encoding="utf-8"), prefix

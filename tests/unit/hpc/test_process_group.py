@@ -26,6 +26,7 @@ def test_a_rank_alone(tmp_path: Path) -> None:
     assert (done.returncode, done.outcome["message"]) == (0, "done"), done.log
     found = json.loads((tmp_path / "job" / "found-rank0.json").read_text())
     assert found == {
+        "any_of": [True, False, True],
         "any": [True, False, True],
         "max": [0, -1],
         "sum": [(0.1).hex(), (1e16).hex()],

@@ -12,7 +12,7 @@ import torch
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.train.check import check_precision
-from snw_dist.train.plan import accumulation_steps
+from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory, valid_ranks
 
 INPUTS = {"ligands": "a" * 64, "receptors": "b" * 64, "pairs": "c" * 64}
