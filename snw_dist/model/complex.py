@@ -47,13 +47,19 @@ class ComplexEncoder(nn.Module):
 
 
 class CrossAttentionBlock(nn.Module):
-    """Every ligand residue gathers what it meets in the receptor, and takes up how the two go together."""
+    """Every ligand residue gathers what it meets in the receptor, and takes up how the two go together.
+
+    It begins by looking at places alone: its content has no say (`query` is zero) until training gives it one. With few
+    receptors, attention that follows content from the start learns each of them by heart.
+    """
 
     def __init__(self, d_model: int, num_heads: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.ligand_norm, self.receptor_norm = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.query, self.key, self.value = (nn.Linear(d_model, d_model) for _ in range(3))
+        nn.init.zeros_(self.query.weight)
+        nn.init.zeros_(self.query.bias)
         self.query_place, self.key_place = (nn.Linear(2 * POSITION_SIZE, d_model, bias=False) for _ in range(2))
         self.mix = nn.Sequential(
             nn.LayerNorm(3 * d_model),

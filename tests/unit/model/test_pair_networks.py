@@ -16,6 +16,7 @@ from snw_dist.config import ModelName, ModelSection
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, InputProjection, two_ended_positions
 from snw_dist.model.build import SIZES, build_model, size_of
 from snw_dist.model.losses import contrastive_loss
+from snw_dist.model.complex import CrossAttentionBlock
 from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import Target
@@ -140,6 +141,19 @@ def test_cross_attention_says_where_it_looked() -> None:
 
 
 @torch.no_grad()
+def test_cross_attention_begins_with_places_alone() -> None:
+    one, other = (side(RECEPTORS, RIGHT, seed) for seed in (1, 2))
+    ligand = side(LIGANDS, LEFT, 0)
+    model = model_of("cross_attention").eval()
+    first, second = model(ligand, one), model(ligand, other)
+    assert torch.equal(first.attention, second.attention)
+    assert not torch.equal(first.score, second.score)
+    for block in model.encoder.blocks:
+        block.query.weight.normal_()
+    assert not torch.equal(model(ligand, one).attention, model(ligand, other).attention)
+
+
+@torch.no_grad()
 def test_two_complexes_are_as_far_from_each_other_either_way() -> None:
     output = model_of("pair_of_pairs").eval()(side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1))
     between = unit_distance(output.complex[:, None], output.complex)
@@ -167,9 +181,11 @@ def test_the_order_of_pairs_and_of_sequences_is_irrelevant(name: str) -> None:
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     model = model_of(name)
     with torch.no_grad():
-        for module in model.modules():  # the queries start at zero, where the norm before them has no gradient yet
+        for module in model.modules():  # queries start at zero, where what is before them has no gradient yet
             if isinstance(module, AttentionPooling):
                 module.queries.weight.normal_(std=0.1)
+            if isinstance(module, CrossAttentionBlock):
+                module.query.weight.normal_(std=0.1)
     output = model(side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1))
     loss(model, output, torch.tensor([0.0, 1.0, 0.3, 0.0, 1.0, 0.9])).sum().backward()
     for label, parameter in model.named_parameters():
