@@ -250,7 +250,7 @@ class TrainSection:
     """Pairs in one optimiser step, over all ranks and accumulation steps."""
     micro_batch_size: int = Field(default=128, ge=1)
     """Most pairs in one forward pass of one rank; gradient accumulation follows from it."""
-    pairs_per_receptor: int = Field(default=16, ge=1)
+    pairs_per_receptor: int = Field(default=8, ge=1)
     """Pairs of one receptor that come together, so that it is read once for all of them; 1 deals them out singly."""
     learning_rate: float = Field(default=1e-3, gt=0)
     min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
