@@ -175,7 +175,10 @@ def ours(values: dict[str, Any], runtime: Runtime) -> None:
         saving = time.perf_counter()
         job._save()
         stall = time.perf_counter() - saving
+        job._commit()
         job.feed.close()
+        if runtime.comm.rank == 0:
+            job.fence.release()
     _leave(runtime, seconds, waited, stall)
 
 

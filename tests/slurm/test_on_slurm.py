@@ -45,9 +45,9 @@ def test_embedding_is_one_job_on_four_nodes_and_the_same_store(cluster: Cluster,
     assert all(np.isfinite(residues[a : a + n]).all() for a, n in zip(offsets, lengths, strict=True))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("zero", [0, 1, 2, 3])
-def test_every_zero_stage_trains_and_resumes(workplace: Workplace, zero: int, precision: str) -> None:
+# All stages and precisions resume bit for bit in tests/distributed/test_elastic.py, without a scheduler.
+@pytest.mark.parametrize(("zero", "precision"), [(1, "fp32"), (3, "bf16")])
+def test_a_zero_stage_trains_and_resumes(workplace: Workplace, zero: int, precision: str) -> None:
     name = f"zero{zero}-{precision}"
     config = json.loads((workplace.folder / "SNW_config.json").read_text())
     config["train"] |= {"max_steps": 6, "save_every": 3, "validate_every": 3}
