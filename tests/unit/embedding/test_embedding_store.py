@@ -423,7 +423,7 @@ def test_a_damaged_or_missing_table(tmp_path: Path, name: str) -> None:
         StoreReader(path)
     chunk.unlink()
     if name != "commits":  # zeros, which no reader uses
-        with pytest.raises(CorruptError, match="do not fit together|there are 0"):
+        with pytest.raises(CorruptError, match=r"do not fit together|there are 0"):
             StoreReader(path)
     shutil.rmtree(path / name)
     with pytest.raises(CorruptError, match=f"{name}: cannot be read"):
