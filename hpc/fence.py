@@ -9,9 +9,9 @@ differ nor file times that a network file system keeps back matter.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -41,7 +41,8 @@ class Fence:
         self._claim = {"attempt": attempt, "word": secrets.token_hex(8)}
         folder.mkdir(parents=True, exist_ok=True)
         _wait_for_owner(self._file, attempt)
-        place = {"host": socket.gethostname(), "user": getpass.getuser(), "since": time.strftime("%F %T %Z")}
+        user = os.environ.get("USER", str(os.getuid()))  # inside a container the number may have no name
+        place = {"host": socket.gethostname(), "user": user, "since": time.strftime("%F %T %Z")}
         atomic_write_json(self._file, self._claim | place)
         self._heart = _Heart(self._file, self._claim["word"])
 

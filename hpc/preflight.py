@@ -72,20 +72,15 @@ def _leave(file: Path) -> None:
 
 
 def refuse_problems(checks: Sequence[Check]) -> None:
-    """Raise `EnvironmentProblem` with a line for each problem; warnings are logged by rank 0's caller."""
+    """Raise `EnvironmentProblem` with a line for each problem."""
     problems = [f"{check.name}: {check.text}" for check in checks if check.status == "problem"]
     if problems:
         raise EnvironmentProblem("\n".join(problems))
 
 
-def agreed(comm: Communicator, name: str, value: str, fix: str) -> Check:
-    """Collective: whether all ranks see the same `value`."""
-    return _same(name, [(topology_name(rank), seen) for rank, seen in enumerate(comm.gather(value))], fix)
-
-
-def topology_name(rank: int) -> str:
-    """How a rank is called in a message."""
-    return f"rank {rank}"
+def same_on_all(name: str, seen: Sequence[str], fix: str) -> Check:
+    """Whether all ranks, in their order, have seen the same."""
+    return _same(name, [(f"rank {rank}", value) for rank, value in enumerate(seen)], fix)
 
 
 def _facts(
@@ -197,14 +192,12 @@ def _requeue_check(identity: JobIdentity) -> list[Check]:
     if scontrol is None:
         text = "scontrol is not on this node: after a preemption, submit the same command again."
         return [Check("requeue", "warning", text)]
-    answer = subprocess.run(
-        [scontrol, "show", "job", "--oneliner", identity.job_id],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
-    if " Requeue=1 " in answer.stdout:
+    command = [scontrol, "show", "job", "--oneliner", identity.job_id]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout
+    except subprocess.TimeoutExpired:
+        return [Check("requeue", "warning", "not known: the Slurm controller does not answer.")]
+    if " Requeue=1 " in shown:
         return [Check("requeue", "ok", "allowed")]
     text = "not allowed for this job (JobRequeue in slurm.conf, or the partition): submit again after a preemption."
     return [Check("requeue", "warning", text)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import torch.distributed as dist
 from rich.table import Table
 from rich.text import Text
 
-from hpc.errors import SnwError
+from hpc.errors import EnvironmentProblem, SnwError
 from hpc.files import atomic_write_json
 from hpc.job import stop_margin_s
-from hpc.preflight import Check, agreed, refuse_problems
+from hpc.preflight import Check, refuse_problems, same_on_all
 from hpc.process_group import choose_device
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict
@@ -34,6 +35,7 @@ from snw_dist.train.engine import prepare_deepspeed
 RESULT = "doctor.json"
 _TRIAL_BYTES = 64 * 2**20
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red"}
+_USUAL_WIDTH = 960  # of the rows, where there is no store yet: that of ESM C 300M
 _BYTES_PER_PARAMETER = 12  # of a checkpoint: float32 master and two moments
 
 
@@ -47,23 +49,48 @@ def run_doctor(values: dict[str, Any], runtime: Runtime) -> None:
         _tried(runtime, "precision", lambda: _precision(config, device)),
         _tried(runtime, "DeepSpeed", lambda: _deepspeed(device)),
         _tried(runtime, "encoder weights", lambda: _weights(config)),
-        *_data_and_store(config, runtime),
+        _same_everywhere(runtime, "data", config.data_folder, "prepare", lambda: _data_digest(config)),
+        _same_everywhere(runtime, "store", config.store_path, "embed", lambda: _store_digest(config)),
         _collectives(runtime, device),
-        _saves(config, runtime, speed),
+        _tried(runtime, "checkpoint", lambda: _saves(config, runtime, speed)),
     ]
     if comm.rank == 0:
         atomic_write_json(config.run_folder / RESULT, [check._asdict() for check in checks])
     refuse_problems(checks)
 
 
-def _tried(runtime: Runtime, name: str, question: Callable[[], str]) -> Check:
-    """Collective: `question()` on every rank; the first rank's `SnwError` is the problem of all."""
+def _answers(runtime: Runtime, name: str, question: Callable[[], str]) -> list[Check]:
+    """Collective: what `question()` came to on every rank; an `SnwError` is a problem."""
     try:
         answer = Check(name, "ok", question())
     except SnwError as error:
         answer = Check(name, "problem", f"rank {runtime.topology.rank} on {runtime.topology.host}: {error}")
-    answers = [Check(*given) for given in runtime.comm.gather(answer)]
+    return [Check(*given) for given in runtime.comm.gather(answer)]
+
+
+def _tried(runtime: Runtime, name: str, question: Callable[[], str]) -> Check:
+    """Collective: rank 0's answer; the first problem of any rank is that of all."""
+    answers = _answers(runtime, name, question)
     return next((given for given in answers if given.status == "problem"), answers[0])
+
+
+def _same_everywhere(runtime: Runtime, name: str, path: Path, command: str, digest: Callable[[], str]) -> Check:
+    """Collective: what is there already must be the same on all ranks; what is on none of them is only said."""
+    if not runtime.comm.any(path.exists()):
+        return Check(name, "warning", f"{path} is not there yet: python launch/{command}.py")
+    answers = _answers(runtime, name, digest)
+    fix = "Look at the paths and the mounts of that node, then submit again."
+    problem = next((given for given in answers if given.status == "problem"), None)
+    return problem or same_on_all(name, [given.text for given in answers], fix)
+
+
+def _data_digest(config: SnwConfig) -> str:
+    inputs = load_prepared(config.data_folder).summary["made_from"]["inputs"]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _store_digest(config: SnwConfig) -> str:
+    return StoreReader(config.store_path).header.rows_digest[:12]
 
 
 def _precision(config: SnwConfig, device: torch.device) -> str:
@@ -83,20 +110,6 @@ def _weights(config: SnwConfig) -> str:
         return f"{RANDOM_NAME}: random, for demonstrations and tests only"
     path, shape = locate_weights(encoder.weights, encoder.revision), read_shape(encoder.weights, encoder.revision)
     return f"{path}: {shape.num_layers} layers of width {shape.d_model}"
-
-
-def _data_and_store(config: SnwConfig, runtime: Runtime) -> Iterator[Check]:
-    """What is there already must be the same on all ranks; what is not there yet is only said."""
-    submit = "Look at the paths and the mounts of that node, then submit again."
-    if not config.data_folder.exists():
-        yield Check("data", "warning", f"{config.data_folder} is not there yet: python launch/prepare.py")
-        return
-    digest = str(load_prepared(config.data_folder).summary["made_from"]["inputs"])
-    yield agreed(runtime.comm, "data", digest[:60], submit)
-    if not config.store_path.exists():
-        yield Check("store", "warning", f"{config.store_path} is not there yet: python launch/embed.py")
-        return
-    yield agreed(runtime.comm, "store", StoreReader(config.store_path).header.rows_digest[:12], submit)
 
 
 def _collectives(runtime: Runtime, device: torch.device) -> Check:
@@ -133,25 +146,28 @@ def _write_speed(runtime: Runtime) -> float:
     return _TRIAL_BYTES / max(runtime.comm.gather(seconds))
 
 
-def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> Check:
+def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> str:
     """A job that stops itself before its limit must have written its checkpoint by then."""
-    width = StoreReader(config.store_path).header.d_model if config.store_path.exists() else 960
+    width = StoreReader(config.store_path).header.d_model if config.store_path.exists() else _USUAL_WIDTH
     model = build_model(config.model, width, config.run.seed)
     size = sum(parameter.numel() for parameter in model.parameters()) * _BYTES_PER_PARAMETER
     seconds = size / runtime.comm.world_size / bytes_per_s
     text = f"{size / 1e6:.1f} MB in about {seconds:.1f} s, {bytes_per_s / 1e6:.0f} MB/s and rank"
-    free = shutil.disk_usage(config.run_folder).free
-    kept = config.train.keep_last + 2  # the best one, and the one being written
+    free, kept = shutil.disk_usage(config.run_folder).free, config.train.keep_last + 2  # the best, and the next one
     if free < kept * size:
-        fix = f"{kept} of them do not fit into the {free / 1e6:.0f} MB that are free. Make room, or change run.folder."
-        return Check("checkpoint", "problem", f"{text}; {fix}")
+        raise EnvironmentProblem(
+            f"{text}; {kept} of them do not fit into the {free / 1e6:.0f} MB that are free. Make room, or change "
+            "run.folder."
+        )
     if runtime.time_limit_s is None:
-        return Check("checkpoint", "ok", text)
+        return text
     margin = stop_margin_s(runtime.time_limit_s)
     if seconds > margin / 2:
-        fix = "Ask for more time (--time-min), for more ranks, or for a faster file system."
-        return Check("checkpoint", "problem", f"{text}, but the job stops itself only {margin:.0f} s early. {fix}")
-    return Check("checkpoint", "ok", f"{text}; the job stops itself {margin:.0f} s before its limit")
+        raise EnvironmentProblem(
+            f"{text}, but the job stops itself only {margin:.0f} s early. Ask for more time (--time-min), for more "
+            "ranks, or for a faster file system."
+        )
+    return f"{text}; the job stops itself {margin:.0f} s before its limit"
 
 
 def checks_table(run_folder: Path) -> Table | None:

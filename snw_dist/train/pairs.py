@@ -62,7 +62,7 @@ def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None
         frame["receptor_id"].map(receptors).to_numpy(dtype=np.int64),
         frame["label"].to_numpy(dtype=np.float32),
         frame["positive"].to_numpy(dtype=bool),
-        frame["weight"].to_numpy(dtype=np.float64) if "weight" in frame else np.ones(len(frame)),
+        frame["weight"].to_numpy(dtype=np.float64),
     )
 
 

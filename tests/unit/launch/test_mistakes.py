@@ -211,7 +211,7 @@ def test_the_doctor_asks_on_the_ranks_themselves(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if "│" in line]
     found = {row[1]: row[2] for row in rows if row[1]}  # what does not fit goes on in a row without a name
-    assert found.pop("data") == "warning"  # not prepared yet
+    assert [found.pop(name) for name in ("data", "store")] == ["warning"] * 2  # neither prepared nor embedded yet
     assert set(found.values()) == {"ok"}
     assert {"ranks", "packages", "shared folder", "DeepSpeed", "encoder weights", "network", "checkpoint"} <= set(found)
 

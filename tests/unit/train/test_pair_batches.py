@@ -32,7 +32,7 @@ PAIRS = pd.DataFrame(
         ("p1", "r2", 0.5, True, "test"),
     ],
     columns=["ligand_id", "receptor_id", "label", "positive", "split"],
-)
+).assign(weight=1.0)
 PREPARED = Prepared(LIGANDS, RECEPTORS, PAIRS, {})
 
 
