@@ -31,7 +31,7 @@ def shards_by_file(run: Path) -> dict[str, list[int]]:
     return {f.stem: [json.loads(line)["shard"] for line in f.read_text().splitlines()] for f in files}
 
 
-@pytest.mark.parametrize(("nodes", "array", "mpi"), [(4, 1, "pmi2"), (2, 3, "none")])
+@pytest.mark.parametrize(("nodes", "array", "mpi"), [(4, 1, "pmi2"), (2, 2, "pmi2"), (2, 3, "none")])
 def test_the_same_store_by_mpi_and_by_arrays(workplace: Workplace, nodes: int, array: int, mpi: str) -> None:
     name = f"shared-{nodes}-{array}-{mpi}"
     said = workplace.run("embed", *configured(workplace, name, mpi), "--nodes", str(nodes), "--array", str(array))
