@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc.checkpoint import checkpoint_name
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.config import Precision, SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
 from tests.bench.common import finish, show
 from tests.ranks import run_ranks
@@ -66,14 +66,22 @@ def embedded(folder: Path, precision: str = "fp32", dropout: float = 0.0) -> Snw
     return config
 
 
-def differences(base: SnwConfig, cases: Iterable[Case], num_steps: int, folder: Path) -> dict[Case, float]:
-    """The largest relative difference of the loss over `num_steps` steps after the resume, for each case."""
+def differences(
+    base: SnwConfig, cases: Iterable[Case], num_steps: int, folder: Path, precision: Precision | None = None
+) -> dict[Case, float]:
+    """The largest relative difference of the loss over `num_steps` steps after the resume, for each case.
+
+    `precision` of the targets, where it is not that of the sources.
+    """
     cases = list(cases)
     sources = {case.source: _named(base, setting_name(case.source), case.source, num_steps) for case in cases}
     _train({source: (config, None) for source, config in sources.items()}, folder / "sources")
     targets = {}
     for case in cases:
         config = _named(base, name_of(case), case.target, num_steps)
+        if precision is not None:
+            train = dataclasses.replace(config.train, precision=precision, allow_precision_change=True)
+            config = dataclasses.replace(config, train=train)
         targets[case] = config, sources[case.source].run_folder / "checkpoints" / checkpoint_name(SAVED_AT)
     _train(targets, folder / "targets")
     found = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpc.checkpoint import checkpoint_name
+from snw_dist.config import Precision
 from tests.bench.elastic import STAGES, Case, Setting, differences, embedded, name_of, setting_name
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(600)]
@@ -34,6 +35,14 @@ def test_in_the_same_setting_every_bit_of_the_state_is_the_same(tmp_path: Path, 
         undisturbed, resumed = ({f.name: f.read_bytes() for f in end.glob("state_*")} for end in ends)
         assert len(undisturbed) == 2
         assert undisturbed == resumed
+
+
+@pytest.mark.parametrize(("before", "after"), [("fp32", "bf16"), ("bf16", "fp32")])
+def test_another_precision_goes_on_from_the_same_masters(tmp_path: Path, before: Precision, after: Precision) -> None:
+    """Near the losses of the old precision, as three digits of bfloat16 allow, and not at them."""
+    case = Case(Setting(2, 1), Setting(2, 3))
+    found = differences(embedded(tmp_path, before), [case], 6, tmp_path, after)
+    assert 0 < found[case] < 2e-2
 
 
 def test_the_loss_goes_on_as_if_nothing_had_changed(tmp_path: Path) -> None:
