@@ -38,9 +38,14 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device)) - before
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak of resident memory is counted anew from here
-    before = _resident("VmRSS")
+    before = resident_bytes()
     work()
     return max(0, _resident("VmHWM") - before)
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not tell."""
+    return _resident("VmRSS")
 
 
 def _resident(name: str) -> int:

@@ -235,6 +235,12 @@ class TrainSection:
     zero_stage: Literal[0, 1, 2, 3] = 2
     precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    encoder_mode: Literal["frozen", "lora", "full"] = "frozen"
+    """`frozen` reads the store; else ESM C is trained too, from the weights that made it: in whole, or by LoRA."""
+    lora_rank: int = Field(default=8, ge=1)
+    """Of the updates of q, k, v and the output of each attention, with `lora`."""
+    encoder_learning_rate_ratio: float = Field(default=0.1, gt=0)
+    """Learning rate of ESM C as a share of the network's, with `lora` and `full`."""
     loss: LossName = "auto"
     """`auto` follows the model."""
     temperature: float = Field(default=0.1, gt=0)

@@ -59,6 +59,11 @@ class EsmcWeights:
         return int(self.embed.shape[-1])
 
     @property
+    def shape(self) -> EsmcShape:
+        """Its sizes."""
+        return EsmcShape(self.d_model, len(self.layers), int(self.layers[0].down.shape[-1]))
+
+    @property
     def num_heads(self) -> int:
         """Attention heads, of 64 channels each."""
         return self.d_model // HEAD_SIZE
@@ -71,6 +76,18 @@ class EsmcShape:
     d_model: int
     num_layers: int
     intermediate: int
+
+    def blank(self) -> EsmcWeights:
+        """Weights of these sizes, all zero, to be loaded into."""
+        d, zeros = self.d_model, torch.zeros
+        layers = tuple(
+            EsmcLayer(
+                zeros(d), zeros(d), zeros(3 * d, d), zeros(d), zeros(d), zeros(d, d),
+                zeros(d), zeros(d), zeros(2 * self.intermediate, d), zeros(d, self.intermediate),
+            )
+            for _ in range(self.num_layers)
+        )  # fmt: skip
+        return EsmcWeights(zeros(VOCABULARY_ROWS, d), layers, zeros(d))
 
     def flops(self, lengths: Sequence[int], depth: int) -> int:
         """Floating-point operations of the matrix products of `depth` blocks over sequences of these tokens.
@@ -112,8 +129,8 @@ def _what_is_wrong(sequences: Sequence[str]) -> str:
 Combine = Literal["concat", "mean"]
 
 
-class _Block:
-    """One transformer block on its device, as two pure functions around the attention."""
+class Block:
+    """One transformer block on its device, as two pure functions around the attention; under autograd if not packed."""
 
     def __init__(self, weights: EsmcLayer, scale: float, block_tokens: int | None) -> None:
         # Rotary embedding turns channels i and i + 32 of a head together. With q and k laid out so that they are
@@ -165,29 +182,28 @@ class PackedEsmc:
         self.layers = [num_layers if layer == -1 else layer for layer in layers]
         if not layers or len(set(self.layers)) < len(layers):
             raise ValueError(f"layers {list(layers)}: name at least one, and none twice")
-        self._combine = combine
+        self.combine = combine
 
         def place(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device=device, dtype=dtype).contiguous()
 
-        self.shape = EsmcShape(weights.d_model, num_layers, int(weights.layers[0].down.shape[-1]))
+        self.shape = weights.shape
         self.depth = max(self.layers)
         self._num_layers = num_layers
         self._embed, self._final_norm = place(weights.embed), place(weights.final_norm)
         self._block_tokens = BLOCK_TOKENS if device.type == "cpu" else None
         scale = math.sqrt(num_layers / 36)
         self._blocks = [
-            _Block(EsmcLayer(**{k: place(v) for k, v in vars(block).items()}), scale, self._block_tokens)
+            Block(EsmcLayer(**{k: place(v) for k, v in vars(block).items()}), scale, self._block_tokens)
             for block in weights.layers[: self.depth]
         ]
-        exponents = torch.arange(0, HEAD_SIZE, 2, dtype=torch.float32) / HEAD_SIZE
-        self._inverse_frequency = (1.0 / 10000.0**exponents).to(device)  # stays float32: rounding it moves far residues
+        self._inverse_frequency = inverse_frequencies(device)
         self.device, self.dtype = device, dtype
 
     @property
     def row_width(self) -> int:
         """Channels of the result: d_model, for each of several layers side by side."""
-        return self.shape.d_model * (len(self.layers) if self._combine == "concat" else 1)
+        return self.shape.d_model * (len(self.layers) if self.combine == "concat" else 1)
 
     @torch.inference_mode()
     def forward(self, tokens: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
@@ -197,9 +213,9 @@ class PackedEsmc:
         neighbours. The states of a sequence do not depend on the others; with oneDNN's layers not in a single bit.
         """
         packed = PackedLengths.of(lengths, self.device)
-        positions = torch.cat([torch.arange(length) for length in lengths]).to(self.device)
-        angles = positions[:, None].float() * self._inverse_frequency
-        rotation = torch.polar(torch.ones_like(angles), angles)[:, None]
+        rotation = rotation_of(
+            torch.cat([torch.arange(length) for length in lengths]).to(self.device), self._inverse_frequency
+        )
         x = self._embed[tokens.to(self.device)]
         q, k, v = (torch.empty_like(x) for _ in range(3))
         size = self._block_tokens or len(x)
@@ -213,16 +229,29 @@ class PackedEsmc:
                 x[part] = block.update(x[part], context[part])
             if depth in self.layers:
                 states[depth] = self._normed(x) if depth == self._num_layers else x.clone()
-        return self.combined([states[layer] for layer in self.layers])
-
-    def combined(self, states: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The states [tokens, d_model] of the chosen layers as one: [tokens, row_width]."""
-        if len(states) == 1:
-            return states[0]
-        return torch.cat(list(states), dim=-1) if self._combine == "concat" else torch.stack(list(states)).mean(0)
+        return combined([states[layer] for layer in self.layers], self.combine)
 
     def _normed(self, x: torch.Tensor) -> torch.Tensor:
         return F.layer_norm(x, x.shape[-1:], self._final_norm)
+
+
+def combined(states: Sequence[torch.Tensor], combine: Combine) -> torch.Tensor:
+    """The states [tokens, d_model] of the chosen layers as one: [tokens, row_width]."""
+    if len(states) == 1:
+        return states[0]
+    return torch.cat(list(states), dim=-1) if combine == "concat" else torch.stack(list(states)).mean(0)
+
+
+def inverse_frequencies(device: torch.device) -> torch.Tensor:
+    """Of the rotary embedding: [32], float32 whatever the network computes in, as rounding them moves far residues."""
+    exponents = torch.arange(0, HEAD_SIZE, 2, dtype=torch.float32) / HEAD_SIZE
+    return (1.0 / 10000.0**exponents).to(device)
+
+
+def rotation_of(positions: torch.Tensor, inverse_frequency: torch.Tensor) -> torch.Tensor:
+    """The rotations of the rotary embedding at `positions` [tokens]: [tokens, 1, 32] complex64."""
+    angles = positions[:, None].float() * inverse_frequency
+    return torch.polar(torch.ones_like(angles), angles)[:, None]
 
 
 def _rotate(x: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:

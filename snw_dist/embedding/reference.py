@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from hpc.errors import EnvironmentProblem
-from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, tokenize
+from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, combined, tokenize
 
 SAMPLE = 16
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
@@ -47,7 +47,7 @@ def compare(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -
     for sequence, states in zip(sequences, together, strict=True):
         one, length = tokenize([sequence])
         hidden = reference(input_ids=one[None].to(model.device), output_hidden_states=True).hidden_states
-        expected = model.combined([hidden[layer][0] for layer in model.layers])
+        expected = combined([hidden[layer][0] for layer in model.layers], model.combine)
         largest = max(largest, float(expected.abs().max()))
         worst = max(worst, float((states.float() - expected.float()).abs().max()))
         batched = max(batched, float((states.float() - model.forward(one, length).float()).abs().max()))

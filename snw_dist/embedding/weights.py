@@ -113,8 +113,7 @@ def read_shape(name: str, revision: str | None) -> EsmcShape:
             raise CorruptError(
                 f"{path / 'config.json'}: says no width, layers or intermediate size ({error})"
             ) from None
-    weights = _from_pth(path)  # mapped, so only the names and shapes are read
-    return EsmcShape(weights.d_model, len(weights.layers), int(weights.layers[0].down.shape[-1]))
+    return _from_pth(path).shape  # mapped, so only the names and shapes are read
 
 
 def weights_digest(path: Path) -> str:

@@ -23,6 +23,7 @@ from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.train.export import check_same_encoder, read_export
 from snw_dist.train.pairs import pair_table
+from snw_dist.train.tokens import TokenReader
 
 
 def evaluate_run(config: SnwConfig) -> dict[str, Any]:
@@ -65,6 +66,9 @@ def score_run(
     model, description = read_export(config.run_folder / "export")
     reader = StoreReader(config.store_path)
     check_same_encoder(description, reader.header, config.store_path)
+    if "tuned_encoder" in description:
+        reader = TokenReader(reader, prepared)
+        controls = [name for name in controls if name != "noise"]  # there are no rows to be replaced
     split = prepared.pairs["split"].to_numpy(dtype=str)
     held_out = np.flatnonzero(split != TRAIN)
     scores, spoilt = model_scores(

@@ -11,6 +11,7 @@ from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import build_model
 from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
+from snw_dist.train.tuning import check_lengths
 
 
 def check_precision(precision: Precision, device: str) -> None:
@@ -33,6 +34,8 @@ def check_training(config: SnwConfig) -> None:
     build_model(config.model, reader.header.d_model, config.run.seed)
     loss_of(config.model.name, config.train.loss)
     pair_table(prepared, reader)
+    if config.train.encoder_mode != "frozen":
+        check_lengths(reader, config.model.max_length)
     positive = prepared.pairs.loc[prepared.pairs["split"] == "val", "positive"]
     if config.train.monitor == "auroc" and positive.nunique() < 2:
         raise InputError(

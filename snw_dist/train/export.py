@@ -17,8 +17,10 @@ from torch import nn
 from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
 from snw_dist.config import ModelSection, config_from_dict
+from snw_dist.embedding.esmc import EsmcShape
 from snw_dist.embedding.header import StoreHeader
 from snw_dist.model.build import build_model, size_of
+from snw_dist.train.tuning import with_encoder
 
 
 def write_export(
@@ -28,7 +30,10 @@ def write_export(
     store: StoreHeader,
     facts: Mapping[str, Any],
 ) -> None:
-    """Replace the export by these weights; one file holds both weights and description, so they never mix."""
+    """Replace the export by these weights; one file holds both weights and description, so they never mix.
+
+    `facts` say `tuned_encoder` of a network with ESM C in front: the sizes of that, and the rank of its updates.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "model": dataclasses.asdict(model) | dataclasses.asdict(size_of(model)),
@@ -57,10 +62,17 @@ def read_export(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         tensors = load_safetensors(data)
         section = config_from_dict({"model": description["model"]}, str(file)).model
         model = build_model(section, description["d_input"], seed=0)
+        if "tuned_encoder" in description:
+            model = _with_blank_encoder(model, description)
         model.load_state_dict(tensors)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise CorruptError(f"{file}: not an export of this program ({error})") from None
     return model.eval(), description
+
+
+def _with_blank_encoder(network: nn.Module, description: Mapping[str, Any]) -> nn.Module:
+    tuned = description["tuned_encoder"]
+    return with_encoder(network, EsmcShape(**tuned["shape"]).blank(), description["encoder"], tuned["rank"])
 
 
 def check_same_encoder(description: Mapping[str, Any], store: StoreHeader, path: Path) -> None:

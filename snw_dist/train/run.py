@@ -37,6 +37,8 @@ from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
+from snw_dist.train.tokens import TokenReader
+from snw_dist.train.tuning import tuned_network
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class TrainingJob:
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
         self.reader = StoreReader(config.store_path)
+        self.header = self.reader.header
         self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
         self.plan = TrainPlan(
             self.train.receptor,
@@ -84,9 +87,13 @@ class TrainingJob:
             section.triplet_margin,
             section.mining,
         )
+        network, self.tuned = build_model(config.model, self.header.d_model, config.run.seed), {}
+        if section.encoder_mode != "frozen":
+            network, facts = tuned_network(network, config, self.header)
+            self.tuned, self.reader = {"tuned_encoder": facts}, TokenReader(self.reader, prepared)
         torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
         self.engine = Engine(
-            build_model(config.model, self.reader.header.d_model, config.run.seed),
+            network,
             zero_stage=section.zero_stage,
             precision=section.precision,
             micro_batch_size=section.micro_batch_size,
@@ -95,15 +102,16 @@ class TrainingJob:
             weight_decay=section.weight_decay,
             gradient_clipping=section.gradient_clipping,
             device=self.device,
+            rate_ratios={"encoder.": section.encoder_learning_rate_ratio},
         )
         self.trajectory = trajectory(
             config,
             prepared.summary["made_from"]["inputs"],
-            self.reader.header.rows_digest,
+            self.header.rows_digest,
             topology.world_size,
         )
         self.facts = provenance(
-            self.reader.header.encoder,
+            self.header.encoder,
             topology.world_size,
             self.device,
             prepared.summary["made_from"]["inputs"],
@@ -325,8 +333,8 @@ class TrainingJob:
         atomic_write_json(self.folder / "provenance.json", self.facts)
 
     def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
-        facts = {"step": self.progress.step, "validation": values, "provenance": self.facts}
-        write_export(self.folder / "export", weights, self.config.model, self.reader.header, facts)
+        facts = {"step": self.progress.step, "validation": values, "provenance": self.facts, **self.tuned}
+        write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
     def _close(self, reason: str | None) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}

@@ -17,7 +17,6 @@ from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, InputProjecti
 from snw_dist.model.build import SIZES, build_model, size_of
 from snw_dist.model.complex import CrossAttentionBlock
 from snw_dist.model.losses import contrastive_loss
-from snw_dist.model.complex import CrossAttentionBlock
 from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import Target

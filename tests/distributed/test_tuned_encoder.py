@@ -1,0 +1,90 @@
+"""Training ESM C along with the network: begins at the rows of the store, resumes, is exported, and scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from hpc.checkpoint import committed_checkpoints
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.prepared import ensure_prepared
+from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.evaluate.run import score_run
+from snw_dist.model.encoded import Encoded
+from snw_dist.train.export import read_export
+from tests.ranks import run_ranks
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
+DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
+    """A small network without dropout, on a store in float32, and the first loss of its frozen training."""
+    folder = tmp_path_factory.mktemp("tuned")
+    values: dict[str, Any] = {
+        "run": {"name": "frozen", "folder": str(folder)},
+        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
+        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}, "folder": str(folder / "data")},
+        "store": {"path": str(folder / "store.zarr"), "dtype": "float32"},
+        "model": {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
+        "train": {"max_steps": 2, "validate_every": 2, "global_batch_size": 24, "warmup_steps": 1},
+    }
+    config = config_from_dict(values)
+    ensure_prepared(config)
+    for kind in ("embedding", "train"):
+        entry = "training" if kind == "train" else "snw_dist.embedding.run:run_embedding"
+        for rank in run_ranks(entry, 1, config_to_dict(config), folder / kind, timeout_s=200):
+            assert rank.returncode == 0, rank.log
+    return config
+
+
+def losses(config: SnwConfig) -> list[float]:
+    lines = (config.run_folder / "metrics.jsonl").read_text().splitlines()
+    return [record["loss"] for record in map(json.loads, lines) if record["kind"] == "train"]
+
+
+@pytest.mark.parametrize(("mode", "stage"), [("lora", 3), ("full", 3), ("full", 1)])
+def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_path: Path) -> None:
+    section = dataclasses.replace(
+        base.train, encoder_mode=mode, zero_stage=stage, max_steps=4, save_every=2, encoder_learning_rate_ratio=0.5
+    )
+    config = dataclasses.replace(base, run=dataclasses.replace(base.run, name=f"{mode}{stage}"), train=section)
+
+    def train() -> bytes:
+        for rank in run_ranks("training", 2, config_to_dict(config), tmp_path, timeout_s=200):
+            assert rank.returncode == 0, rank.log
+        return (config.run_folder / "export" / "model.safetensors").read_bytes()
+
+    weights, whole = train(), losses(config)
+    assert whole[0] == pytest.approx(losses(base)[0], rel=1e-5)
+    last = committed_checkpoints(config.run_folder / "checkpoints")[-1]
+    (last / "manifest.json").unlink()  # the folder does not exist any more
+    assert train() == weights
+    assert losses(config) == whole
+    model, description = read_export(config.run_folder / "export")
+    _has_moved(model, lora=mode == "lora")
+    prepared = ensure_prepared(config)
+    scores, spoilt, _ = score_run(config, prepared, ["noise", "shuffled_ligand"])
+    assert list(spoilt) == ["shuffled_ligand"]
+    held_out = prepared.pairs[prepared.pairs["split"] != "train"]
+    val = (held_out["split"] == "val").to_numpy()
+    auroc = roc_auc_score(held_out["positive"].to_numpy()[val], scores[val])
+    assert auroc == pytest.approx(description["validation"]["auroc"], abs=2e-4)
+    assert np.isfinite(scores).all()
+
+
+def _has_moved(model: torch.nn.Module, lora: bool) -> None:
+    assert isinstance(model, Encoded)
+    at_first = tiny_random_weights().weights
+    for block, layer in zip(model.encoder.blocks, at_first.layers, strict=True):
+        assert torch.equal(block.qkv, layer.qkv) == lora
+        assert torch.equal(block.gate_up, layer.gate_up) == lora
+        assert not lora or all(update.up.any() for update in block.updates.values())
