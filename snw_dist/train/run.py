@@ -102,7 +102,7 @@ class TrainingJob:
             weight_decay=section.weight_decay,
             gradient_clipping=section.gradient_clipping,
             device=self.device,
-            rate_ratios={"encoder.": section.encoder_learning_rate_ratio},
+            rate_ratios={"encoder.": section.encoder_learning_rate_ratio} if self.tuned else {},
         )
         self.trajectory = trajectory(
             config,

@@ -81,6 +81,24 @@ def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_p
     assert np.isfinite(scores).all()
 
 
+def test_a_frozen_encoder_has_no_learning_rate(base: SnwConfig, tmp_path: Path) -> None:
+    """The part of some networks that is called `encoder` as well is trained like the rest."""
+    model = dataclasses.replace(base.model, name="cross_attention")
+    weights = []
+    for ratio in (0.1, 1.0):
+        config = dataclasses.replace(
+            base,
+            run=dataclasses.replace(base.run, name=f"ratio-{ratio}"),
+            model=model,
+            train=dataclasses.replace(base.train, encoder_learning_rate_ratio=ratio),
+        )
+        [rank] = run_ranks("training", 1, config_to_dict(config), tmp_path / str(ratio), timeout_s=200)
+        assert rank.returncode == 0, rank.log
+        model_at_end, _ = read_export(config.run_folder / "export")
+        weights.append(model_at_end.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def _has_moved(model: torch.nn.Module, lora: bool) -> None:
     assert isinstance(model, Encoded)
     at_first = tiny_random_weights().weights
