@@ -11,7 +11,7 @@ from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import build_model
 from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
-from snw_dist.train.tuning import check_lengths
+from snw_dist.train.tuning import check_lengths, weights_of_store
 
 
 def check_precision(precision: Precision, device: str) -> None:
@@ -27,7 +27,7 @@ def check_precision(precision: Precision, device: str) -> None:
 
 
 def check_training(config: SnwConfig) -> None:
-    """Precision, network, data (prepared here if need be), store, and that it holds every sequence of the pairs."""
+    """Precision, network, data (prepared here if need be), store with every sequence, and an encoder to be trained."""
     check_precision(config.train.precision, config.train.device)
     prepared = ensure_prepared(config)
     reader = StoreReader(config.store_path)
@@ -36,6 +36,7 @@ def check_training(config: SnwConfig) -> None:
     pair_table(prepared, reader)
     if config.train.encoder_mode != "frozen":
         check_lengths(reader, config.model.max_length)
+        weights_of_store(config, reader.header)
     positive = prepared.pairs.loc[prepared.pairs["split"] == "val", "positive"]
     if config.train.monitor == "auroc" and positive.nunique() < 2:
         raise InputError(

@@ -16,27 +16,31 @@ from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights
 from snw_dist.embedding.header import StoreHeader
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.tunable import TunableEsmc
+from snw_dist.embedding.weights import LoadedWeights
 from snw_dist.model.encoded import Encoded
 
 
 def tuned_network(network: nn.Module, config: SnwConfig, header: StoreHeader) -> tuple[Encoded, dict[str, Any]]:
-    """The network with the encoder of the store in front, and what its export must say of it (`tuned_encoder`).
-
-    Raises `InputError` when the configuration names other weights than those that made the store.
-    """
-    encoder, section = config.encoder, config.train
-    loaded = load_encoder_weights(encoder.name, encoder.weights, encoder.revision, encoder.sha256)
-    if loaded.sha256 != header.encoder["weights_sha256"]:
-        raise InputError(
-            f"train.encoder_mode {section.encoder_mode!r}: the encoder of the configuration ({loaded.source}, SHA-256 "
-            f"{loaded.sha256[:12]}) did not make the store ({header.encoder['description']}, "
-            f"{header.encoder['weights_sha256'][:12]}). Name the same one."
-        )
-    rank = section.lora_rank if section.encoder_mode == "lora" else None
+    """The network with the encoder of the store in front, and what its export must say of it (`tuned_encoder`)."""
+    loaded = weights_of_store(config, header)
+    rank = config.train.lora_rank if config.train.encoder_mode == "lora" else None
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.run.seed)
         encoded = with_encoder(network, loaded.weights, header.encoder, rank)
     return encoded, {"shape": dataclasses.asdict(loaded.weights.shape), "rank": rank}
+
+
+def weights_of_store(config: SnwConfig, header: StoreHeader) -> LoadedWeights:
+    """The encoder of the configuration; raises `InputError` when it is not the one that made the store."""
+    encoder = config.encoder
+    loaded = load_encoder_weights(encoder.name, encoder.weights, encoder.revision, encoder.sha256)
+    if loaded.sha256 != header.encoder["weights_sha256"]:
+        raise InputError(
+            f"train.encoder_mode {config.train.encoder_mode!r}: the encoder of the configuration ({loaded.source}, "
+            f"SHA-256 {loaded.sha256[:12]}) did not make the store ({header.encoder['description']}, "
+            f"{header.encoder['weights_sha256'][:12]}). Name the same one."
+        )
+    return loaded
 
 
 def with_encoder(network: nn.Module, weights: EsmcWeights, encoder: Mapping[str, Any], rank: int | None) -> Encoded:

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc.checkpoint import checkpoint_name
-from snw_dist.config import Precision, SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.config import Precision, SnwConfig, config_to_dict
 from tests.bench.common import finish, show
 from tests.ranks import run_ranks
+from tests.shipped import DATA, embedded_run
 
-DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
 WORLD_SIZES, STAGES = (1, 2, 3, 4), (0, 1, 2, 3)
 SAVED_AT = 4
 
@@ -50,20 +49,14 @@ def embedded(folder: Path, precision: str = "fp32", dropout: float = 0.0) -> Snw
     header, *rows = (DATA / "pairs.csv").read_text().splitlines()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pairs.csv").write_text("\n".join([header, *rows[:: len(rows) // 250]]) + "\n")
-    values: dict[str, Any] = {
-        "run": {"name": "base", "folder": str(folder)},
-        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
-        | {"pairs": str(folder / "pairs.csv"), "columns": {"binary": "binds"}},
-        "store": {"path": str(folder / "store.zarr")},
-        "model": {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16},
-        "train": {"global_batch_size": 30, "warmup_steps": 2, "precision": precision, "monitor": "loss"},
-    }
-    values["model"]["dropout"] = dropout
-    config = config_from_dict(values)
-    ensure_prepared(config)
-    for rank in run_ranks("snw_dist.embedding.run:run_embedding", 1, config_to_dict(config), folder / "embed"):
-        assert rank.returncode == 0, rank.log
-    return config
+    size = {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16}
+    return embedded_run(
+        folder,
+        "base",
+        data={"pairs": str(folder / "pairs.csv")},
+        model=size | {"dropout": dropout},
+        train={"global_batch_size": 30, "warmup_steps": 2, "precision": precision, "monitor": "loss"},
+    )
 
 
 def differences(

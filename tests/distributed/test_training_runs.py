@@ -11,32 +11,25 @@ import numpy as np
 import pytest
 
 from hpc.checkpoint import committed_checkpoints
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
 from tests.ranks import Finished, run_ranks
+from tests.shipped import embedded_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
 TRAIN = "training"
-DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
     """A small network without dropout on the shipped data; the store is embedded."""
     folder = tmp_path_factory.mktemp("training")
-    values: dict[str, Any] = {
-        "run": {"name": "base", "folder": str(folder)},
-        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
-        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}},
-        "store": {"path": str(folder / "store.zarr")},
-        "model": {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
-        "train": {"max_steps": 6, "save_every": 3, "validate_every": 3, "zero_stage": 1, "warmup_steps": 2},
-    }
-    config = config_from_dict(values)
-    ensure_prepared(config)
-    for rank in run_ranks("snw_dist.embedding.run:run_embedding", 1, config_to_dict(config), folder / "embed"):
-        assert rank.returncode == 0, rank.log
-    return config
+    return embedded_run(
+        folder,
+        "base",
+        model={"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
+        train={"max_steps": 6, "save_every": 3, "validate_every": 3, "zero_stage": 1, "warmup_steps": 2},
+    )
 
 
 def named(base: SnwConfig, name: str, **train: Any) -> SnwConfig:

@@ -13,36 +13,37 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from hpc.checkpoint import committed_checkpoints
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from hpc.errors import InputError
+from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
+from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.weights import tiny_random_weights
 from snw_dist.evaluate.run import score_run
 from snw_dist.model.encoded import Encoded
+from snw_dist.train.check import check_training
 from snw_dist.train.export import read_export
+from snw_dist.train.tuning import check_lengths
+from tests.bench.embed import INNER, WIDTH, esm_model
 from tests.ranks import run_ranks
+from tests.shipped import embedded_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
-DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
     """A small network without dropout, on a store in float32, and the first loss of its frozen training."""
     folder = tmp_path_factory.mktemp("tuned")
-    values: dict[str, Any] = {
-        "run": {"name": "frozen", "folder": str(folder)},
-        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
-        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}, "folder": str(folder / "data")},
-        "store": {"path": str(folder / "store.zarr"), "dtype": "float32"},
-        "model": {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
-        "train": {"max_steps": 2, "validate_every": 2, "global_batch_size": 24, "warmup_steps": 1},
-    }
-    config = config_from_dict(values)
-    ensure_prepared(config)
-    for kind in ("embedding", "train"):
-        entry = "training" if kind == "train" else "snw_dist.embedding.run:run_embedding"
-        for rank in run_ranks(entry, 1, config_to_dict(config), folder / kind, timeout_s=200):
-            assert rank.returncode == 0, rank.log
+    config = embedded_run(
+        folder,
+        "frozen",
+        data={"folder": str(folder / "data")},
+        store={"dtype": "float32"},
+        model={"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
+        train={"max_steps": 2, "validate_every": 2, "global_batch_size": 24, "warmup_steps": 1},
+    )
+    [rank] = run_ranks("training", 1, config_to_dict(config), folder / "train", timeout_s=200)
+    assert rank.returncode == 0, rank.log
     return config
 
 
@@ -97,6 +98,27 @@ def test_a_frozen_encoder_has_no_learning_rate(base: SnwConfig, tmp_path: Path) 
         model_at_end, _ = read_export(config.run_folder / "export")
         weights.append(model_at_end.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_other_weights_are_refused_before_a_job_is_submitted(base: SnwConfig, tmp_path: Path) -> None:
+    torch.save(esm_model(tiny_random_weights(WIDTH, 1, INNER)).state_dict(), tmp_path / "other.pth")
+    config = dataclasses.replace(
+        base,
+        encoder=dataclasses.replace(base.encoder, name="esmc", weights=str(tmp_path / "other.pth")),
+        train=dataclasses.replace(base.train, encoder_mode="lora"),
+    )
+    with pytest.raises(InputError, match=r"other\.pth.* did not make the store .*Name the same one"):
+        check_training(config)
+    same = dataclasses.replace(config, encoder=base.encoder)
+    check_training(same)
+
+
+def test_what_the_encoder_was_not_trained_on_is_refused_or_cropped(base: SnwConfig) -> None:
+    reader = StoreReader(base.store_path)
+    reader.lengths = np.array([8, 2_047])
+    with pytest.raises(InputError, match=r"2,047 residues, .* trained on 2,046\. Set model\.max_length"):
+        check_lengths(reader, 2_048)
+    check_lengths(reader, 2_046)
 
 
 def _has_moved(model: torch.nn.Module, lora: bool) -> None:

@@ -5,33 +5,21 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.config import SnwConfig, config_to_dict
 from tests.ranks import run_ranks, start_ranks
+from tests.shipped import embedded_run
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
-DATA = Path(__file__).parents[1] / "data" / "mhc_binding"
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> SnwConfig:
-    values: dict[str, Any] = {
-        "run": {"name": "shared", "folder": str(tmp_path)},
-        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
-        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}},
-        "store": {"path": str(tmp_path / "store.zarr")},
-        "model": {"d_model": 16, "num_heads": 2, "embedding_size": 16},
-        "train": {"max_steps": 100_000, "validate_every": 100_000, "save_every": 100_000, "global_batch_size": 8},
-    }
-    config = config_from_dict(values)
-    ensure_prepared(config)
-    for rank in run_ranks("snw_dist.embedding.run:run_embedding", 1, config_to_dict(config), tmp_path / "embed"):
-        assert rank.returncode == 0, rank.log
-    return config
+    train = {"max_steps": 100_000, "validate_every": 100_000, "save_every": 100_000, "global_batch_size": 8}
+    model = {"d_model": 16, "num_heads": 2, "embedding_size": 16}
+    return embedded_run(tmp_path, "shared", model=model, train=train)
 
 
 def test_the_second_job_is_refused_and_the_first_goes_on(config: SnwConfig, tmp_path: Path) -> None:
