@@ -26,6 +26,7 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from hpc.communicator import Communicator
 from hpc.errors import EnvironmentProblem
 from hpc.files import atomic_write_json
+from hpc.peers import watch_peers
 from hpc.topology import Topology, export_for_torch
 
 STARTUP_DEADLINE_S = 120.0
@@ -78,10 +79,13 @@ def process_group(
     try:
         timeout = timedelta(seconds=COLLECTIVE_TIMEOUT_S)
         dist.distributed_c10d._set_pg_timeout(timeout)
-        control = dist.new_group(backend="gloo", timeout=timeout) if topology.world_size > 1 else None
-        yield Communicator(topology.rank, topology.world_size, store, control)
-        if control is not None:  # the store ends with rank 0, and the others may still need it
-            dist.barrier(group=control)
+        if topology.world_size == 1:
+            yield Communicator(0, 1, store, None)
+        else:
+            control = dist.new_group(backend="gloo", timeout=timeout)
+            with watch_peers(topology, store, address, deadline_s):
+                yield Communicator(topology.rank, topology.world_size, store, control)
+                dist.barrier(group=control)  # the store ends with rank 0, and the others may still need it
     finally:
         dist.destroy_process_group()
 

@@ -139,6 +139,12 @@ def steps(config: Config, runtime: Runtime) -> None:
         raise Preempted("asked to stop; all is saved")
 
 
+def idle(config: Config, runtime: Runtime) -> None:
+    """Wait for nobody, longer than any test."""
+    leave(runtime, "running")
+    time.sleep(300)
+
+
 def _guard(config: Config, runtime: Runtime) -> PreemptionGuard:
     time_left_s = config.get("time_left_s", {}).get(str(runtime.comm.rank))
     return PreemptionGuard(runtime.comm, time_left_s, config.get("watchdog_s", 60.0))

@@ -45,7 +45,12 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     ),
     4: (
         "SIGKILL of one rank",
-        [f"{SLURM}test_one_rank_killed", f"{RANKS}test_a_dead_rank_ends_the_job", f"{EVERY}test_a_failed_node"],
+        [
+            f"{SLURM}test_one_rank_killed",
+            f"{RANKS}test_a_dead_rank_ends_the_job",
+            f"{RANKS}test_ranks_outside_a_collective_do_not_outlive",
+            f"{EVERY}test_a_failed_node",
+        ],
     ),
     5: ("SIGKILL inside a save", [f"{KILL}test_killed_while_saving", f"{KILL}test_one_rank_killed_while_saving"]),
     6: ("a rank that hangs when the signal comes", [f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs"]),

@@ -160,7 +160,7 @@ def _plan_of_lengths(lengths: NDArray[np.int64]) -> EmbeddingPlan:
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__ or "")
-    options.add_argument("--sequences", type=int, default=80, help="of the two real ranks")
+    options.add_argument("--sequences", type=int, default=400, help="of the two real ranks")
     options.add_argument("--layers", type=int, default=1)
     options.add_argument("--simulated", type=int, default=50_000_000, help="sequences of the simulation")
     options.add_argument("--gpu-tflops", type=float, default=300.0, help="assumed rate of a rank in the simulation")

@@ -86,6 +86,5 @@ def test_watchdog_ends_a_rank_whose_peer_hangs(tmp_path: Path, order: str) -> No
         assert code == 75, ranks.logs()
         assert "asked to stop, but no step boundary within 1 s" in ranks.logs()
         os.kill(ranks.processes[1].pid, signal.SIGCONT)
-        ranks.send(signal.SIGUSR2, 1)  # gloo does not always tell a rank that waits to send that its peer has gone
-        other = ranks.finish(90)[1]
+        other = ranks.finish(60)[1]
     assert other.returncode not in (0, -signal.SIGKILL), other.log

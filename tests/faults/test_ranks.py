@@ -1,11 +1,13 @@
 """What becomes of the others when one rank is gone or stands still."""
 
 import signal
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
+from hpc.peers import GRACE_S
 from tests.ranks import start_ranks
 
 pytestmark = pytest.mark.faults
@@ -24,8 +26,23 @@ def test_a_dead_rank_ends_the_job(tmp_path: Path, victim: int, number: signal.Si
     for rank in done:
         if rank.rank != victim:
             assert rank.returncode == 1, rank.log
-            assert "RuntimeError" in rank.outcome["message"] or "Dist" in rank.outcome["message"]
+            if rank.outcome:  # its collective has noticed
+                assert "RuntimeError" in rank.outcome["message"] or "Dist" in rank.outcome["message"]
+            assert f"rank {victim} on {socket.gethostname()} has gone without a word" in rank.log
             assert not (tmp_path / "job" / f"stopped-rank{rank.rank}.json").exists()
+
+
+def test_ranks_outside_a_collective_do_not_outlive_one_that_died(tmp_path: Path) -> None:
+    """Nothing but the watch can notice here, as where NCCL or gloo waits for a dead peer."""
+    with start_ranks("idle", 3, {}, tmp_path) as ranks:
+        ranks.wait_for_files(*(f"running-rank{rank}.json" for rank in range(3)))
+        ranks.send(signal.SIGKILL, 1)
+        started = time.monotonic()
+        done = ranks.finish(60)
+    assert GRACE_S <= time.monotonic() - started < GRACE_S + 10
+    assert [rank.returncode for rank in done] == [1, -signal.SIGKILL, 1], ranks.logs()
+    for rank in (done[0], done[2]):
+        assert f"rank 1 on {socket.gethostname()} has gone without a word" in rank.log
 
 
 def test_a_rank_that_fails_alone_ends_the_job(tmp_path: Path) -> None:
