@@ -23,19 +23,18 @@ from hpc.topology import Topology
 
 GRACE_S = 10.0
 """A collective that does notice ends its rank in this time, with a message and an outcome."""
-_FAREWELL = b"farewell\n"
+_FAREWELL = "farewell"
 _HELLO_S = 5.0
 log = logging.getLogger(__name__)
 
 
 class PeerWatch:
-    """Context manager around the work of one rank; `connections` by the rank at their other end."""
+    """Context manager around the work of one rank; `connections` by the name of the rank at their other end."""
 
-    def __init__(self, connections: dict[int, socket.socket], hosts: list[str], grace_s: float = GRACE_S) -> None:
+    def __init__(self, connections: dict[str, socket.socket], grace_s: float = GRACE_S) -> None:
         self._connections = connections
-        self._hosts = hosts
         self._grace_s = grace_s
-        self._gone: int | None = None
+        self._gone = ""
         self._noticed = threading.Event()
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
@@ -52,77 +51,74 @@ class PeerWatch:
                 _send(connection, _FAREWELL)
         # A collective that fails may be a moment ahead of the news of who has gone.
         elif not isinstance(error, SnwError) and self._noticed.wait(1.0):
-            log.error("%s", self._words())
+            log.error("%s has gone without a word; see its log", self._gone)
         self._finished.set()
         self._thread.join()
         for connection in self._connections.values():
             connection.close()
 
-    def _words(self) -> str:
-        assert self._gone is not None
-        return f"rank {self._gone} on {self._hosts[self._gone]} has gone without a word; see its log"
-
     def _watch(self) -> None:
         with selectors.DefaultSelector() as selector:
-            for rank, connection in self._connections.items():
-                selector.register(connection, selectors.EVENT_READ, rank)
-            while not self._noticed.is_set():
+            for name, connection in self._connections.items():
+                selector.register(connection, selectors.EVENT_READ, name)
+            while not self._gone:
                 if self._finished.is_set():
                     return
                 for key, _ in selector.select(0.2):
                     said = _receive(self._connections[key.data])
                     if said == _FAREWELL:
                         selector.unregister(self._connections[key.data])
-                    elif self._gone is None:
-                        self._gone = int(said) if said else int(key.data)
-                        self._noticed.set()
-        for rank, connection in self._connections.items():
-            if rank != self._gone:
-                _send(connection, f"{self._gone}\n".encode())
+                    else:
+                        self._gone = self._gone or said or key.data
+        self._noticed.set()
+        for name, connection in self._connections.items():
+            if name != self._gone:
+                _send(connection, self._gone)
         if not self._finished.wait(self._grace_s):
-            log.error("%s: ending this rank, which waits for it", self._words())
+            log.error("%s has gone without a word; see its log. This rank waits for it and is ended", self._gone)
             logging.shutdown()
             os._exit(1)
 
 
 def watch_peers(topology: Topology, store: Store, address: str, deadline_s: float) -> PeerWatch:
     """Connect this rank with the others; `address` is where rank 0 was reached. Raises `EnvironmentProblem`."""
-    hosts = [store.get(f"joined/{rank}").decode() for rank in range(topology.world_size)]
-    word = store.get("word")
+    word = store.get("word").decode()
     if topology.rank == 0:
         connections = _accept_all(store, word, topology.world_size, deadline_s)
     else:
         try:
             connection = socket.create_connection((address, int(store.get("peers"))), deadline_s)
-            connection.sendall(b"%s %d\n" % (word, topology.rank))
-        except OSError as error:
+            connection.sendall(f"{word} rank {topology.rank} on {topology.host}\n".encode())
+        except (OSError, RuntimeError) as error:  # RuntimeError: of the store, which ends with rank 0
             raise EnvironmentProblem(
                 f"rank {topology.rank} cannot reach rank 0 at {address}: {error}. Can the nodes connect by TCP?"
             ) from None
-        connections = {0: connection}
+        connections = {f"rank 0 on {store.get('joined/0').decode()}": connection}
     for connection in connections.values():
         _keep_alive(connection)
-    return PeerWatch(connections, hosts)
+    return PeerWatch(connections)
 
 
-def _accept_all(store: Store, word: bytes, world_size: int, deadline_s: float) -> dict[int, socket.socket]:
+def _accept_all(store: Store, word: str, world_size: int, deadline_s: float) -> dict[str, socket.socket]:
     end = time.monotonic() + deadline_s
-    connections: dict[int, socket.socket] = {}
+    connections: dict[str, socket.socket] = {}
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     with socket.create_server(("", 0), family=family, backlog=world_size, dualstack_ipv6=both) as listener:
         store.set("peers", str(listener.getsockname()[1]))
         while len(connections) < world_size - 1:
-            listener.settimeout(max(0.0, end - time.monotonic()))
+            listener.settimeout(max(0.01, end - time.monotonic()))
             try:
                 connection = listener.accept()[0]
-            except OSError:
-                missing = sorted(set(range(1, world_size)) - set(connections))
-                raise EnvironmentProblem(f"ranks {missing} have not connected; see their logs.") from None
+            except TimeoutError:
+                raise EnvironmentProblem(
+                    f"only {', '.join(['rank 0', *connections])} of {world_size} ranks have connected within "
+                    f"{deadline_s:.0f} s; see the logs of the others."
+                ) from None
             connection.settimeout(_HELLO_S)
-            said = _receive(connection).split()
-            if len(said) == 2 and said[0] == word:
-                connections[int(said[1])] = connection
+            said, _, name = _receive(connection).partition(" ")
+            if said == word:
+                connections[name] = connection
             else:  # nobody of ours
                 connection.close()
     return connections
@@ -137,23 +133,23 @@ def _keep_alive(connection: socket.socket) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _receive(connection: socket.socket) -> bytes:
-    """One line; empty when the other end has gone."""
+def _receive(connection: socket.socket) -> str:
+    """One line without its end; empty when the other end has gone."""
     line = b""
     try:
         while not line.endswith(b"\n"):
             part = connection.recv(1)
             if not part:
-                return b""
+                return ""
             line += part
     except OSError:
-        return b""
-    return line
+        return ""
+    return line[:-1].decode(errors="replace")
 
 
-def _send(connection: socket.socket, line: bytes) -> None:
+def _send(connection: socket.socket, line: str) -> None:
     """What cannot be sent any more need not be: the other end has gone."""
     try:
-        connection.sendall(line)
+        connection.sendall(f"{line}\n".encode())
     except OSError:
-        log.debug("a peer has gone before it could be told: %r", line)
+        log.debug("a peer has gone before it could be told: %s", line)

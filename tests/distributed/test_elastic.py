@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -43,6 +45,18 @@ def test_another_precision_goes_on_from_the_same_masters(tmp_path: Path, before:
     case = Case(Setting(2, 1), Setting(2, 3))
     found = differences(embedded(tmp_path, before), [case], 6, tmp_path, after)
     assert 0 < found[case] < 2e-2
+
+
+@pytest.mark.parametrize(
+    ("mode", "case"),
+    [("lora", Case(Setting(2, 1), Setting(3, 3))), ("full", Case(Setting(2, 3), Setting(1, 0)))],
+)
+def test_a_tuned_encoder_goes_on_in_another_setting(tmp_path: Path, mode: Literal["lora", "full"], case: Case) -> None:
+    """ESM C's parameters, or its updates, are a part of the portable state like those of the network."""
+    base = embedded(tmp_path)
+    base = dataclasses.replace(base, train=dataclasses.replace(base.train, encoder_mode=mode))
+    found = differences(base, [case], 4, tmp_path)
+    assert found[case] < 2e-5
 
 
 def test_the_loss_goes_on_as_if_nothing_had_changed(tmp_path: Path) -> None:
