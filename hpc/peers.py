@@ -52,6 +52,7 @@ class PeerWatch:
         # A collective that fails may be a moment ahead of the news of who has gone.
         elif not isinstance(error, SnwError) and self._noticed.wait(1.0):
             log.error("%s has gone without a word; see its log", self._gone)
+            return  # still on guard: the way out may wait for the dead rank too (NCCL)
         self._finished.set()
         self._thread.join()
         for connection in self._connections.values():
@@ -125,10 +126,10 @@ def _accept_all(store: Store, word: str, world_size: int, deadline_s: float) -> 
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """A node that loses its power closes nothing: the kernel asks after it, and gives up after a minute."""
+    """A node that loses its power closes nothing: the kernel asks after it, and gives up after five minutes."""
     connection.setblocking(True)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 27)):
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -27,6 +28,7 @@ from hpc.errors import ExitCode
 from hpc.topology import JobIdentity
 
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
+_SIGNALING_S = 10.0
 log = logging.getLogger(__name__)
 
 
@@ -105,8 +107,10 @@ class PreemptionGuard:
         self._boundary_at = time.monotonic()
 
     def _watch(self) -> None:
+        poll = select.poll()  # select() refuses descriptors above 1,023, and rank 0 holds one for each rank
+        poll.register(self._heard, select.POLLIN)
         while not self._finished.is_set():
-            if select.select([self._heard], [], [], 0.5)[0]:
+            if poll.poll(500):
                 arrived = self._heard.recv(4096)
                 if self._flagged_at is None and any(number in arrived for number in STOP_SIGNALS):
                     self._flagged_at = time.monotonic()
@@ -143,8 +147,11 @@ def _requeue(identity: JobIdentity) -> Literal["accepted", "refused", "ending"]:
     if scontrol is None:
         log.error("scontrol is not on this node: submit the same command again to continue from the checkpoint")
         return "refused"
-    shown = _run(scontrol, "show", "job", "--oneliner", identity.job_id)
-    if shown.returncode == 0 and " JobState=RUNNING " not in shown.stdout:
+    end = time.monotonic() + _SIGNALING_S
+    # A running job is SIGNALING while the SIGCONT of its preemption is on its way: a fast step ends before that.
+    while (state := _state(scontrol, identity.job_id)) == "SIGNALING" and time.monotonic() < end:
+        time.sleep(0.05)
+    if state not in ("RUNNING", "SIGNALING", None):
         log.info("job %s: Slurm is ending it already (cancelled, or requeued from outside)", identity.job_id)
         return "ending"
     done = _run(scontrol, "requeue", identity.job_id)
@@ -153,6 +160,12 @@ def _requeue(identity: JobIdentity) -> Literal["accepted", "refused", "ending"]:
         return "refused"
     log.info("job %s: requeue accepted, waiting to be ended", identity.job_id)
     return "accepted"
+
+
+def _state(scontrol: str, job_id: str) -> str | None:
+    """What Slurm calls the state of the job; None where it does not say."""
+    found = re.search(r" JobState=(\w+)", _run(scontrol, "show", "job", "--oneliner", job_id).stdout)
+    return found[1] if found else None
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

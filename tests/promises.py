@@ -35,6 +35,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         "SIGTERM alone",
         [
             f"{SLURM}test_preempted_by_the_urgent_partition",
+            f"{SLURM}test_preempted_while_slurm_is_still_signalling",
             f"{SLURM}test_a_cancelled_job_saves",
             f"{EVERY}test_no_step_is_lost",
         ],

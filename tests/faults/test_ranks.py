@@ -36,8 +36,8 @@ def test_ranks_outside_a_collective_do_not_outlive_one_that_died(tmp_path: Path)
     """Nothing but the watch can notice here, as where NCCL or gloo waits for a dead peer."""
     with start_ranks("idle", 3, {}, tmp_path) as ranks:
         ranks.wait_for_files(*(f"running-rank{rank}.json" for rank in range(3)))
-        ranks.send(signal.SIGKILL, 1)
         started = time.monotonic()
+        ranks.send(signal.SIGKILL, 1)
         done = ranks.finish(60)
     assert GRACE_S <= time.monotonic() - started < GRACE_S + 10
     assert [rank.returncode for rank in done] == [1, -signal.SIGKILL, 1], ranks.logs()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,28 @@ def test_preempted_by_the_urgent_partition(cluster: Cluster, workplace: Workplac
     assert resumed[0] >= 35
     assert resumed[0] == done, "a step was lost or repeated"
     assert workplace.losses("preempted") == workplace.losses("undisturbed")
+    assert exported(run) == exported(undisturbed)
+
+
+def test_preempted_while_slurm_is_still_signalling(cluster: Cluster, workplace: Workplace, undisturbed: Path) -> None:
+    """Until every node has its SIGCONT the job is SIGNALING; ranks that have saved must not take it for over."""
+    run = workplace.run_folder("signalled")
+    process = workplace.start("train", "--run", "signalled")
+    wait_until(lambda: steps_done(run) >= 35, "35 steps")
+    job_id = cluster.command("squeue", "-h", "-o", "%i", "--name=train-signalled")
+    slurmd = int((cluster.folder / "run" / "slurmd-n2.pid").read_text())
+    os.kill(slurmd, signal.SIGSTOP)
+    try:
+        cluster.command("sbatch", "-p", "urgent", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
+        shown = ("scontrol", "show", "job", "--oneliner", job_id)
+        wait_until(lambda: " JobState=SIGNALING " in cluster.command(*shown), "the job is being signalled")
+        wait_until(lambda: committed(run)[-1].parent.name == f"step_{steps_done(run):010d}", "its state is saved", 10)
+        time.sleep(1)
+    finally:
+        os.kill(slurmd, signal.SIGCONT)
+    cluster.wait_for_restart(job_id, 1)
+    assert process.wait(timeout=200) == 0
+    assert workplace.losses("signalled") == workplace.losses("undisturbed")
     assert exported(run) == exported(undisturbed)
 
 

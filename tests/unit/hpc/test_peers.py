@@ -32,7 +32,10 @@ def connected(world_size: int) -> list[PeerWatch]:
     shared = store()
     with ThreadPoolExecutor(world_size) as pool:
         ranks = [topology(rank, world_size) for rank in range(world_size)]
-        return list(pool.map(lambda rank: watch_peers(rank, shared, "127.0.0.1", 10.0), ranks))
+        watches = list(pool.map(lambda rank: watch_peers(rank, shared, "127.0.0.1", 10.0), ranks))
+    for watch in watches:
+        watch._grace_s = 3600.0  # nothing here may end the process of the tests
+    return watches
 
 
 @pytest.mark.parametrize("error", [None, Preempted("asked to")])
@@ -59,7 +62,10 @@ def test_all_learn_who_has_gone(caplog: pytest.LogCaptureFixture) -> None:
         list(pool.map(lambda rank: watches[rank].__exit__(RuntimeError, failed, None), (0, 1, 3)))
     expected = "rank 2 on node2 has gone without a word; see its log"
     assert [record.getMessage() for record in caplog.records] == [expected] * 3
-    watches[2].__exit__(InputError, InputError(""), None)
+    assert all(watches[rank]._thread.is_alive() for rank in (0, 1, 3)), "on guard until the process ends"
+    for watch in watches:
+        watch.__exit__(InputError, InputError(""), None)
+    assert not any(watch._thread.is_alive() for watch in watches)
 
 
 def test_somebody_else_at_the_door_is_sent_away() -> None:

@@ -120,7 +120,7 @@ with PreemptionGuard(Communicator.alone(), watchdog_s=0.7) as guard:
 
 def scheduler(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch, state: str = "RUNNING") -> None:
     """A `scontrol` for this test alone: it knows a job in `state`, and `script` answers a requeue."""
-    show = f"case $1 in show) echo 'JobId=41 JobState={state} Reason=None'; exit;; esac"
+    show = f"case $1 in show) echo JobId=41 JobState={state} Reason=None; exit;; esac"
     (folder / "scontrol").write_text(f'#!/bin/sh\n{show}\necho "$@" >> {folder}/asked\n{script}\n')
     (folder / "scontrol").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
@@ -152,6 +152,15 @@ def test_a_job_that_slurm_is_ending_is_left_to_it(tmp_path: Path, monkeypatch: p
     with PreemptionGuard(ALONE) as guard:
         assert requeue_and_wait(JobIdentity("41"), ALONE, guard, wait_s=0.0)
     assert not (tmp_path / "asked").exists()
+
+
+def test_a_job_that_is_being_signalled_is_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preempted, it is SIGNALING until Slurm's SIGCONT has arrived; taken for its end, the job was lost."""
+    state = f"$(test -e {tmp_path}/later && echo RUNNING || echo SIGNALING; touch {tmp_path}/later)"
+    scheduler(tmp_path, f"kill -TERM {os.getpid()}", monkeypatch, state)
+    with PreemptionGuard(ALONE) as guard:
+        assert requeue_and_wait(JobIdentity("41"), ALONE, guard, wait_s=30.0)
+    assert (tmp_path / "asked").read_text() == "requeue 41\n"
 
 
 @pytest.mark.parametrize("script", ["kill -TERM $PPID", "(sleep 0.7; kill -TERM $PPID) >&- 2>&- &"])
