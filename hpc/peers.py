@@ -1,9 +1,10 @@
 """Notice within seconds that another rank has gone, whatever the collectives do.
 
-NCCL waits for a dead peer until its time limit, and gloo does not always tell a rank that waits to send (measured). So
-every rank holds one connection to rank 0, which the kernel closes when a process ends, however it ends. A rank that
-leaves at the end of its work says so first; where one has gone without a word, rank 0 tells the others which one it
-was, and a rank that its collective has not freed by then ends itself, rather than hold a node for nothing.
+gloo does not always tell a rank that waits to send that its peer has gone (measured), and NCCL is known to wait until
+its time limit (not measured here). So every rank holds one connection to rank 0, which the kernel closes when a process
+ends, however it ends. A rank that leaves at the end of its work says so first; if one has gone without a word, rank 0
+tells the others which one it was, and a rank that its collective has not freed by then ends itself, rather than hold a
+node for nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ GRACE_S = 10.0
 """A collective that does notice ends its rank in this time, with a message and an outcome."""
 _FAREWELL = "farewell"
 _HELLO_S = 5.0
+_NEWS_S = 3.0
 log = logging.getLogger(__name__)
 
 
@@ -50,7 +52,7 @@ class PeerWatch:
             for connection in self._connections.values():
                 _send(connection, _FAREWELL)
         # A collective that fails may be a moment ahead of the news of who has gone.
-        elif not isinstance(error, SnwError) and self._noticed.wait(1.0):
+        elif not isinstance(error, SnwError) and self._noticed.wait(_NEWS_S):
             log.error("%s has gone without a word; see its log", self._gone)
             return  # still on guard: the way out may wait for the dead rank too (NCCL)
         self._finished.set()
@@ -71,10 +73,10 @@ class PeerWatch:
                         selector.unregister(self._connections[key.data])
                     else:
                         self._gone = self._gone or said or key.data
-        self._noticed.set()
         for name, connection in self._connections.items():
             if name != self._gone:
                 _send(connection, self._gone)
+        self._noticed.set()  # not before: a rank 0 that left at once would be taken for the one that has gone
         if not self._finished.wait(self._grace_s):
             log.error("%s has gone without a word; see its log. This rank waits for it and is ended", self._gone)
             logging.shutdown()

@@ -28,6 +28,8 @@ def test_a_dead_rank_ends_the_job(tmp_path: Path, victim: int, number: signal.Si
             assert rank.returncode == 1, rank.log
             if rank.outcome:  # its collective has noticed
                 assert "RuntimeError" in rank.outcome["message"] or "Dist" in rank.outcome["message"]
+            else:
+                assert "This rank waits for it and is ended" in rank.log
             assert f"rank {victim} on {socket.gethostname()} has gone without a word" in rank.log
             assert not (tmp_path / "job" / f"stopped-rank{rank.rank}.json").exists()
 

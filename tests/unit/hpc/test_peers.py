@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -72,16 +70,12 @@ def test_somebody_else_at_the_door_is_sent_away() -> None:
     shared = store()
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(watch_peers, topology(0, 2), shared, "127.0.0.1", 10.0)
-        while True:
-            with contextlib.suppress(Exception):
-                port = int(shared.get("peers"))
-                break
-        with socket.create_connection(("127.0.0.1", port)) as stranger:
+        with socket.create_connection(("127.0.0.1", int(shared.get("peers")))) as stranger:
             stranger.sendall(b"GET / HTTP/1.1\n")
             assert stranger.recv(1) == b""
-        second = watch_peers(topology(1, 2), shared, "127.0.0.1", 10.0)
-        with first.result(), second:
-            assert threading.active_count() > 2
+        with watch_peers(topology(1, 2), shared, "127.0.0.1", 10.0) as second, first.result():
+            assert list(first.result()._connections) == ["rank 1 on node1"]
+            assert list(second._connections) == ["rank 0 on node0"]
 
 
 def test_a_rank_that_does_not_connect_is_not_waited_for() -> None:
