@@ -1,14 +1,12 @@
 """ESM C over a natural collection: ours against the `esm` package and transformers on the same weights.
 
-The lengths are log-normal with the median of 295 and the mean of 361 residues of UniProtKB/Swiss-Prot, cut at 30 and
-1,500; one sequence in five is a repeat. The peers get batches of 16 in file order, one sequence at a time, and batches
+One sequence in five is a repeat. The peers get batches of 16 in file order, one sequence at a time, and batches
 of 16 sorted by length; they return what they return anyway (all layers, logits). All times include tokenizing.
 The limit is the best rate of `F.linear` on the model's own matrix shapes at 4,096 tokens, measured between the runs.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +14,6 @@ import numpy as np
 import torch
 from esm.models.esmc import ESMC
 from esm.tokenization import EsmSequenceTokenizer
-from numpy.typing import NDArray
 from transformers import EsmcTokenizer
 
 from snw_dist.embedding.encoder import Encoder, build_encoder
@@ -25,29 +22,10 @@ from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.reference import transformers_model
 from snw_dist.embedding.weights import LoadedWeights, tiny_random_weights
 from tests.bench.common import finish, medians, parser, seconds, show
+from tests.bench.natural import INNER, WIDTH, natural_sequences
 
 CPU = torch.device("cpu")
-WIDTH, INNER = 960, 2560
 BATCH = 16
-
-
-def natural_lengths(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Lengths in residues, see above."""
-    sigma = math.sqrt(2 * math.log(361 / 295))
-    lengths: NDArray[np.int64] = np.clip(np.exp(generator.normal(math.log(295), sigma, count)), 30, 1500).astype(
-        np.int64
-    )
-    return lengths
-
-
-def natural_sequences(count: int, repeats: float, seed: int = 0) -> list[str]:
-    """Sequences in file order, some of them repeats of others."""
-    generator = np.random.default_rng(seed)
-    distinct = count - round(count * repeats)
-    lengths = natural_lengths(generator, distinct)
-    sequences = ["".join(generator.choice(list("ACDEFGHIKLMNPQRSTVWY"), length)) for length in lengths]
-    sequences += [sequences[i] for i in generator.integers(0, distinct, count - distinct)]
-    return [sequences[i] for i in generator.permutation(count)]
 
 
 def esm_model(loaded: LoadedWeights) -> torch.nn.Module:

@@ -12,7 +12,8 @@ import torch
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.weights import tiny_random_weights
 from tests.bench.common import finish, parser, show
-from tests.bench.embed import CPU, INNER, WIDTH, natural_sequences
+from tests.bench.embed import CPU
+from tests.bench.natural import INNER, WIDTH, natural_sequences
 
 
 def int8(rows: torch.Tensor) -> torch.Tensor:

@@ -30,7 +30,8 @@ from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.run import own_shards
 from snw_dist.embedding.weights import tiny_random_weights
 from tests.bench.common import finish, medians, parser, say, seconds, show
-from tests.bench.embed import INNER, WIDTH, esm_model, natural_lengths, natural_sequences
+from tests.bench.embed import esm_model
+from tests.bench.natural import INNER, WIDTH, natural_lengths, natural_sequences
 from tests.ranks import run_ranks
 
 RANKS = (1, 4, 16, 64, 256, 1024, 4096)

@@ -19,14 +19,14 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from snw_dist.config import config_to_dict
+from snw_dist.config import Precision, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.reader import StoreReader
@@ -46,13 +46,24 @@ CPU = torch.device("cpu")
 SAVE_EVERY_S = 60.0
 
 
-def timed(job: str, data: Input, num_ranks: int, steps: int, **more: Any) -> dict[str, float]:
+def timed(
+    job: str,
+    data: Input,
+    num_ranks: int,
+    steps: int,
+    device: Literal["cpu", "cuda"] = "cpu",
+    precision: Precision = "fp32",
+    threads: int = 1,
+    **more: Any,
+) -> dict[str, float]:
     """Pairs a second of a job, and its shares of waiting; the slowest rank counts."""
     with tempfile.TemporaryDirectory(dir=data.config.run.folder) as name:
         run = dataclasses.replace(data.config.run, folder=name if job == "ours" else data.config.run.folder)
-        config = config_to_dict(dataclasses.replace(data.config, run=run))
+        train = dataclasses.replace(data.config.train, device=device, precision=precision)
+        config = config_to_dict(dataclasses.replace(data.config, run=run, train=train))
         values = {"config": config, "steps": steps, **more}
-        for rank in run_ranks(f"tests.bench.train_peers:{job}", num_ranks, values, Path(name), 1800):
+        entry_point, env = f"tests.bench.train_peers:{job}", {"OMP_NUM_THREADS": str(threads)}
+        for rank in run_ranks(entry_point, num_ranks, values, Path(name), 1800, env, device=device):
             assert rank.returncode == 0, rank.log
         results = [json.loads(file.read_text()) for file in Path(name).glob("job/result-*.json")]
     whole, waited, stall = (max(result[key] for result in results) for key in ("seconds", "waited", "stall"))

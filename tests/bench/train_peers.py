@@ -1,8 +1,8 @@
 """Training without this project: plain PyTorch DDP on files of rows, padded to one length; and both as jobs.
 
 The network is the same one: the project's own blocks, the first norm and linear layer written out, in one pass over a
-padded batch. Every pair brings its two sequences, as data sets are written; one DataLoader worker for each rank, as
-there is one processor for each.
+padded batch. Every pair brings its two sequences, as data sets are written; one DataLoader worker for each processor
+of a rank.
 """
 
 from __future__ import annotations
@@ -123,12 +123,12 @@ def peer(values: dict[str, Any], runtime: Runtime) -> None:
     )
     size = train.global_batch_size // runtime.comm.world_size
     loader = DataLoader(
-        data, size, sampler=sampler, num_workers=1, collate_fn=Padded(tuple(values["caps"])), drop_last=True,
-        persistent_workers=True,
+        data, size, sampler=sampler, num_workers=runtime.topology.num_cpus, collate_fn=Padded(tuple(values["caps"])),
+        drop_last=True, persistent_workers=True, pin_memory=runtime.device.type == "cuda",
     )  # fmt: skip
     built = build_model(config.model, WIDTH, config.run.seed)
     assert isinstance(built, PseudoSiamese)
-    model = DistributedDataParallel(PlainPair(built).train())
+    model = DistributedDataParallel(PlainPair(built).train().to(runtime.device))
     optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
     waited, epoch, batches = 0.0, 0, iter(loader)
     for step in range(WARM_UP + values["steps"]):
@@ -143,7 +143,8 @@ def peer(values: dict[str, Any], runtime: Runtime) -> None:
             batches = iter(loader)
             batch = next(batches)
         waited += time.perf_counter() - asked
-        sides, label = batch
+        sides = [(states.to(runtime.device, non_blocking=True), mask.to(runtime.device)) for states, mask in batch[0]]
+        label = batch[1].to(runtime.device)
         optimizer.zero_grad()
         loss = contrastive_loss(model(sides), label, config.model.margin).mean()
         loss.backward()

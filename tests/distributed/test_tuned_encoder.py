@@ -23,7 +23,8 @@ from snw_dist.model.encoded import Encoded
 from snw_dist.train.check import check_training
 from snw_dist.train.export import read_export
 from snw_dist.train.tuning import check_lengths
-from tests.bench.embed import INNER, WIDTH, esm_model
+from tests.bench.embed import esm_model
+from tests.bench.natural import INNER, WIDTH
 from tests.ranks import run_ranks
 from tests.shipped import embedded_run
 

@@ -1,12 +1,8 @@
-"""What only a CUDA device can show; these are the only tests that may be skipped, and only where there is none."""
+"""The encoder on a CUDA device; the tests of this folder alone may be skipped, and only where there is none."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import copy
 
 import pytest
 import torch
@@ -16,11 +12,10 @@ from snw_dist.embedding.batch_size import MOST_TOKENS, measured_tokens_per_batch
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc import PackedEsmc, tokenize
 from snw_dist.embedding.reference import check_parity
+from snw_dist.embedding.tunable import TunableEsmc
 from snw_dist.embedding.weights import tiny_random_weights
 
 CUDA = torch.device("cuda", 0)
-ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "tests" / "data" / "mhc_binding"
 SEQUENCES = ["ACDEFGHIK", "LMNPQRSTVWY", "LMNPQRSTVWA", "ACDEFGHIKLMNPQRSTVWY" * 12]
 pytestmark = [
     pytest.mark.gpu,
@@ -76,37 +71,23 @@ def test_the_batch_is_measured_on_the_gpu() -> None:
     assert 2048 <= few <= many <= MOST_TOKENS["cuda"]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("zero", [0, 1, 2, 3])
-def test_embed_train_and_resume_on_cuda(tmp_path: Path, zero: int, precision: str) -> None:
-    config = {
-        "run": {"name": "gpu"},
-        "data": {key: str(DATA / f"{key}.fasta") for key in ("ligands", "receptors")}
-        | {"pairs": str(DATA / "pairs.csv"), "columns": {"binary": "binds"}},
-        "encoder": {"device": "cuda"},
-        "model": {"d_model": 32, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 32},
-        "train": {"device": "cuda", "max_steps": 30, "save_every": 10, "validate_every": 10, "precision": precision},
-        "evaluate": {"bootstrap": 10, "controls": []},
-        "cluster": {"cluster": "local"},
-    }
-    (tmp_path / "SNW_config.json").write_text(json.dumps(config))
-
-    def launch(*arguments: str) -> None:
-        command = [sys.executable, str(ROOT / "launch" / f"{arguments[0]}.py"), *arguments[1:]]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, env=dict(os.environ))
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    launch("embed")
-    launch("train", "--zero", str(zero))
-    metrics = tmp_path / "runs" / "gpu" / "metrics.jsonl"
-
-    def steps() -> list[int]:
-        records = [json.loads(line) for line in metrics.read_text().splitlines()]
-        return [record["step"] for record in records if record["kind"] != "save"]
-
-    whole = steps()
-    last = sorted((tmp_path / "runs" / "gpu" / "checkpoints").glob("step_*/manifest.json"))[-1]
-    last.unlink()
-    launch("train", "--zero", str(zero))
-    assert steps() == whole
-    launch("evaluate")
+@pytest.mark.parametrize("rank", [None, 4])
+def test_a_tuned_encoder_has_the_gradients_of_the_cpu(rank: int | None) -> None:
+    torch.manual_seed(1)
+    network = TunableEsmc(tiny_random_weights(128, 2, 256).weights, [2], "concat", rank)
+    for name, parameter in network.named_parameters():
+        if name.endswith("up"):
+            torch.nn.init.normal_(parameter)  # as after some steps: at first they are zero, and `down` has no gradient
+    residues, lengths = torch.randint(4, 24, (4, 60)), torch.tensor([60, 7, 31, 7])
+    mask = torch.arange(60) < lengths[:, None]
+    found = []
+    for device, dtype in ((torch.device("cpu"), torch.float32), (CUDA, torch.float32), (CUDA, torch.bfloat16)):
+        placed = copy.deepcopy(network).to(device, dtype)
+        (rows,) = placed((residues.to(device), mask.to(device)))
+        weights = torch.linspace(-1, 1, rows.numel(), device=device).view(rows.shape)
+        (rows.float() * weights).sum().backward()
+        parts = [p.grad.float().flatten().cpu() for p in placed.parameters() if p.grad is not None]
+        found.append((rows.float().cpu(), torch.cat(parts)))
+    for (rows, gradient), tolerance in zip(found[1:], (1e-4, 5e-2), strict=True):
+        assert (rows - found[0][0]).norm() <= tolerance * found[0][0].norm()
+        assert (gradient - found[0][1]).norm() <= 4 * tolerance * found[0][1].norm()  # a product of such factors
