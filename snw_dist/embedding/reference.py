@@ -15,8 +15,11 @@ from hpc.errors import EnvironmentProblem
 from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, combined, tokenize
 
 SAMPLE = 16
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
-"""Largest difference allowed, relative to the largest value; in bfloat16 every layer rounds."""
+TOLERANCE = 1e-5
+"""Largest difference allowed in float32, relative to the largest value."""
+ROUNDING = 2.0
+"""In bfloat16 every layer rounds, ours and the reference's in another order: so many times what the reference itself
+loses against float32 are allowed; that is 1 % of the largest value on 2 layers and 3 % on 30."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,13 @@ class Parity:
     against_reference: float
     alone_against_batch: float
     """0.0 means bit-identical."""
+    rounding: float
+    """How far the reference in the same arithmetic is from float32; 0.0 in float32."""
+
+    @property
+    def allowed(self) -> float:
+        """What neither difference may exceed."""
+        return TOLERANCE + ROUNDING * self.rounding
 
 
 def sample(sequences: Sequence[str]) -> list[str]:
@@ -41,27 +51,35 @@ def sample(sequences: Sequence[str]) -> list[str]:
 def compare(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
     """Compare the layers of `model` on `sequences`: all at once here, one sequence at a time in the reference."""
     reference = transformers_model(weights, model.device, model.dtype)
+    exact = None if model.dtype == torch.float32 else transformers_model(weights, model.device, torch.float32)
     tokens, lengths = tokenize(sequences)
     together = torch.split(model.forward(tokens, lengths), lengths)
-    largest, worst, batched = 0.0, 0.0, 0.0
+    largest, worst, batched, rounding = 0.0, 0.0, 0.0, 0.0
     for sequence, states in zip(sequences, together, strict=True):
         one, length = tokenize([sequence])
-        hidden = reference(input_ids=one[None].to(model.device), output_hidden_states=True).hidden_states
-        expected = combined([hidden[layer][0] for layer in model.layers], model.combine)
+        expected = _states(reference, one, model)
         largest = max(largest, float(expected.abs().max()))
-        worst = max(worst, float((states.float() - expected.float()).abs().max()))
+        worst = max(worst, float((states.float() - expected).abs().max()))
         batched = max(batched, float((states.float() - model.forward(one, length).float()).abs().max()))
-    return Parity(len(sequences), worst / largest, batched / largest)
+        if exact is not None:
+            rounding = max(rounding, float((_states(exact, one, model) - expected).abs().max()))
+    return Parity(len(sequences), worst / largest, batched / largest, rounding / largest)
+
+
+def _states(reference: torch.nn.Module, tokens: torch.Tensor, model: PackedEsmc) -> torch.Tensor:
+    """The layers of `model` by the reference, of one sequence: [tokens, row_width] float32."""
+    hidden = reference(input_ids=tokens[None].to(model.device), output_hidden_states=True).hidden_states
+    return combined([hidden[layer][0].float() for layer in model.layers], model.combine)
 
 
 def check_parity(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
-    """`compare` a sample of `sequences`; raises `EnvironmentProblem` where the difference is beyond the tolerance."""
+    """`compare` a sample of `sequences`; raises `EnvironmentProblem` where the difference is beyond what is allowed."""
     chosen = sample(sequences)
     parity = compare(model, weights, chosen)
-    if max(parity.against_reference, parity.alone_against_batch) > TOLERANCE[model.dtype]:
+    if not max(parity.against_reference, parity.alone_against_batch) <= parity.allowed:  # nor is NaN
         raise EnvironmentProblem(
             f"the encoder on {model.device} differs from transformers' ESM C by {parity.against_reference:.1e} of the "
-            f"largest value (allowed {TOLERANCE[model.dtype]:.0e}), in a batch from alone by "
+            f"largest value (allowed {parity.allowed:.0e}), in a batch from alone by "
             f"{parity.alone_against_batch:.1e}: do not trust this node. Try encoder.precision 'fp32', "
             "or another build of torch."
         )
