@@ -27,7 +27,7 @@ test: venv
 # The promises of the README, tried again and again: about an hour. `REPEATS=4` is what `make test` does.
 faults: venv
 	$(BIN) SNW_FAULT_REPEATS=$(REPEATS) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder \
-		--promises build/faults.json $(ARGS)
+		--promises=build/faults.json $(ARGS)
 
 check: venv
 	$(BIN) ruff format --check .

@@ -21,7 +21,6 @@ from hpc.errors import EnvironmentProblem, SnwError
 from hpc.files import atomic_write_json
 from hpc.job import stop_margin_s
 from hpc.preflight import Check, refuse_problems, same_on_all
-from hpc.process_group import choose_device
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
@@ -42,7 +41,7 @@ _BYTES_PER_PARAMETER = 12  # of a checkpoint: float32 master and two moments
 def run_doctor(values: dict[str, Any], runtime: Runtime) -> None:
     """Entry point: leave all answers in `doctor.json` of the run folder; exit 4 with a line for each problem."""
     config, comm = config_from_dict(values), runtime.comm
-    device = choose_device(config.train.device, runtime.topology.local_rank)
+    device = runtime.device
     speed = _write_speed(runtime)
     checks = [
         *runtime.checks,

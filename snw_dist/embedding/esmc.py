@@ -217,22 +217,38 @@ class PackedEsmc:
             torch.cat([torch.arange(length) for length in lengths]).to(self.device), self._inverse_frequency
         )
         x = self._embed[tokens.to(self.device)]
-        q, k, v = (torch.empty_like(x) for _ in range(3))
-        size = self._block_tokens or len(x)
-        blocks = [slice(start, start + size) for start in range(0, len(x), size)]
+        size = self._block_tokens
+        buffers = [torch.empty_like(x) for _ in range(3)] if size else []
         states = {0: x.clone()} if 0 in self.layers else {}
         for depth, block in enumerate(self._blocks, start=1):
-            for part in blocks:
-                q[part], k[part], v[part] = block.project(x[part], rotation[part])
-            context = attend(q, k, v, packed)
-            for part in blocks:
-                x[part] = block.update(x[part], context[part])
+            if size:
+                _in_blocks(block, x, rotation, packed, size, buffers)
+            else:
+                x = block.update(x, attend(*block.project(x, rotation), packed))
             if depth in self.layers:
                 states[depth] = self._normed(x) if depth == self._num_layers else x.clone()
         return combined([states[layer] for layer in self.layers], self.combine)
 
     def _normed(self, x: torch.Tensor) -> torch.Tensor:
         return F.layer_norm(x, x.shape[-1:], self._final_norm)
+
+
+def _in_blocks(
+    block: Block,
+    x: torch.Tensor,
+    rotation: torch.Tensor,
+    lengths: PackedLengths,
+    size: int,
+    buffers: Sequence[torch.Tensor],
+) -> None:
+    """One layer in place, `size` tokens at a time; `buffers` are for q, k and v and as large as x."""
+    parts = [slice(start, start + size) for start in range(0, len(x), size)]
+    for part in parts:
+        for buffer, values in zip(buffers, block.project(x[part], rotation[part]), strict=True):
+            buffer[part] = values
+    context = attend(buffers[0], buffers[1], buffers[2], lengths)
+    for part in parts:
+        x[part] = block.update(x[part], context[part])
 
 
 def combined(states: Sequence[torch.Tensor], combine: Combine) -> torch.Tensor:

@@ -13,7 +13,6 @@ import torch
 from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence
 from hpc.logs import JsonLines
-from hpc.process_group import choose_device
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import SnwConfig, config_from_dict
@@ -87,12 +86,11 @@ def plan_work(config: SnwConfig, tables: Tables, parts: list[Path], append: bool
 def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Encoder:
     """Collective: the encoder on every rank's device, the same on all, compared with the reference if asked for."""
     section = config.encoder
-    device = choose_device(section.device, runtime.topology.local_rank)
     loaded = load_encoder_weights(section.name, section.weights, section.revision, section.sha256)
     encoder = build_encoder(
         section.name,
         loaded,
-        device,
+        runtime.device,
         section.precision,
         layers_of(config),
         section.combine,
@@ -128,8 +126,9 @@ def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     name = f"attempt_{runtime.array_task}.json"
     alone = runtime.num_array_tasks == 1
     fence = runtime.comm.on_rank_0(lambda: _open(config.store_path, planned, header, runtime.attempt, name, alone))
+    num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one rank
     encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
-        encoder.model, runtime.comm, runtime.topology.local_world_size, planned.path / RECORDS
+        encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
     )
     try:
         _fill(config, runtime, encoder, planned, fence)

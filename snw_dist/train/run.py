@@ -17,7 +17,6 @@ from hpc.errors import CorruptError, EnvironmentProblem, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
-from hpc.process_group import choose_device
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
@@ -64,7 +63,7 @@ class TrainingJob:
     def __init__(self, config: SnwConfig, runtime: Runtime) -> None:
         section, topology = config.train, runtime.topology
         self.config, self.runtime, self.comm = config, runtime, runtime.comm
-        self.device = choose_device(section.device, topology.local_rank)
+        self.device = runtime.device
         check_precision(section.precision, self.device.type)
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)

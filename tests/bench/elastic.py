@@ -110,7 +110,9 @@ def _train(runs: dict[Any, tuple[SnwConfig, Path | None]], folder: Path) -> None
         by_world_size[world_size].append(item | {"begin_with": None if begin_with is None else str(begin_with)})
     for world_size, items in by_world_size.items():
         place = folder / str(world_size)
-        for rank in run_ranks("trainings", world_size, {"trainings": items}, place, 60.0 + 20 * len(items)):
+        device = "cuda" if items[0]["config"]["train"]["device"] == "cuda" else "cpu"
+        timeout_s = 60.0 + 20 * len(items)
+        for rank in run_ranks("trainings", world_size, {"trainings": items}, place, timeout_s, device=device):
             assert rank.returncode == 0, rank.log
 
 
