@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_safetensors
 
 from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
-from snw_dist.embedding.dtypes import as_logical, as_stored, stored_dtype
+from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, write_shard
 
@@ -130,7 +130,7 @@ def pool_shard(
 ) -> NDArray[np.float32]:
     """`pool` of the sequences of a shard file; they follow each other in it without a gap."""
     rows = np.empty((int(lengths.sum()), d_model), dtype=stored_dtype(logical_dtype))
-    mapped.copy(rows.data.cast("B"), 0, 0, rows.nbytes)
+    mapped.copy(as_bytes(rows), 0, 0, rows.nbytes)
     return pool(as_logical(rows, logical_dtype), lengths)
 
 

@@ -37,6 +37,11 @@ def as_stored(rows: torch.Tensor) -> NDArray[Any]:
     return array
 
 
+def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The same memory byte by byte; raises `TypeError` where it is not contiguous, as a copy would be no use."""
+    return np.frombuffer(array.data.cast("B"), dtype=np.uint8)
+
+
 def as_logical(rows: NDArray[Any], logical: str) -> torch.Tensor:
     """The same memory as numbers."""
     tensor = torch.from_numpy(rows)

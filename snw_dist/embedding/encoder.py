@@ -48,6 +48,7 @@ class Encoder:
         """Name, description, weights, weights_sha256, layers, combine, arithmetic, window; stored with every result."""
         self.tokens_per_batch = tokens_per_batch
         """Halved when a batch does not fit the memory."""
+        self._stream = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def embed(self, sequences: Sequence[str]) -> torch.Tensor:
         """Rows of the residues of `sequences`, one after another: [sum of lengths, row_width] float32."""
@@ -68,19 +69,18 @@ class Encoder:
             for w in windows(len(sequence), TRAINED_CONTEXT - 2, WINDOW_OVERLAP)
         ]
         filled, queued = 0, None
-        for states, batch in self._passes(
-            pieces
-        ):  # on CUDA a pass is only queued: its rows are fetched during the next
+        for states, batch in self._passes(pieces, rows.dtype):
+            fetched = _Fetched(states, self._stream)
             if queued is not None:
-                filled += _store(rows, filled, queued[0])
+                filled += queued[0].store(rows, filled)
                 yield queued[1]
-            queued = states, batch
+            queued = fetched, batch
         if queued is not None:
-            _store(rows, filled, queued[0])
+            queued[0].store(rows, filled)
             yield queued[1]
 
-    def _passes(self, pieces: Sequence[Piece]) -> Iterator[tuple[torch.Tensor, Batch]]:
-        """The kept rows of one forward pass after another."""
+    def _passes(self, pieces: Sequence[Piece], dtype: torch.dtype) -> Iterator[tuple[torch.Tensor, Batch]]:
+        """The kept rows of one forward pass after another; rounded on the device, which is less to fetch."""
         lengths, start = [len(piece.residues) + 2 for piece in pieces], 0
         while start < len(pieces):
             stop = batch_stop(lengths, start, self.tokens_per_batch)
@@ -88,7 +88,7 @@ class Encoder:
             if states is None:
                 self._halve(pieces[start:stop])
                 continue
-            yield states, Batch(len(states), self.model.shape.flops(lengths[start:stop], self.model.depth))
+            yield states.to(dtype), Batch(len(states), self.model.shape.flops(lengths[start:stop], self.model.depth))
             start = stop
 
     def _states(self, batch: Sequence[Piece]) -> torch.Tensor | None:
@@ -120,9 +120,25 @@ class Encoder:
         log.warning("out of memory with %d tokens in a batch: going on with %d", tokens, self.tokens_per_batch)
 
 
-def _store(rows: torch.Tensor, first: int, states: torch.Tensor) -> int:
-    rows[first : first + len(states)] = states.to(rows.dtype)  # rounded on the device: half the bytes to fetch
-    return len(states)
+class _Fetched:
+    """Rows on their way to the processor: on CUDA in a stream of their own, while the next pass is computed."""
+
+    def __init__(self, states: torch.Tensor, stream: torch.cuda.Stream | None) -> None:
+        self._rows, self._arrived = states, None
+        if stream is not None:
+            stream.wait_stream(torch.cuda.current_stream(states.device))
+            with torch.cuda.stream(stream):
+                self._rows = torch.empty(states.shape, dtype=states.dtype, pin_memory=True)
+                self._rows.copy_(states, non_blocking=True)
+                self._arrived = stream.record_event()
+            states.record_stream(stream)
+
+    def store(self, rows: torch.Tensor, first: int) -> int:
+        """Put them into `rows` from row `first` on; how many there are."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        rows[first : first + len(self._rows)] = self._rows
+        return len(self._rows)
 
 
 def load_encoder_weights(name: str, weights: str | None, revision: str | None, sha256: str | None) -> LoadedWeights:

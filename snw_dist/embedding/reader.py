@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import shard_path
-from snw_dist.embedding.dtypes import as_stored, stored_dtype, torch_dtype
+from snw_dist.embedding.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.header import REPAIR, read_header
 from snw_dist.embedding.plan import sequence_digest
 from snw_dist.embedding.shard_file import MappedShard, ShardLayout
@@ -82,7 +82,7 @@ class StoreReader:
 
         out: [sequences, longest, d_model], contiguous and of the store's dtype; other rows stay as they are.
         """
-        target = as_stored(out).data.cast("B")
+        target = as_bytes(as_stored(out))
         at = np.arange(len(indices)) * (out.stride(0) * out.itemsize)
         index, start, count = (np.asarray(values, dtype=np.int64) for values in (indices, starts, counts))
         if len(self._parts) == 1:
@@ -112,7 +112,7 @@ class _PartReader:
         chunk_bytes = self.header.chunk_rows * self._row_bytes
         self._layout = ShardLayout(self.header.shard_rows // self.header.chunk_rows, chunk_bytes)
 
-    def copy(self, target: memoryview, at: Numbers, index: Numbers, start: Numbers, count: Numbers) -> None:
+    def copy(self, target: NDArray[np.uint8], at: Numbers, index: Numbers, start: Numbers, count: Numbers) -> None:
         """Copy `count` rows from row `start` of the sequences `index` to the bytes `at` of `target`."""
         shards, rows = np.divmod(self._offsets[index] + start, self.header.shard_rows)
         begins, sizes = rows * self._row_bytes, count * self._row_bytes

@@ -126,12 +126,17 @@ class MappedShard:
         end = self.num_present * layout.stride
         if self._data[end:] != shard_index(layout.num_chunks, self.num_present, layout.chunk_bytes):
             raise ValueError("the index is damaged")
+        self._bytes = np.frombuffer(self._data, dtype=np.uint8)
         self._chunk_bytes, self._stride, self._gap = layout.chunk_bytes, layout.stride, layout.gap
         self._unchecked = bytearray(b"\1") * self.num_present
 
-    def copy(self, target: memoryview, at: int, start: int, count: int) -> None:
-        """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target`."""
-        chunk_bytes, data = self._chunk_bytes, self._data
+    def copy(self, target: NDArray[np.uint8], at: int, start: int, count: int) -> None:
+        """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target`.
+
+        By numpy, which lets go of Python's lock while it copies: a memoryview does not, and a thread that reads ahead
+        would hold up the one that trains.
+        """
+        chunk_bytes, data = self._chunk_bytes, self._bytes
         chunk = start // chunk_bytes
         stop = (start + count - 1) // chunk_bytes + 1
         if self._unchecked.find(1, chunk, stop) >= 0 or stop > self.num_present:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,12 +87,18 @@ def _side(indices: NDArray[np.int64], reader: StoreReader, max_length: int, devi
     distinct, index = distinct[by_length], np.argsort(by_length)[index]
     full = reader.lengths[distinct]
     lengths = np.minimum(full, max_length)
-    # From the system's own zero pages: padding that nobody looks at is never touched.
-    zeros = np.zeros(len(distinct) * int(lengths[-1]) * reader.header.d_model * reader.dtype.itemsize, dtype=np.uint8)
-    states = torch.from_numpy(zeros).view(reader.dtype).view(len(distinct), int(lengths[-1]), reader.header.d_model)
+    states = _room((len(distinct), int(lengths[-1]), reader.header.d_model), reader.dtype, device)
     reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
     mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
     return Side(_moved(states, device), _moved(mask, device), _moved(torch.from_numpy(index), device))
+
+
+def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Where the rows of a batch are read to; no network looks at the padding, and nobody writes it."""
+    if device.type == "cuda":  # from where the device fetches it without another copy; torch keeps it for later ones
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
+    zeros = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)  # the system's own pages, taken when touched
+    return torch.from_numpy(zeros).view(dtype).view(shape)
 
 
 def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

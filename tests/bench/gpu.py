@@ -11,6 +11,7 @@ reads its files with as many workers as the rank has processors.
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,11 +30,12 @@ from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.reference import check_parity, transformers_model
 from snw_dist.embedding.weights import tiny_random_weights
 from tests.bench.common import finish, medians, parser, say, seconds, show
+from tests.bench.embedding_job import job_rate
 from tests.bench.natural import INNER, LAYERS_300M, WIDTH, natural_sequences
 from tests.bench.train import timed
 from tests.bench.train_inputs import mhc_binding, pep_receptor
 
-CUDA = torch.device("cuda", 0)
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 DTYPE = torch.bfloat16
 PEER_BATCH = 16
 THREADS = min(8, os.cpu_count() or 1)
@@ -81,6 +83,10 @@ def embedding(rounds: int, num_sequences: int) -> dict[str, Any]:
         variants[way] = partial(seconds, work)
     variants["limit"] = lambda: gemm_rate(encoder.model.shape, CUDA, DTYPE)
     found = medians(rounds, variants)
+    torch.cuda.empty_cache()
+    with tempfile.TemporaryDirectory(prefix="snw-gpu-") as name:
+        copy.deepcopy(transformers_model(loaded.weights, CPU, torch.float32)).save_pretrained(name)
+        job = job_rate(sequences, Path(name), 1, device="cuda", threads=THREADS)
     residues, ours = sum(map(len, sequences)), found["ours"]
     return {
         "residues_per_s": round(residues / ours),
@@ -88,6 +94,8 @@ def embedding(rounds: int, num_sequences: int) -> dict[str, Any]:
             f"ratio_{way.replace(' ', '_')}": round(found[way] / ours, 2)
             for way in ("file order", "sorted", "by tokens")
         },
+        "job_residues_per_s": round(job.residues_per_s),
+        "job_waited_for_writer": round(job.waited_share, 3),
         "gemm_share": round(flops / ours / found["limit"], 3),
         "gemm_tflops": round(found["limit"] / 1e12, 1),
         "tokens_per_batch": tokens,

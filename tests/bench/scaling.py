@@ -9,10 +9,10 @@ sequences' operations at the rate given; the time of the counter for a claim is 
 from __future__ import annotations
 
 import heapq
-import json
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,47 +23,17 @@ from torch._C._distributed_c10d import TCPStore
 
 from hpc.communicator import Communicator
 from hpc.work_queue import StoreCounter, guided_blocks
-from snw_dist.config import config_from_dict, config_to_dict
-from snw_dist.data.prepare import prepare
 from snw_dist.embedding.esmc import EsmcShape
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.run import own_shards
 from snw_dist.embedding.weights import tiny_random_weights
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.embed import esm_model
+from tests.bench.embedding_job import job_rate
 from tests.bench.natural import INNER, WIDTH, natural_lengths, natural_sequences
-from tests.ranks import run_ranks
 
 RANKS = (1, 4, 16, 64, 256, 1024, 4096)
 SHAPE_300M = EsmcShape(960, 30, 2560)
-
-
-def job_rate(sequences: Sequence[str], layers: int, num_ranks: int) -> float:
-    """Residues a second of the real embedding job, from the first start to the last commit."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        torch.save(esm_model(tiny_random_weights(WIDTH, layers, INNER)).state_dict(), folder / "esmc.pth")
-        distinct = list(dict.fromkeys(sequences))
-        for kind, own in (("ligands", distinct[::2]), ("receptors", distinct[1::2])):
-            (folder / f"{kind}.fasta").write_text("".join(f">{kind}{i}\n{s}\n" for i, s in enumerate(own)))
-        pairs = [f"ligands{i},receptors0,{i % 2},{('train', 'val', 'test')[i % 3]}" for i in range(12)]
-        (folder / "pairs.csv").write_text("\n".join(["ligand_id,receptor_id,label,split", *pairs]) + "\n")
-        values: dict[str, Any] = {
-            "run": {"name": "r", "folder": str(folder)},
-            "data": {k: str(folder / f"{k}.fasta") for k in ("ligands", "receptors")},
-            "encoder": {"name": "esmc", "weights": str(folder / "esmc.pth"), "tokens_per_batch": 4096},
-            "store": {"shard_rows": 1536},
-        }
-        values["data"]["pairs"] = str(folder / "pairs.csv")
-        config = config_from_dict(values)
-        prepare(config)
-        ranks = run_ranks("snw_dist.embedding.run:run_embedding", num_ranks, config_to_dict(config), folder, 900)
-        for rank in ranks:
-            assert rank.returncode == 0, rank.log
-        files = (config.run_folder / "embedding").glob("*.jsonl")
-        records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    start = min(record["at"] - record["seconds"] for record in records)
-    return float(sum(r["residues"] for r in records) / (max(r["at"] for r in records) - start))
 
 
 def shard_costs(plan: EmbeddingPlan, shape: EsmcShape, flops_per_s: float) -> NDArray[np.float64]:
@@ -168,7 +138,15 @@ def main() -> None:
     options.add_argument("--round-trip-us", type=float, default=100.0, help="assumed network round trip of a claim")
     chosen = options.parse_args()
     sequences = natural_sequences(chosen.sequences, 0.0)
-    found = medians(chosen.rounds, {f"{n}": lambda n=n: job_rate(sequences, chosen.layers, n) for n in (1, 2)})
+    small = {"encoder": {"tokens_per_batch": 4096}, "store": {"shard_rows": 1536}}
+    with tempfile.TemporaryDirectory() as name:
+        weights = Path(name) / "esmc.pth"
+        torch.save(esm_model(tiny_random_weights(WIDTH, chosen.layers, INNER)).state_dict(), weights)
+
+        def rate(ranks: int) -> float:
+            return job_rate(sequences, weights, ranks, **small).residues_per_s
+
+        found = medians(chosen.rounds, {f"{n}": partial(rate, n) for n in (1, 2)})
     rows = simulate(chosen.simulated, chosen.gpu_tflops * 1e12, chosen.round_trip_us * 1e-6)
     keys: dict[str, Any] = {"two_ranks_vs_one": round(found["2"] / found["1"], 3)}
     keys |= {f"balance_{row['ranks']}": round(row["guided blocks (ours)"], 4) for row in rows}

@@ -176,6 +176,7 @@ def test_a_file_that_does_not_belong_there(folder: Path) -> None:
 def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folder: Path) -> None:
     """A store of a program that did not look: everything is consistent, but a row is NaN."""
     from snw_dist.embedding.commits import shard_layout
+    from snw_dist.embedding.dtypes import as_bytes
     from snw_dist.embedding.plan import plan_embedding
     from snw_dist.embedding.shard_file import MappedShard, write_shard
 
@@ -184,7 +185,7 @@ def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folde
     layout = shard_layout(plan, 128, "float16")
     mapped = MappedShard(shard_path(store, 1), layout)
     rows = torch.empty(mapped.num_present * 8, 128, dtype=torch.float16)
-    mapped.copy(rows.numpy().data.cast("B"), 0, 0, rows.nbytes)
+    mapped.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
     rows[3, 5] = torch.nan
     write_shard(shard_path(store, 1), rows.numpy(), layout)
     with pytest.raises(CorruptError, match=r"c\.1\.0: a sound shard, but not the one that was committed"):
