@@ -23,7 +23,7 @@ from hpc.files import atomic_write_json
 from hpc.logs import setup_logging
 from hpc.preemption import PreemptionGuard, requeue_and_wait
 from hpc.preflight import Check, check_ranks, refuse_problems
-from hpc.process_group import STARTUP_DEADLINE_S, choose_device, process_group
+from hpc.process_group import STARTUP_DEADLINE_S, choose_device, end_process, process_group
 from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
 from hpc.topology import JobIdentity, Topology
@@ -93,7 +93,7 @@ def run_job(payload: dict[str, Any]) -> None:
         except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
             log.error("the outcome could not be written: %s", error)
     logging.shutdown()
-    sys.exit(code)
+    end_process(code)
 
 
 def load_entry_point(name: str) -> EntryPoint:

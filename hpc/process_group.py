@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -32,6 +34,7 @@ from hpc.topology import Topology, export_for_torch
 STARTUP_DEADLINE_S = 120.0
 COLLECTIVE_TIMEOUT_S = 600.0
 _ANSWER_S = 3.0
+_ASKING = "rendezvous"
 log = logging.getLogger(__name__)
 
 
@@ -138,7 +141,7 @@ def _connect(file: Path, end: float) -> tuple[Store, str, int]:
                     store.set_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
                     return store, address, int(target["port"])
                 problem = f"{address}:{target['port']} is not this job's store"
-            except (dist.DistError, RuntimeError, ValueError, TimeoutError) as error:
+            except (dist.DistError, RuntimeError, ValueError, OSError) as error:
                 problem = str(error).splitlines()[0]
         time.sleep(0.2)
     raise EnvironmentProblem(f"cannot reach rank 0 through {file}: {problem}. Can the nodes reach each other by TCP?")
@@ -147,8 +150,10 @@ def _connect(file: Path, end: float) -> tuple[Store, str, int]:
 def _ask(address: str, port: int) -> tuple[TCPStore, str]:
     """The store at an address and the word it knows; `TimeoutError` when something else sits there and says nothing.
 
-    torch's own time limit does not hold for the first exchange with a server that never answers (measured).
+    torch's own time limit does not hold for the first exchange with a server that never answers (measured). Where
+    nobody listens, it would try for seconds and fill the log.
     """
+    socket.create_connection((address, port), _ANSWER_S).close()
     answers: list[tuple[TCPStore, str] | Exception] = []
 
     def ask() -> None:
@@ -159,13 +164,25 @@ def _ask(address: str, port: int) -> tuple[TCPStore, str]:
         except (dist.DistError, RuntimeError, ValueError) as error:
             answers.append(error)
 
-    thread = threading.Thread(target=ask, name="rendezvous", daemon=True)
+    thread = threading.Thread(target=ask, name=_ASKING, daemon=True)
     thread.start()
     thread.join(2 * _ANSWER_S)
     answer = answers[0] if answers else TimeoutError(f"{address}:{port} does not answer")
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def end_process(code: int) -> NoReturn:
+    """Leave with `code`, whatever a thread that asked a silent server is doing.
+
+    One that comes back while Python ends is torn out of torch's C++, which aborts the process of a job that is done.
+    """
+    if any(thread.name == _ASKING for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _addresses(host: str) -> list[str]:
