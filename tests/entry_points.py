@@ -285,6 +285,10 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
     from snw_dist.train.pairs import Target
 
     prepare_deepspeed(runtime.device)
+    if config["precision"] == "fp16":  # slow on a CPU, which is why DeepSpeed does not offer it there
+        from deepspeed.accelerator import get_accelerator
+
+        get_accelerator().is_fp16_supported = lambda: True
     section = ModelSection(name=name, size="light", d_model=16, num_transformer_layers=1, num_conv_layers=1, dropout=0)
     engine = Engine(
         build_model(section, 8, seed=1), zero_stage=config["stage"], precision=config["precision"], micro_batch_size=4,
@@ -301,12 +305,14 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
         torch.tensor([0.0, 1.0, 0.5, 0.2]), torch.arange(4), torch.zeros(4, dtype=torch.int64), torch.ones(4)
     )
     objective = Objective(loss_of(name, "auto"), 2.0, 0.1, 0.5, "all")
-    losses = []
+    losses, norms = [], []
     for _ in range(3):
         engine.set_learning_rate(1e-3)
         loss, own = objective.shared(engine(ligand, receptor), target, 4)
         engine.backward(loss)
         engine.step()
         losses.append(runtime.comm.sum(float(own)))
+        norms.append(engine.gradient_norm)
     weights = engine.full_weights()
-    return {"losses": losses, "weights": torch.cat([weights[key].flatten() for key in sorted(weights)]).tolist()}
+    flat = torch.cat([weights[key].flatten() for key in sorted(weights)]).tolist()
+    return {"losses": losses, "norms": norms, "weights": flat}

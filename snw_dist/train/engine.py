@@ -105,7 +105,7 @@ class Engine:
             model=model, optimizer=self._adam, config=settings, dist_init_required=False
         )
         self._adam.state.clear()
-        self._stage, self._precision = zero_stage, precision
+        self._stage, self._precision, self._loss_scale = zero_stage, precision, 1.0
         self.set_learning_rate(learning_rate)
 
     def __call__(self, *inputs: Any) -> Any:
@@ -118,6 +118,11 @@ class Engine:
 
     def backward(self, loss: torch.Tensor) -> None:
         """Accumulate the gradient of one micro-batch."""
+        if self._stage == 0 and self._precision == "fp16":
+            # DeepSpeed 0.19 divides every gradient by its loss scale, but multiplies the loss in stages 1 to 3 alone:
+            # the optimiser would see gradients 65,536 times too small, many of them as zeros.
+            self._loss_scale = float(self._scaler().cur_scale)
+            loss = loss * self._loss_scale
         self._engine.backward(loss)
 
     def step(self) -> None:
@@ -133,7 +138,7 @@ class Engine:
     def gradient_norm(self) -> float | None:
         """Global norm of the last step's gradient before clipping, where DeepSpeed knows it."""
         norm = self._engine.get_global_grad_norm()
-        return None if norm is None else float(norm)
+        return None if norm is None else float(norm) / self._loss_scale
 
     def snapshot(self) -> Snapshot:
         """A copy of this rank's part of the state, on the CPU; no communication."""
@@ -200,8 +205,14 @@ class Engine:
             return [piece for name, item in self._trained() for piece in _piece_of_stage_3(name, item, wrapped)]
         if self._stage > 0:
             return [piece for name, item in self._trained() for piece in _piece_of_a_partition(name, item, wrapped)]
-        masters = {} if self._precision == "fp32" else {id(weight): master for weight, master in _pairs(wrapped)}
+        masters = self._masters_of_stage_0()
         return [Piece(name, 0, item.numel(), masters.get(id(item), item), 0) for name, item in self._trained()]
+
+    def _masters_of_stage_0(self) -> dict[int, torch.Tensor]:
+        """Masters by the `id` of their weight, where training is in 16 bits and DeepSpeed's own look-up finds none."""
+        if self._stage > 0 or self._precision == "fp32":
+            return {}
+        return {id(weight): master for weight, master in _pairs(self._engine.optimizer)}
 
     def _scaler(self) -> Any:
         wrapped = self._engine.optimizer
@@ -212,13 +223,15 @@ class Engine:
         from deepspeed import zero
         from deepspeed.utils import safe_get_full_fp32_param
 
-        weights = {}
+        weights, masters = {}, self._masters_of_stage_0()
         for name, parameter in self._engine.module.named_parameters():
-            full = safe_get_full_fp32_param(parameter) if parameter.requires_grad else None
+            full = masters.get(id(parameter))
+            if full is None and parameter.requires_grad:
+                full = safe_get_full_fp32_param(parameter)
             if full is None:  # no master: stage 0 in fp32, or not trained
                 with zero.GatheredParameters([parameter]):
                     full = parameter.detach().clone()
-            weights[name] = full.float().cpu().reshape(_full_shape(parameter)).clone()
+            weights[name] = full.detach().float().cpu().reshape(_full_shape(parameter)).clone()
         return weights
 
 

@@ -7,8 +7,9 @@ batches, loop and log. The peer is DDP with the same network, the same batch (12
 `normalized_sequence_length` (400 and 144 residues, what the longest sequence of the set needs), reading one `.pt` file
 a sequence or HDF5. `capped by side` is the peer with a cap of its own for ligands, which not every network allows.
 Before anything is timed, both must have the same losses on the same weights. Peers and ours run on as many ranks of
-one thread as given. In the loop: frozen ESM C at the 300M shape in our own packed forward, some sequences, extrapolated
-by residues. The share of the matrix rate counts real residues only, one rank of one thread.
+one thread as given, each bound to a processor. In the loop: frozen ESM C at the 300M shape in our own packed forward,
+some sequences, extrapolated by residues. The share of the matrix rate counts real residues only, one rank of one
+thread.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ of a rank.
 from __future__ import annotations
 
 import json
+import os
 import time
 import warnings
 from pathlib import Path
@@ -114,8 +115,16 @@ class Padded:
         return sides, torch.tensor([example[2] for example in examples])
 
 
+def _pin(runtime: Runtime) -> None:
+    """A rank of one thread stays on one processor, as Slurm binds it; what reads ahead for it is there too."""
+    own = sorted(os.sched_getaffinity(0))
+    if runtime.topology.num_cpus == 1:
+        os.sched_setaffinity(0, {own[runtime.topology.local_rank % len(own)]})
+
+
 def peer(values: dict[str, Any], runtime: Runtime) -> None:
     """Job: steps of DDP after a warm-up; leaves their seconds, and those waiting for the loader."""
+    _pin(runtime)
     config, train = config_from_dict(values["config"]), config_from_dict(values["config"]).train
     data = Pairs(config, values["source"])
     sampler: DistributedSampler[Example] = DistributedSampler(
@@ -157,6 +166,7 @@ def peer(values: dict[str, Any], runtime: Runtime) -> None:
 
 def ours(values: dict[str, Any], runtime: Runtime) -> None:
     """Job: steps of the real training job after a warm-up, then what a save takes from them."""
+    _pin(runtime)
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
         from snw_dist.train.run import TrainingJob
