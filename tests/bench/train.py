@@ -175,6 +175,11 @@ def main() -> None:
         for ranks in (1, 2):
             key = f"pep_receptor ours, ranks {ranks}"
             variants[key] = partial(run, key, "ours", "pep_receptor", ranks, chosen.steps)
+        pep = inputs["pep_receptor"]
+        half = dataclasses.replace(pep.config.train, global_batch_size=pep.config.train.global_batch_size // 2)
+        inputs["half"] = dataclasses.replace(pep, config=dataclasses.replace(pep.config, train=half))
+        key = "pep_receptor ours, ranks 1, half the batch"
+        variants[key] = partial(run, key, "ours", "half", 1, chosen.steps)
         variants["limit"] = gemm_rate
         rate = medians(chosen.rounds, variants)
         ours, one = rate["pep_receptor ours"], rate["pep_receptor ours, ranks 1"]
@@ -191,6 +196,9 @@ def main() -> None:
         "data_wait_share": round(float(np.median([result["wait"] for result in runs])), 4),
         "save_stall_share": round(float(np.median([result["stall"] for result in runs])), 4),
         "two_ranks_vs_one": round(rate["pep_receptor ours, ranks 2"] / one, 3),
+        "two_ranks_vs_one_with_as_much_each": round(
+            rate["pep_receptor ours, ranks 2"] / rate["pep_receptor ours, ranks 1, half the batch"], 3
+        ),
         "ratio_ddp_h5py_capped_by_side": round(ours / rate["pep_receptor ddp h5py, capped by side"], 3),
         "pairs_per_s": {name: round(value, 1) for name, value in rate.items() if name != "limit"},
     }
