@@ -80,25 +80,28 @@ class Encoder:
             yield queued[1]
 
     def _passes(self, pieces: Sequence[Piece], dtype: torch.dtype) -> Iterator[tuple[torch.Tensor, Batch]]:
-        """The kept rows of one forward pass after another; rounded on the device, which is less to fetch."""
+        """The kept rows of one forward pass after another."""
         lengths, start = [len(piece.residues) + 2 for piece in pieces], 0
         while start < len(pieces):
             stop = batch_stop(lengths, start, self.tokens_per_batch)
-            states = self._states(pieces[start:stop])
+            states = self._states(pieces[start:stop], dtype)
             if states is None:
                 self._halve(pieces[start:stop])
                 continue
-            yield states.to(dtype), Batch(len(states), self.model.shape.flops(lengths[start:stop], self.model.depth))
+            yield states, Batch(len(states), self.model.shape.flops(lengths[start:stop], self.model.depth))
             start = stop
 
-    def _states(self, batch: Sequence[Piece]) -> torch.Tensor | None:
-        """The kept rows of a batch, one after another; None when it does not fit the memory."""
+    def _states(self, batch: Sequence[Piece], dtype: torch.dtype) -> torch.Tensor | None:
+        """The kept rows of a batch, one after another; None when it does not fit the memory.
+
+        They are rounded to `dtype` on the device, which is less to fetch.
+        """
         tokens, lengths = tokenize([piece.residues for piece in batch])
         starts = np.cumsum([1, *lengths[:-1]])  # the first residue comes after BOS
         kept = [np.arange(p.keep_start, p.keep_stop) + start for p, start in zip(batch, starts, strict=True)]
         try:
             states = self.model.forward(tokens, lengths)
-            return states[torch.from_numpy(np.concatenate(kept)).to(states.device)]
+            return states[torch.from_numpy(np.concatenate(kept)).to(states.device)].to(dtype)
         except (torch.OutOfMemoryError, MemoryError):
             return None
         except RuntimeError as error:  # the allocator for processors has no exception of its own
