@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,9 +22,16 @@ class JobRate(NamedTuple):
 
 
 def job_rate(
-    sequences: Sequence[str], weights: Path, num_ranks: int, *, device: str = "cpu", threads: int = 1, **sections: Any
+    sequences: Sequence[str],
+    weights: Path,
+    num_ranks: int,
+    *,
+    device: str = "cpu",
+    threads: int = 1,
+    tokens_per_batch: int | None = None,
+    store: Mapping[str, Any] | None = None,
 ) -> JobRate:
-    """Embed the distinct ones of `sequences`; `sections` of the configuration are added."""
+    """Embed the distinct ones of `sequences`; `store` is that section of the configuration."""
     with tempfile.TemporaryDirectory(prefix="snw-embedding-") as name:
         folder = Path(name)
         distinct = list(dict.fromkeys(sequences))
@@ -36,8 +43,8 @@ def job_rate(
             "run": {"name": "r", "folder": str(folder)},
             "data": {kind: str(folder / f"{kind}.fasta") for kind in ("ligands", "receptors")}
             | {"pairs": str(folder / "pairs.csv")},
-            "encoder": {"name": "esmc", "weights": str(weights), **sections.get("encoder", {})},
-            "store": sections.get("store", {}),
+            "encoder": {"name": "esmc", "weights": str(weights), "tokens_per_batch": tokens_per_batch},
+            "store": dict(store or {}),
         }
         config = config_from_dict(values)
         prepare(config)

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,11 +33,13 @@ from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.embedding_job import job_rate
 from tests.bench.natural import INNER, LAYERS_300M, WIDTH, natural_sequences
 from tests.bench.train import timed
-from tests.bench.train_inputs import mhc_binding, pep_receptor
+from tests.bench.train_inputs import Input, mhc_binding, pep_receptor
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 DTYPE = torch.bfloat16
-PEER_BATCH = 16
+PEER_BATCH, WARM_UP = 16, 64  # sequences
+WAYS = ("file_order", "sorted", "by_tokens")
+PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -50,10 +52,10 @@ def run_ours(encoder: Encoder, sequences: Sequence[str]) -> int:
 
 def peer_batches(sequences: Sequence[str], way: str, tokens: int) -> Iterator[list[str]]:
     """How transformers gets the collection."""
-    ordered = list(sequences) if way == "file order" else sorted(sequences, key=len, reverse=True)
+    ordered = list(sequences) if way == "file_order" else sorted(sequences, key=len, reverse=True)
     start = 0
     while start < len(ordered):
-        size = PEER_BATCH if way != "by tokens" else max(1, tokens // (len(ordered[start]) + 2))
+        size = PEER_BATCH if way != "by_tokens" else max(1, tokens // (len(ordered[start]) + 2))
         yield ordered[start : start + size]
         start += size
 
@@ -75,12 +77,12 @@ def embedding(rounds: int, num_sequences: int) -> dict[str, Any]:
     parity = check_parity(encoder.model, loaded.weights, sequences)
     encoder.tokens_per_batch = tokens = measured_tokens_per_batch(encoder.model, 1)
     model = transformers_model(loaded.weights, CUDA, DTYPE)
+    say(f"batches of {tokens} tokens")
     flops = run_ours(encoder, sequences)
     variants = {"ours": lambda: seconds(lambda: run_ours(encoder, sequences))}
-    for way in ("file order", "sorted", "by tokens"):
-        work = partial(run_transformers, model, sequences, way, tokens)
-        work()
-        variants[way] = partial(seconds, work)
+    for way in WAYS:
+        run_transformers(model, sequences[:WARM_UP], way, tokens)
+        variants[way] = partial(seconds, partial(run_transformers, model, sequences, way, tokens))
     variants["limit"] = lambda: gemm_rate(encoder.model.shape, CUDA, DTYPE)
     found = medians(rounds, variants)
     torch.cuda.empty_cache()
@@ -90,10 +92,7 @@ def embedding(rounds: int, num_sequences: int) -> dict[str, Any]:
     residues, ours = sum(map(len, sequences)), found["ours"]
     return {
         "residues_per_s": round(residues / ours),
-        **{
-            f"ratio_{way.replace(' ', '_')}": round(found[way] / ours, 2)
-            for way in ("file order", "sorted", "by tokens")
-        },
+        **{f"ratio_{way}": round(found[way] / ours, 2) for way in WAYS},
         "job_residues_per_s": round(job.residues_per_s),
         "job_waited_for_writer": round(job.waited_share, 3),
         "gemm_share": round(flops / ours / found["limit"], 3),
@@ -109,35 +108,39 @@ def training(rounds: int, num_pairs: int, steps: int) -> dict[str, Any]:
         pep, mhc = pep_receptor(Path(name) / "pep", num_pairs), mhc_binding(Path(name) / "mhc")
         kept: dict[str, list[dict[str, float]]] = {}
 
-        def run(key: str, *arguments: Any, **more: Any) -> float:
-            kept.setdefault(key, []).append(timed(*arguments, device="cuda", threads=THREADS, **more))
+        def ours(key: str, data: Input, precision: Literal["fp32", "bf16"]) -> float:
+            kept.setdefault(key, []).append(timed("ours", data, 1, steps, "cuda", precision, THREADS))
             say(f"{key}: {kept[key][-1]}")
             return kept[key][-1]["pairs/s"]
 
+        def peer(data: Input, source: str) -> float:
+            caps = [data.cap, data.cap]
+            return timed("peer", data, 1, max(4, steps // 4), "cuda", threads=THREADS, source=source, caps=caps)[
+                "pairs/s"
+            ]
+
         variants = {}
         for title, data in (("pep_receptor", pep), ("mhc_binding", mhc)):
-            for precision in ("fp32", "bf16"):
-                key = f"{title} {precision}"
-                variants[key] = partial(run, key, "ours", data, 1, steps, precision=precision)
+            for precision in PRECISIONS:
+                variants[f"{title} {precision}"] = partial(ours, f"{title} {precision}", data, precision)
             for source in ("pt", "h5py"):
-                key, caps = f"{title} {source}", [data.cap, data.cap]
-                variants[key] = partial(run, key, "peer", data, 1, max(4, steps // 4), source=source, caps=caps)
+                variants[f"{title} {source}"] = partial(peer, data, source)
         rate = medians(rounds, variants)
-    wait, stall = (
-        {key: round(float(np.median([run[what] for run in runs])), 4) for key, runs in kept.items() if key[-1] in "26"}
-        for what in ("wait", "stall")
-    )
     return {
         "pairs_per_s": {key: round(value, 1) for key, value in rate.items()},
-        "data_wait_share": wait,
-        "save_stall_share": stall,
+        "data_wait_share": {key: _median(runs, "wait") for key, runs in kept.items()},
+        "save_stall_share": {key: _median(runs, "stall") for key, runs in kept.items()},
     }
+
+
+def _median(runs: Sequence[dict[str, float]], what: str) -> float:
+    return round(float(np.median([run[what] for run in runs])), 4)
 
 
 def main() -> None:
     """Measure and print."""
     options = parser(__doc__ or "")
-    options.add_argument("--sequences", type=int, default=4096)
+    options.add_argument("--sequences", type=int, default=2048)
     options.add_argument("--pairs", type=int, default=3840, help="of the first input")
     options.add_argument("--steps", type=int, default=60, help="of ours in a round; peers make a quarter of it")
     chosen = options.parse_args()

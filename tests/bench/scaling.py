@@ -138,13 +138,13 @@ def main() -> None:
     options.add_argument("--round-trip-us", type=float, default=100.0, help="assumed network round trip of a claim")
     chosen = options.parse_args()
     sequences = natural_sequences(chosen.sequences, 0.0)
-    small = {"encoder": {"tokens_per_batch": 4096}, "store": {"shard_rows": 1536}}
     with tempfile.TemporaryDirectory() as name:
         weights = Path(name) / "esmc.pth"
         torch.save(esm_model(tiny_random_weights(WIDTH, chosen.layers, INNER)).state_dict(), weights)
 
         def rate(ranks: int) -> float:
-            return job_rate(sequences, weights, ranks, **small).residues_per_s
+            small = {"shard_rows": 1536}
+            return job_rate(sequences, weights, ranks, tokens_per_batch=4096, store=small).residues_per_s
 
         found = medians(chosen.rounds, {f"{n}": partial(rate, n) for n in (1, 2)})
     rows = simulate(chosen.simulated, chosen.gpu_tflops * 1e12, chosen.round_trip_us * 1e-6)
