@@ -212,6 +212,9 @@ def training(config: dict[str, Any], runtime: Runtime) -> None:
 
 def trainings(config: Config, runtime: Runtime) -> None:
     """Several trainings, one after another in one process group; each may begin with another's checkpoint."""
+    import torch
+
+    linear = torch.nn.functional.linear
     for number, item in enumerate(config["trainings"]):
         if item["begin_with"] is not None:
             source, target = Path(item["begin_with"]), Path(item["checkpoints"])
@@ -219,6 +222,7 @@ def trainings(config: Config, runtime: Runtime) -> None:
                 lambda source=source, target=target: str(shutil.copytree(source, target / source.name))
             )
         training(item["config"], runtime)
+        torch.nn.functional.linear = linear  # DeepSpeed's stage 3 leaves its own there, which rounds otherwise
         gc.collect()  # the engine that has ended, which refers to itself
         leave(runtime, "trained", number)
 

@@ -1,7 +1,8 @@
 """Several networks on the same data, split and seeds: one run for each, then one table with the controls.
 
 The controls that need no network are computed once. Over several seeds a network's figures are means; their interval
-is that of the mean, because all runs are resampled by the same draws.
+is that of the mean, because all runs are resampled by the same draws. Runs are also measured together, by the mean of
+their calibrated probabilities: an ensemble (Lakshminarayanan et al. 2017), which depends less on chance than each.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpc.errors import InputError
-from hpc.files import atomic_write_json
+from hpc.files import atomic_write_bytes, atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.bootstrap import LEVEL, interval
@@ -25,7 +26,7 @@ from snw_dist.evaluate.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.printed import figure_cells, figures_table
-from snw_dist.evaluate.report import without_nan
+from snw_dist.evaluate.report import predictions_csv, without_nan
 from snw_dist.evaluate.run import score_run
 
 
@@ -52,7 +53,8 @@ def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> 
 def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> dict[str, Any]:
     """Evaluate the finished runs; writes `compare/comparison.json` in the run folder and returns what it holds.
 
-    Runs that did not reach their end are listed under `missing`. Raises `InputError` when none did.
+    The scores of each ensemble (see `ensembles_of`) are in `compare/ensemble_NAME.csv`. Runs that did not reach their
+    end are listed under `missing`. Raises `InputError` when none did.
     """
     section, prepared = config.evaluate, load_prepared(config.data_folder)
     finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
@@ -66,18 +68,22 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         name: measure_scores(held_out, parts, scores, config.run.seed)
         for name, scores in data_controls(pairs, names).items()
     }
-    models: dict[str, Measured] = {}
+    measured: dict[str, list[Measured]] = {}
     encoder = ""
     for model, group in finished.items():
-        measured = []
         for run in group:
             scores, _, description = score_run(run, prepared, [])
             encoder = str(description["encoder"]["description"])
-            measured.append(measure_scores(held_out, parts, scores, config.run.seed))
-        if measured:
-            models[model] = mean_of(measured)
+            measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
+    models = {model: mean_of(group) for model, group in measured.items()}
+    ensembles, predictions = {}, {}
+    for name, members in ensembles_of(measured).items():
+        scores = np.mean([member.probability for member in members], axis=0)
+        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
+        predictions[name] = held_out.assign(score=scores, probability=ensembles[name].probability)
     splits = describe(held_out, parts)
     tested = [name for name in splits if name not in (TRAIN, VAL)]
+    rivals = models | {f"ensemble: {name}": ensemble for name, ensemble in ensembles.items()}
     comparison: dict[str, Any] = without_nan(
         {
             "encoder": encoder,
@@ -87,9 +93,10 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
                 name: {"runs": [run.run.name for run in finished[name]], "splits": model.splits}
                 for name, model in models.items()
             },
+            "ensembles": {name: ensemble.plain() for name, ensemble in ensembles.items()},
             "controls": {name: control.plain() for name, control in controls.items()},
             "verdicts": {
-                split: {name: compare(model, controls, split, name) for name, model in models.items()}
+                split: {name: compare(model, controls, split, name) for name, model in rivals.items()}
                 for split in tested
             },
             "missing": missing,
@@ -97,8 +104,18 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     )
     folder = config.run_folder / "compare"
     folder.mkdir(parents=True, exist_ok=True)
+    for name, table in predictions.items():
+        atomic_write_bytes(folder / f"ensemble_{name}.csv", predictions_csv(table).encode("utf-8"))
     atomic_write_json(folder / "comparison.json", comparison)
     return comparison
+
+
+def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:
+    """Which runs are measured together: those of each network that has several, and `all` where there are several."""
+    groups = {model: list(runs) for model, runs in measured.items() if len(runs) > 1}
+    if len(measured) > 1:
+        groups["all"] = [run for runs in measured.values() for run in runs]
+    return groups
 
 
 def mean_of(runs: Sequence[Measured]) -> Measured:
@@ -123,7 +140,11 @@ def mean_of(runs: Sequence[Measured]) -> Measured:
 def comparison_table(comparison: Mapping[str, Any]) -> Group:
     """What `compare_runs` returned, for a terminal of 120 columns."""
     table: Table = figures_table("split", comparison["bootstrap"])
-    rows = {**comparison["models"], **{f"control: {k}": v for k, v in comparison["controls"].items()}}
+    rows = {
+        **comparison["models"],
+        **{f"ensemble: {name}": measured for name, measured in comparison["ensembles"].items()},
+        **{f"control: {name}": measured for name, measured in comparison["controls"].items()},
+    }
     for split, facts in comparison["splits"].items():
         table.add_row(Text(f"{split}: {facts['num_pairs']:,}, {facts['num_positive']:,} pos."), style="bold")
         for name, measured in rows.items():
@@ -133,6 +154,8 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     numbers = {len(model["runs"]) for model in comparison["models"].values()}
     if max(numbers) > 1:
         lines.append(f"networks: mean over {'/'.join(map(str, sorted(numbers)))} runs of different seeds")
+    if comparison["ensembles"]:
+        lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
     lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
     if comparison["missing"]:
         lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
+from sklearn.metrics import roc_auc_score
 
 from hpc.errors import InputError
-from snw_dist.config import config_from_dict
-from snw_dist.evaluate.compare_runs import compare_runs, mean_of, variants
+from snw_dist.config import config_from_dict, config_to_dict
+from snw_dist.data.prepared import load_prepared
+from snw_dist.evaluate.calibration import choose_calibration
+from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, ensembles_of, mean_of, variants
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.measure import Measured, measure_scores, parts_of
 from snw_dist.evaluate.pairs import STRATA
+from snw_dist.evaluate.run import score_run
+from tests.ranks import run_ranks
+from tests.shipped import embedded_run
 
 
 def test_runs_share_data_split_and_store() -> None:
@@ -71,6 +80,44 @@ def test_the_mean_of_several_seeds_with_the_interval_of_the_mean() -> None:
     verdict = compare(mean, {"guess": measured(5.0, 9)}, "test", "siamese")
     assert verdict["verdict"] == "beats"
     assert verdict["sentence"].startswith("test: siamese beats the best control (guess)")
+
+
+def test_runs_together_are_an_ensemble_of_probabilities(tmp_path: Path) -> None:
+    """Two trained runs of other seeds: their mean probability is measured like the scores of a network, and written."""
+    train = {"max_steps": 2, "validate_every": 2, "warmup_steps": 1}
+    size = {"size": "light", "d_model": 16, "num_pooling_queries": 4}
+    base = embedded_run(tmp_path, "base", train=train, model=size, evaluate={"bootstrap": 50, "controls": ["degree"]})
+    runs = variants(base, ["siamese"], [1, 2])
+    for run in runs["siamese"]:
+        [rank] = run_ranks("training", 1, config_to_dict(run), tmp_path / run.run.name)
+        assert rank.returncode == 0, rank.log
+    comparison = compare_runs(base, runs)
+    prepared = load_prepared(base.data_folder)
+    each = [score_run(run, prepared, [])[0] for run in runs["siamese"]]
+    assert not np.array_equal(*each)
+    written = pd.read_csv(base.run_folder / "compare" / "ensemble_siamese.csv")
+    val, positive = written["split"] == "val", written["positive"] == 1
+    calibrated = [choose_calibration(positive[val].to_numpy(), scores[val], base.run.seed)(scores) for scores in each]
+    np.testing.assert_allclose(written["score"], np.mean(calibrated, axis=0), rtol=1e-12)
+    for split in ("val", "test", "test_unseen_receptor"):
+        rows = (written["split"] == split).to_numpy()
+        own, both = (comparison[kind]["siamese"]["splits"][split]["metrics"] for kind in ("models", "ensembles"))
+        expected = [roc_auc_score(positive[rows], scores[rows]) for scores in (*each, written["score"])]
+        assert own["auroc"]["value"] == pytest.approx(np.mean(expected[:2]))
+        assert both["auroc"]["value"] == pytest.approx(expected[2])
+    assert comparison["verdicts"]["test"]["ensemble: siamese"]["best_control"] == "degree"
+    console = Console(width=120)
+    with console.capture() as printed:
+        console.print(comparison_table(comparison))
+    assert printed.get().count("ensemble: siamese") == 3 + 2, "in three splits, and in the sentences of two"
+
+
+def test_which_runs_are_an_ensemble() -> None:
+    one, other, third = (measured(0.5, seed) for seed in (1, 2, 3))
+    assert ensembles_of({"siamese": [one]}) == {}
+    assert ensembles_of({"siamese": [one, other]}) == {"siamese": [one, other]}
+    everything = ensembles_of({"siamese": [one, other], "triplet": [third]})
+    assert everything == {"siamese": [one, other], "all": [one, other, third]}
 
 
 def test_no_run_that_has_ended(tmp_path: pytest.TempPathFactory) -> None:
