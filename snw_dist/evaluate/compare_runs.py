@@ -25,7 +25,7 @@ from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
-from snw_dist.evaluate.printed import figure_cells, figures_table
+from snw_dist.evaluate.printed import counts, figure_cells, figures_table
 from snw_dist.evaluate.report import predictions_csv, without_nan
 from snw_dist.evaluate.run import score_run
 
@@ -140,15 +140,13 @@ def mean_of(runs: Sequence[Measured]) -> Measured:
 def comparison_table(comparison: Mapping[str, Any]) -> Group:
     """What `compare_runs` returned, for a terminal of 120 columns."""
     table: Table = figures_table("split", comparison["bootstrap"])
-    rows = {
-        **comparison["models"],
-        **{f"ensemble: {name}": measured for name, measured in comparison["ensembles"].items()},
-        **{f"control: {name}": measured for name, measured in comparison["controls"].items()},
-    }
     for split, facts in comparison["splits"].items():
-        table.add_row(Text(f"{split}: {facts['num_pairs']:,}, {facts['num_positive']:,} pos."), style="bold")
-        for name, measured in rows.items():
-            table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
+        table.add_row(Text(split), Text(counts(facts)), style="bold")
+        for kind in ("models", "ensembles", "controls"):
+            if kind != "models" and comparison[kind]:
+                table.add_row(Text(f" {kind}"))
+            for name, measured in comparison[kind].items():
+                table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
         table.add_section()
     lines = [f"encoder: {comparison['encoder']}"]
     numbers = {len(model["runs"]) for model in comparison["models"].values()}

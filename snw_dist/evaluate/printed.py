@@ -60,14 +60,14 @@ def _table(metrics: Mapping[str, Any]) -> Table:
     table = figures_table("split", metrics["bootstrap"])
     for split, facts in metrics["splits"].items():
         [*strata] = facts["strata"]
-        table.add_row(Text(split), Text(_counts(facts)), style="bold")
+        table.add_row(Text(split), Text(counts(facts)), style="bold")
         rows = {"model": metrics["model"], **metrics["controls"]}
         for name, measured in rows.items():
             table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
         if len(strata) > 1:
             best = metrics["comparison"].get(split, {}).get("best_control")
             for stratum in strata:
-                table.add_row(Text(f" {stratum}"), Text(_counts(facts["strata"][stratum])))
+                table.add_row(Text(f" {stratum}"), Text(counts(facts["strata"][stratum])))
                 for name in ("model", *([best] if best else [])):
                     table.add_row(
                         Text(f"  {name}"), *figure_cells(rows[name]["splits"][split]["strata"][stratum]["metrics"])
@@ -76,7 +76,8 @@ def _table(metrics: Mapping[str, Any]) -> Table:
     return table
 
 
-def _counts(facts: Mapping[str, Any]) -> str:
+def counts(facts: Mapping[str, Any]) -> str:
+    """How many pairs a split or stratum has, and how many of them are positive."""
     return f"{facts['num_pairs']:,}, {facts['num_positive']:,} pos."
 
 
