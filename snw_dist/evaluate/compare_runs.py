@@ -104,6 +104,8 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     )
     folder = config.run_folder / "compare"
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("ensemble_*.csv"):
+        old.unlink()  # of an earlier comparison, of other runs
     for name, table in predictions.items():
         atomic_write_bytes(folder / f"ensemble_{name}.csv", predictions_csv(table).encode("utf-8"))
     atomic_write_json(folder / "comparison.json", comparison)

@@ -91,7 +91,11 @@ def test_runs_together_are_an_ensemble_of_probabilities(tmp_path: Path) -> None:
     for run in runs["siamese"]:
         [rank] = run_ranks("training", 1, config_to_dict(run), tmp_path / run.run.name)
         assert rank.returncode == 0, rank.log
+    earlier = base.run_folder / "compare" / "ensemble_all.csv"
+    earlier.parent.mkdir()
+    earlier.touch()
     comparison = compare_runs(base, runs)
+    assert not earlier.exists()
     prepared = load_prepared(base.data_folder)
     each = [score_run(run, prepared, [])[0] for run in runs["siamese"]]
     assert not np.array_equal(*each)
