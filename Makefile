@@ -48,7 +48,7 @@ system:
 # and transformers (setup.cfg lists what it needs).
 .venv/.stamp: setup.cfg pyproject.toml constraints.txt | system
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) --editable '.[mpi,esm,dev]'
 	$(PIP) --no-deps esm
 	touch $@
