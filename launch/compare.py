@@ -25,6 +25,7 @@ from launch._submit import (
 from snw_dist.config import load_config
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.estimate import check_embedding
+from snw_dist.evaluate.compare_folds import compare_folds, folds_of
 from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, variants
 from snw_dist.train.check import check_training
 
@@ -35,6 +36,9 @@ ModelsOption = Annotated[str, typer.Option("--models", metavar="A[,B...]", help=
 SeedsOption = Annotated[
     str | None, typer.Option("--seeds", metavar="N[,N...]", help="A run for each seed; when absent run.seed alone.")
 ]
+FoldsOption = Annotated[
+    bool, typer.Option("--all-folds", help="Cross-validate: every one of data.split.folds, not data.split.fold alone.")
+]
 
 
 @app.command()
@@ -43,6 +47,7 @@ def compare_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
     seeds: SeedsOption = None,
+    all_folds: FoldsOption = False,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     cluster: ClusterOption = None,
@@ -53,15 +58,16 @@ def compare_command(
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
     settings = load_config(config, overrides)
+    folds = folds_of(settings) if all_folds else [settings]
+    runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
     if work := check_embedding(settings, ensure_prepared(settings), append=False):
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
-    runs = variants(settings, models.split(","), _numbers(seeds) or [settings.run.seed])
-    jobs = [variant for group in runs.values() for variant in group]
+    jobs = [variant for _, of_fold in runs for group in of_fold.values() for variant in group]
     for job in jobs:
         check_training(job)
     code = run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
-    _print_table(compare_runs(settings, runs))
+    _print_table((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain())
     print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
     if code:
         raise typer.Exit(code)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,66 @@ def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> 
     return {model: [variant(model, seed) for seed in seeds] for model in models}
 
 
-def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> dict[str, Any]:
-    """Evaluate the finished runs; writes `compare/comparison.json` in the run folder and returns what it holds.
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Networks and controls on the same pairs, each measured; over several folds all figures are means."""
+
+    encoder: str
+    repeats: int
+    seed: int
+    splits: dict[str, dict[str, Any]]
+    """Split -> what it has, see `measure.describe`."""
+    runs: dict[str, list[str]]
+    """Network -> the names of its finished runs."""
+    models: dict[str, Measured]
+    """Network -> the mean of its runs."""
+    ensembles: dict[str, Measured]
+    controls: dict[str, Measured]
+    missing: list[str]
+    """Runs that did not reach their end."""
+    folds: int = 1
+
+    def plain(self) -> dict[str, Any]:
+        """What `comparison.json` holds."""
+        rivals = self.models | {f"ensemble: {name}": ensemble for name, ensemble in self.ensembles.items()}
+
+        def entry(measured: Measured) -> dict[str, Any]:  # each fold has a threshold and a calibration of its own
+            return measured.plain() if self.folds == 1 else {"splits": measured.splits}
+
+        plain: dict[str, Any] = without_nan(
+            {
+                "encoder": self.encoder,
+                "folds": self.folds,
+                "bootstrap": {"repeats": self.repeats, "seed": self.seed, "level": LEVEL},
+                "splits": self.splits,
+                "models": {
+                    name: {"runs": self.runs[name], "splits": model.splits} for name, model in self.models.items()
+                },
+                "ensembles": {name: entry(ensemble) for name, ensemble in self.ensembles.items()},
+                "controls": {name: entry(control) for name, control in self.controls.items()},
+                "verdicts": {
+                    split: {name: compare(model, self.controls, split, name) for name, model in rivals.items()}
+                    for split in self.splits
+                    if split not in (TRAIN, VAL)
+                },
+                "missing": self.missing,
+            }
+        )
+        return plain
+
+    def write(self, folder: Path) -> None:
+        """Write `comparison.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write_json(folder / "comparison.json", self.plain())
+
+
+def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> Comparison:
+    """Evaluate the finished runs; writes `compare/comparison.json` in the run folder.
 
     The scores of each ensemble (see `ensembles_of`) are in `compare/ensemble_NAME.csv`. Runs that did not reach their
     end are listed under `missing`. Raises `InputError` when none did.
     """
-    section, prepared = config.evaluate, load_prepared(config.data_folder)
+    section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
     finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
     missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
     if not any(finished.values()):
@@ -75,40 +129,27 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
             scores, _, description = score_run(run, prepared, [])
             encoder = str(description["encoder"]["description"])
             measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
-    models = {model: mean_of(group) for model, group in measured.items()}
-    ensembles, predictions = {}, {}
-    for name, members in ensembles_of(measured).items():
-        scores = np.mean([member.probability for member in members], axis=0)
-        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
-        predictions[name] = held_out.assign(score=scores, probability=ensembles[name].probability)
-    splits = describe(held_out, parts)
-    tested = [name for name in splits if name not in (TRAIN, VAL)]
-    rivals = models | {f"ensemble: {name}": ensemble for name, ensemble in ensembles.items()}
-    comparison: dict[str, Any] = without_nan(
-        {
-            "encoder": encoder,
-            "bootstrap": {"repeats": section.bootstrap, "seed": config.run.seed, "level": LEVEL},
-            "splits": splits,
-            "models": {
-                name: {"runs": [run.run.name for run in finished[name]], "splits": model.splits}
-                for name, model in models.items()
-            },
-            "ensembles": {name: ensemble.plain() for name, ensemble in ensembles.items()},
-            "controls": {name: control.plain() for name, control in controls.items()},
-            "verdicts": {
-                split: {name: compare(model, controls, split, name) for name, model in rivals.items()}
-                for split in tested
-            },
-            "missing": missing,
-        }
-    )
-    folder = config.run_folder / "compare"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("ensemble_*.csv"):
         old.unlink()  # of an earlier comparison, of other runs
-    for name, table in predictions.items():
+    ensembles = {}
+    for name, members in ensembles_of(measured).items():
+        scores = np.mean([member.probability for member in members], axis=0)
+        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
+        table = held_out.assign(score=scores, probability=ensembles[name].probability)
         atomic_write_bytes(folder / f"ensemble_{name}.csv", predictions_csv(table).encode("utf-8"))
-    atomic_write_json(folder / "comparison.json", comparison)
+    comparison = Comparison(
+        encoder,
+        section.bootstrap,
+        config.run.seed,
+        describe(held_out, parts),
+        {model: [run.run.name for run in finished[model]] for model in measured},
+        {model: mean_of(group, "of_runs") for model, group in measured.items()},
+        ensembles,
+        controls,
+        missing,
+    )
+    comparison.write(folder)
     return comparison
 
 
@@ -120,8 +161,11 @@ def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[M
     return groups
 
 
-def mean_of(runs: Sequence[Measured]) -> Measured:
-    """The mean of the figures of several runs; metrics that are not compared by lose their intervals with several."""
+def mean_of(runs: Sequence[Measured], each: str) -> Measured:
+    """The mean of the figures of several runs or folds; metrics that are not compared by lose their intervals.
+
+    The values that a mean is made of are kept under the name `each`. One alone is given back as it is.
+    """
     if len(runs) == 1:
         return runs[0]
     repeats = {
@@ -134,13 +178,13 @@ def mean_of(runs: Sequence[Measured]) -> Measured:
         for name in first["metrics"]:
             values = [run.splits[split]["metrics"][name]["value"] for run in runs]
             low, high = interval(repeats[split][name]) if name in DECISIVE else (np.nan, np.nan)
-            metrics[name] = {"value": float(np.mean(values)), "low": low, "high": high, "of_runs": values}
+            metrics[name] = {"value": float(np.mean(values)), "low": low, "high": high, each: values}
         splits[split] = {"metrics": metrics, "strata": {}}
     return dataclasses.replace(runs[0], splits=splits, repeats=repeats)
 
 
 def comparison_table(comparison: Mapping[str, Any]) -> Group:
-    """What `compare_runs` returned, for a terminal of 120 columns."""
+    """What `comparison.json` holds, for a terminal of 120 columns."""
     table: Table = figures_table("split", comparison["bootstrap"])
     for split, facts in comparison["splits"].items():
         table.add_row(Text(split), Text(counts(facts)), style="bold")
@@ -151,7 +195,10 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
                 table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
         table.add_section()
     lines = [f"encoder: {comparison['encoder']}"]
-    numbers = {len(model["runs"]) for model in comparison["models"].values()}
+    folds = comparison["folds"]
+    if folds > 1:
+        lines.append(f"all figures: mean over {folds} folds; intervals resample the receptors of each fold")
+    numbers = {-(-len(model["runs"]) // folds) for model in comparison["models"].values()}
     if max(numbers) > 1:
         lines.append(f"networks: mean over {'/'.join(map(str, sorted(numbers)))} runs of different seeds")
     if comparison["ensembles"]:

@@ -67,7 +67,7 @@ def measured(noise: float, seed: int) -> Measured:
 
 def test_the_mean_of_several_seeds_with_the_interval_of_the_mean() -> None:
     runs = [measured(0.5, seed) for seed in (1, 2, 3)]
-    mean = mean_of(runs)
+    mean = mean_of(runs, "of_runs")
     values = [run.splits["test"]["metrics"]["auroc"]["value"] for run in runs]
     auroc = mean.splits["test"]["metrics"]["auroc"]
     assert auroc["value"] == pytest.approx(np.mean(values))
@@ -76,7 +76,7 @@ def test_the_mean_of_several_seeds_with_the_interval_of_the_mean() -> None:
     widths = [r.splits["test"]["metrics"]["auroc"]["high"] - r.splits["test"]["metrics"]["auroc"]["low"] for r in runs]
     assert auroc["high"] - auroc["low"] < max(widths)
     assert np.isnan(mean.splits["test"]["metrics"]["f1"]["low"])
-    assert mean_of(runs[:1]) is runs[0]
+    assert mean_of(runs[:1], "of_runs") is runs[0]
     verdict = compare(mean, {"guess": measured(5.0, 9)}, "test", "siamese")
     assert verdict["verdict"] == "beats"
     assert verdict["sentence"].startswith("test: siamese beats the best control (guess)")
@@ -94,7 +94,7 @@ def test_runs_together_are_an_ensemble_of_probabilities(tmp_path: Path) -> None:
     earlier = base.run_folder / "compare" / "ensemble_all.csv"
     earlier.parent.mkdir()
     earlier.touch()
-    comparison = compare_runs(base, runs)
+    comparison = compare_runs(base, runs).plain()
     assert not earlier.exists()
     prepared = load_prepared(base.data_folder)
     each = [score_run(run, prepared, [])[0] for run in runs["siamese"]]

@@ -74,6 +74,15 @@ def folder(tmp_path: Path) -> Path:
 
 MISTAKES: list[tuple[str, str, Callable[[Path], None], tuple[str, ...], int, list[str]]] = [
     ("config key", "embed", change("train", "zero", to=2), (), 2, ["'train.zero'", "zero_stage", "SNW_config.json"]),
+    (
+        "no folds",
+        "compare",
+        lambda f: None,
+        ("--models", "siamese", "--all-folds"),
+        2,
+        ["--all-folds", "data.split.folds is not given"],
+    ),
+    ("no such network", "compare", lambda f: None, ("--models", "siam"), 2, ["--models", "'siamese'", "'siam'"]),
     ("config value", "train", change("train", "zero_stage", to=4), (), 2, ["train.zero_stage", "0, 1, 2 or 3"]),
     ("no config", "embed", lambda f: (f / "SNW_config.json").unlink(), (), 2, ["SNW_config.json", "--config"]),
     ("unknown id", "embed", rewrite("pairs.csv", "l5,", "nobody,"), (), 2, ["pairs.csv:7", "nobody"]),
