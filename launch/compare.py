@@ -60,6 +60,8 @@ def compare_command(
     settings = load_config(config, overrides)
     folds = folds_of(settings) if all_folds else [settings]
     runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
+    for fold in folds:
+        ensure_prepared(fold)
     if work := check_embedding(settings, ensure_prepared(settings), append=False):
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
