@@ -22,7 +22,7 @@ from launch._submit import (
     run_all,
     submit_and_follow,
 )
-from snw_dist.config import load_config
+from snw_dist.config import SnwConfig, load_config
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_folds import compare_folds, folds_of
@@ -65,14 +65,18 @@ def compare_command(
     if work := check_embedding(settings, ensure_prepared(settings), append=False):
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
-    jobs = [variant for _, of_fold in runs for group in of_fold.values() for variant in group]
-    for job in jobs:
-        check_training(job)
-    code = run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
+    code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)
     _print_table((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain())
     print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
     if code:
         raise typer.Exit(code)
+
+
+def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) -> int:
+    """The exit code that explains most."""
+    for job in jobs:
+        check_training(job)
+    return run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
 
 
 def _print_table(comparison: dict[str, Any]) -> None:
