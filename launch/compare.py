@@ -25,8 +25,8 @@ from launch._submit import (
 from snw_dist.config import SnwConfig, load_config
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.estimate import check_embedding
-from snw_dist.evaluate.compare_folds import compare_folds, folds_of
-from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, variants
+from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
+from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, comparison_table, variants
 from snw_dist.train.check import check_training
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
@@ -67,7 +67,7 @@ def compare_command(
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)
     _print_table((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain())
-    print(f"Written to {settings.run_folder / 'compare' / 'comparison.json'}")
+    print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
     if code:
         raise typer.Exit(code)
 

@@ -14,6 +14,8 @@ from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.evaluate.compare_runs import Comparison, compare_runs, mean_of
 from snw_dist.evaluate.measure import Measured
 
+CROSS_VALIDATION = "cross_validation.json"
+
 
 def folds_of(config: SnwConfig) -> list[SnwConfig]:
     """A configuration for each of `data.split.folds`, named `NAME-foldN`, on the sequences and store of `config`.
@@ -45,7 +47,7 @@ def folds_of(config: SnwConfig) -> list[SnwConfig]:
 def compare_folds(
     config: SnwConfig, folds: Sequence[tuple[SnwConfig, Mapping[str, Sequence[SnwConfig]]]]
 ) -> Comparison:
-    """Compare the runs of each fold, then their means; writes `compare/comparison.json` for each fold and for all.
+    """Compare the runs of each fold, then their means; writes `compare/cross_validation.json` in the run folder.
 
     Raises `InputError` when no network has a run that reached its end in every fold.
     """
@@ -55,7 +57,7 @@ def compare_folds(
         raise InputError(
             f"{config.run_folder}: no network has a finished run in every fold: {', '.join(whole.missing)}"
         )
-    whole.write(config.run_folder / "compare")
+    whole.write(config.run_folder / "compare" / CROSS_VALIDATION)
     return whole
 
 

@@ -30,6 +30,8 @@ from snw_dist.evaluate.printed import counts, figure_cells, figures_table
 from snw_dist.evaluate.report import predictions_csv, without_nan
 from snw_dist.evaluate.run import score_run
 
+COMPARISON = "comparison.json"
+
 
 def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> dict[str, list[SnwConfig]]:
     """For each network its runs, one a seed, on the data, split and store of `config`'s own run.
@@ -71,7 +73,7 @@ class Comparison:
     folds: int = 1
 
     def plain(self) -> dict[str, Any]:
-        """What `comparison.json` holds."""
+        """What the file of the comparison holds."""
         rivals = self.models | {f"ensemble: {name}": ensemble for name, ensemble in self.ensembles.items()}
 
         def entry(measured: Measured) -> dict[str, Any]:  # each fold has a threshold and a calibration of its own
@@ -98,16 +100,16 @@ class Comparison:
         )
         return plain
 
-    def write(self, folder: Path) -> None:
-        """Write `comparison.json` into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic_write_json(folder / "comparison.json", self.plain())
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_json(path, self.plain())
 
 
 def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> Comparison:
-    """Evaluate the finished runs; writes `compare/comparison.json` in the run folder.
+    """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
-    The scores of each ensemble (see `ensembles_of`) are in `compare/ensemble_NAME.csv`. Runs that did not reach their
+    The scores of each ensemble (see `ensembles_of`) are in `ensemble_NAME.csv` beside it. Runs that did not reach their
     end are listed under `missing`. Raises `InputError` when none did.
     """
     section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
@@ -149,7 +151,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         controls,
         missing,
     )
-    comparison.write(folder)
+    comparison.write(folder / COMPARISON)
     return comparison
 
 
@@ -184,7 +186,7 @@ def mean_of(runs: Sequence[Measured], each: str) -> Measured:
 
 
 def comparison_table(comparison: Mapping[str, Any]) -> Group:
-    """What `comparison.json` holds, for a terminal of 120 columns."""
+    """What `Comparison.plain` returned, for a terminal of 120 columns."""
     table: Table = figures_table("split", comparison["bootstrap"])
     for split, facts in comparison["splits"].items():
         table.add_row(Text(split), Text(counts(facts)), style="bold")

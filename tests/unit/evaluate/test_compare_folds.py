@@ -113,7 +113,7 @@ def test_every_receptor_is_new_once(tmp_path: Path) -> None:
     assert len(every) == len(every.drop_duplicates(["ligand_id", "receptor_id"])) == len(pairs)
 
     whole = compare_folds(base, folds)
-    written = json.loads((base.run_folder / "compare" / "comparison.json").read_text())
+    written = json.loads((base.run_folder / "compare" / "cross_validation.json").read_text())
     assert written["folds"] == 3
     assert written["splits"]["test"]["num_pairs"] == len(pairs)
     assert written["splits"]["test"]["num_receptors"] == 41
