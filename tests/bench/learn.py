@@ -131,7 +131,7 @@ def auroc(kind: str, name: ModelName, folder: Path) -> float:
         table = table.take(few_pairs(table))
         model = trained(ModelSection(name=name, dropout=0.0, **SMALL), table, reader, epochs=300, batch_size=64)
     else:
-        model = trained(ModelSection(name=name, **SMALL), table, reader, epochs=20, batch_size=128)
+        model = trained(ModelSection(name=name, **SMALL), table, reader, epochs=40, batch_size=128)
         table = pair_table(prepared, reader, "test")
     return float(roc_auc_score(table.positive, score_pairs(model, table, reader, 2048, 512, CPU)))
 
