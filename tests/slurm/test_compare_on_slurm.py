@@ -39,3 +39,30 @@ def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace:
     for split in ("test", "test_unseen_receptor"):
         for verdict in comparison["verdicts"][split].values():
             assert verdict["sentence"] in " ".join(said.split())
+
+
+def test_all_folds_on_one_store(cluster: Cluster, workplace: Workplace) -> None:
+    """Cross-validation: data for each fold, one embedding, an array of all trainings, one table of means."""
+    config = json.loads((workplace.folder / "SNW_config.json").read_text())
+    config["store"]["path"] = "folds.zarr"
+    config["train"] |= {"max_steps": 4, "validate_every": 4}
+    config["evaluate"] = {"bootstrap": 50, "controls": ["degree"]}
+    config["data"]["split"] = {"method": "receptor_cold", "clusters": "identical", "folds": 3}
+    (workplace.folder / "folds.json").write_text(json.dumps(config))
+    command = ["--config", "folds.json", "--run", "folds", "--models", "siamese", "--all-folds", "--nodes", "1"]
+    said = workplace.run("compare", *command, timeout_s=300)
+    assert "all 3 jobs are done" in said
+    wait_until(lambda: cluster.jobs("embed-folds", "State") == [["COMPLETED"]], "one embedding for all folds")
+    path = workplace.run_folder("folds") / "compare" / "cross_validation.json"
+    assert f"Written to {path}" in said
+    written = json.loads(path.read_text())
+    assert (written["folds"], written["missing"]) == (3, [])
+    auroc = written["models"]["siamese"]["splits"]["test"]["metrics"]["auroc"]
+    assert auroc["value"] == pytest.approx(sum(auroc["of_folds"]) / 3)
+    assert written["verdicts"]["test"]["siamese"]["sentence"] in " ".join(said.split())
+    logs = sorted((workplace.folder / "runs").glob("folds-fold?-siamese-*/metrics.jsonl"))
+    before = [log.read_bytes() for log in logs]
+    workplace.run("compare", *command, timeout_s=300)
+    assert len(before) == 3
+    assert [log.read_bytes() for log in logs] == before, "what is finished is not trained again"
+    assert json.loads(path.read_text()) == written
