@@ -1,4 +1,4 @@
-"""Cross-validation: networks compared on every fold, so that each sequence that folds hold apart is new once.
+"""Cross-validation: networks compared on every fold, so that what folds hold apart is new in one of them.
 
 A single held-out split of few receptors tells little about new ones: its interval is as wide as they are few. Here all
 of them are tested, each by networks that have not seen it. A figure is the mean over the folds.
@@ -73,16 +73,16 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
 
     models = means([fold.models for fold in each])
     return Comparison(
-        each[0].encoder,
-        each[0].repeats,
-        each[0].seed,
-        {split: _together([fold.splits[split] for fold in each]) for split in each[0].splits},
-        {name: [run for fold in each for run in fold.runs[name]] for name in models},
-        models,
-        means([fold.ensembles for fold in each]),
-        means([fold.controls for fold in each]),
-        [name for fold in each for name in fold.missing],
-        len(each),
+        encoder=each[0].encoder,
+        repeats=each[0].repeats,
+        seed=each[0].seed,
+        splits={split: _together([fold.splits[split] for fold in each]) for split in each[0].splits},
+        runs={name: [run for fold in each for run in fold.runs[name]] for name in models},
+        models=models,
+        ensembles=means([fold.ensembles for fold in each]),
+        controls=means([fold.controls for fold in each]),
+        missing=[name for fold in each for name in fold.missing],
+        folds=len(each),
     )
 
 

@@ -141,15 +141,15 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         table = held_out.assign(score=scores, probability=ensembles[name].probability)
         atomic_write_bytes(folder / f"ensemble_{name}.csv", predictions_csv(table).encode("utf-8"))
     comparison = Comparison(
-        encoder,
-        section.bootstrap,
-        config.run.seed,
-        describe(held_out, parts),
-        {model: [run.run.name for run in finished[model]] for model in measured},
-        {model: mean_of(group, "of_runs") for model, group in measured.items()},
-        ensembles,
-        controls,
-        missing,
+        encoder=encoder,
+        repeats=section.bootstrap,
+        seed=config.run.seed,
+        splits=describe(held_out, parts),
+        runs={model: [run.run.name for run in finished[model]] for model in measured},
+        models={model: mean_of(group, "of_runs") for model, group in measured.items()},
+        ensembles=ensembles,
+        controls=controls,
+        missing=missing,
     )
     comparison.write(folder / COMPARISON)
     return comparison

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from snw_dist.evaluate.measure import Measured, measure_scores, parts_of
 from snw_dist.evaluate.pairs import STRATA
 
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
@@ -45,3 +46,19 @@ def good_scores(pairs, seed=0, strength=0.5):
     """Scores in [0, 1] that follow the label."""
     noise = np.random.default_rng(seed).random(len(pairs))
     return strength * pairs["label"].to_numpy() + (1 - strength) * noise
+
+
+def measured(noise: float, seed: int, fold: int = 0) -> Measured:
+    """Scores of 300 pairs of 25 receptors, `noise` away from the label; a fold has pairs and draws of its own."""
+    label = np.random.default_rng(fold).random(300)
+    pairs = pd.DataFrame(
+        {
+            "split": ["val"] * 100 + ["test"] * 200,
+            "stratum": [STRATA[0]] * 300,
+            "receptor": [f"R{i % 25}" for i in range(300)],
+            "label": label,
+            "positive": label > 0.6,
+        }
+    )
+    scores = np.clip(label + noise * np.random.default_rng(seed).standard_normal(300), 0, 1)
+    return measure_scores(pairs, parts_of(pairs, 200, 1 + fold), scores, 1)

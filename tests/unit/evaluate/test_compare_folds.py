@@ -17,11 +17,10 @@ from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared, load_prepared
 from snw_dist.evaluate.compare_folds import compare_folds, folds_of, mean_over_folds
 from snw_dist.evaluate.compare_runs import Comparison, comparison_table, variants
-from snw_dist.evaluate.measure import Measured, measure_scores, parts_of
-from snw_dist.evaluate.pairs import STRATA
 from snw_dist.evaluate.run import score_run
 from tests.ranks import run_ranks
 from tests.shipped import embedded_run
+from tests.unit.evaluate.evaluate_tools import measured
 
 FOLDS = {"method": "receptor_cold", "clusters": "identical", "folds": 3}
 
@@ -45,42 +44,27 @@ def test_no_folds_to_go_through() -> None:
         folds_of(config_from_dict({}))
 
 
-def measured(noise: float, fold: int) -> tuple[Measured, float]:
-    """Scores of 200 pairs of 20 receptors, and their AUROC on `test`."""
-    draw = np.random.default_rng(fold)
-    label = draw.random(200)
-    pairs = pd.DataFrame(
-        {
-            "split": ["val"] * 100 + ["test"] * 100,
-            "stratum": [STRATA[0]] * 200,
-            "receptor": [f"R{i % 20}" for i in range(200)],
-            "label": label,
-            "positive": label > 0.6,
-        }
-    )
-    scores = np.clip(label + noise * draw.standard_normal(200), 0, 1)
-    auroc = roc_auc_score(pairs["positive"][100:], scores[100:])
-    return measure_scores(pairs, parts_of(pairs, 200, fold), scores, 1), float(auroc)
-
-
 def test_the_interval_is_that_of_the_mean_over_folds() -> None:
     """Folds are drawn apart from each other, so the mean of n of them varies like one over the root of n."""
     folds = []
     for fold in range(4):
-        model, control = measured(0.5, fold)[0], measured(3.0, 10 + fold)[0]
+        model, control = measured(0.5, 10 + fold, fold), measured(3.0, 20 + fold, fold)
         facts = {split: {"num_pairs": 100, "num_positive": 40, "num_receptors": 20} for split in ("val", "test")}
         name = f"siamese-{fold}"
         folds.append(Comparison("", 200, 1, facts, {"a": [name]}, {"a": model}, {}, {"guess": control}, []))
     whole = mean_over_folds(folds)
     auroc = whole.models["a"].splits["test"]["metrics"]["auroc"]
-    assert auroc["value"] == pytest.approx(np.mean([measured(0.5, fold)[1] for fold in range(4)]))
+    values = [fold.models["a"].splits["test"]["metrics"]["auroc"]["value"] for fold in folds]
+    assert auroc["of_folds"] == values
+    assert auroc["value"] == pytest.approx(np.mean(values))
     each = [fold.models["a"].repeats["test"]["auroc"] for fold in folds]
-    np.testing.assert_allclose(whole.models["a"].repeats["test"]["auroc"], np.mean(each, axis=0))
     spread = np.std(np.mean(each, axis=0)) / np.mean([np.std(one) for one in each])
     assert 0.35 < spread < 0.7
     verdict = whole.plain()["verdicts"]["test"]["a"]
-    assert verdict["best_control"] == "guess"
-    assert verdict["verdict"] == "beats"
+    assert (verdict["best_control"], verdict["verdict"]) == ("guess", "beats")
+    rivals = [fold.controls["guess"].repeats["test"]["auroc"] for fold in folds]
+    low, high = np.quantile(np.mean(each, axis=0) - np.mean(rivals, axis=0), [0.025, 0.975])
+    assert (verdict["difference"]["low"], verdict["difference"]["high"]) == pytest.approx((low, high))
     assert whole.plain()["splits"]["test"]["num_pairs"] == 400
 
     folds[2] = dataclasses.replace(folds[2], models={}, runs={}, missing=["siamese-2"])

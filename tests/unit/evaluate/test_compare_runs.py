@@ -16,11 +16,10 @@ from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.calibration import choose_calibration
 from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, ensembles_of, mean_of, variants
 from snw_dist.evaluate.comparison import compare
-from snw_dist.evaluate.measure import Measured, measure_scores, parts_of
-from snw_dist.evaluate.pairs import STRATA
 from snw_dist.evaluate.run import score_run
 from tests.ranks import run_ranks
 from tests.shipped import embedded_run
+from tests.unit.evaluate.evaluate_tools import measured
 
 
 def test_runs_share_data_split_and_store() -> None:
@@ -47,22 +46,6 @@ def test_nothing_or_the_same_twice(models: list[str], seeds: list[int]) -> None:
 def test_a_network_that_does_not_exist() -> None:
     with pytest.raises(InputError, match=r"--models: model\.name: Input should be .*'siamese'.*got 'siam'"):
         variants(config_from_dict({}), ["siam"], [1])
-
-
-def measured(noise: float, seed: int) -> Measured:
-    generator = np.random.default_rng(0)
-    label = generator.random(300)
-    pairs = pd.DataFrame(
-        {
-            "split": ["val"] * 100 + ["test"] * 200,
-            "stratum": [STRATA[0]] * 300,
-            "receptor": [f"R{i % 25}" for i in range(300)],
-            "label": label,
-            "positive": label > 0.6,
-        }
-    )
-    scores = np.clip(label + noise * np.random.default_rng(seed).standard_normal(300), 0, 1)
-    return measure_scores(pairs, parts_of(pairs, 200, 1), scores, 1)
 
 
 def test_the_mean_of_several_seeds_with_the_interval_of_the_mean() -> None:
