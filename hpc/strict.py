@@ -11,23 +11,22 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from hpc.errors import InputError
+from hpc.errors import InputError, SnwError
 
 T = TypeVar("T")
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def validated(kind: type[T], values: Mapping[str, Any], source: str) -> T:
+def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: type[SnwError] = InputError) -> T:
     """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
 
-    `source` names where the values come from. Raises `InputError` with one line for every wrong key and
-    value.
+    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:
-        raise InputError("\n".join(_explanations(kind, error.errors(), source))) from None
+        raise refuse("\n".join(_explanations(kind, error.errors(), source))) from None
 
 
 def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
