@@ -67,8 +67,11 @@ def _published(path: Path) -> Iterator[int]:
             yield file.fileno()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:  # a write by its descriptor does not name its file
+            error.filename = str(path)
         raise
     fsync_folder(path.parent)
 

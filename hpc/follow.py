@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hpc.errors import ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
+from hpc.shown import printable
 from hpc.submitted import JobState, SubmittedJob
 
 INTERRUPTED = 130
@@ -49,7 +50,7 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
 
 def say(console: Console, text: str) -> None:
     """A line as it is: brackets in a path are no markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _watch(job: SubmittedJob, console: Console, poll_s: float) -> JobState:

@@ -26,6 +26,8 @@ from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import STARTUP_DEADLINE_S, choose_device, end_process, process_group
 from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
+from hpc.shown import never_fail_to_print
+from hpc.storage import storage_problem
 from hpc.topology import JobIdentity, Topology
 from hpc.work_queue import leave_mpi
 
@@ -42,6 +44,7 @@ def run_job(payload: dict[str, Any]) -> None:
     What became of the rank is left in `outcome-rank<r>.json`.
     """
     started = time.monotonic()
+    never_fail_to_print()
     folder = Path(payload["job_folder"])
     rank, requeued, identity = 0, False, JobIdentity()
     try:
@@ -82,8 +85,12 @@ def run_job(payload: dict[str, Any]) -> None:
     except SnwError as error:
         code, message = int(error.exit_code), str(error)
     except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
-        traceback.print_exc()
-        code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"
+        problem = storage_problem(error, folder) if isinstance(error, OSError) else None
+        if problem is None:
+            traceback.print_exc()
+            code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"
+        else:
+            code, message = int(problem.exit_code), str(problem)
     if code not in (ExitCode.DONE, ExitCode.PREEMPTED):
         log.error("%s", message)
     if not requeued:  # a requeued job has not ended: its next incarnation writes the outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -9,6 +10,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from hpc.errors import SnwError
+from hpc.shown import never_fail_to_print, printable
+from hpc.storage import storage_problem
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
@@ -23,15 +26,26 @@ def new_app() -> typer.Typer:
 def main(app: typer.Typer) -> NoReturn:
     """Run the command and exit: 0 done, 2 usage, 130 interrupted, else the code of the `SnwError`.
 
-    An `SnwError` is printed to stderr as `error: ...`, its lines as they are; any other exception is a bug
-    and keeps its traceback.
+    An `SnwError` is printed to stderr as `error: ...`, its lines as they are, and so is what the system refuses (a full
+    disk, a folder that may not be written); any other exception is a bug and keeps its traceback.
     """
+    never_fail_to_print()
     try:
         app()
     except SnwError as error:
-        sys.stdout.flush()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(int(error.exit_code))
+        _fail(error)
+    except OSError as error:
+        problem = storage_problem(error, Path.cwd())
+        if problem is None:
+            raise
+        _fail(problem)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _fail(error: SnwError) -> NoReturn:
+    with contextlib.suppress(OSError):  # what was to be shown may be why it fails
+        sys.stdout.flush()
+    print(f"error: {printable(str(error))}", file=sys.stderr)
+    sys.exit(int(error.exit_code))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hpc.array import run_array
 from hpc.executor import JobRequest, resolve_cluster, submit, submit_array
 from hpc.follow import follow
 from hpc.profile import load_profile
+from hpc.shown import console
 from snw_dist.config import SnwConfig, config_to_dict
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
@@ -98,7 +97,7 @@ def run_all(
         for job in submit_array(requests, profile):
             print(f"{job.name}: job {job.job_id}, folder {job.job_folder}")
         return 0
-    console = Console() if os.isatty(1) else Console(width=160)
+    shown = console(160)
     if len(requests) > 1:
-        return run_array(requests, profile, cluster, console)
-    return follow(submit(requests[0], profile, cluster), console)
+        return run_array(requests, profile, cluster, shown)
+    return follow(submit(requests[0], profile, cluster), shown)

@@ -8,8 +8,8 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import typer
-from rich.console import Console
 
+from hpc.shown import console
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from launch._submit import (
     ClusterOption,
@@ -80,8 +80,7 @@ def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) ->
 
 
 def _print_table(comparison: dict[str, Any]) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(comparison_table(comparison))
+    console(120).print(comparison_table(comparison))
 
 
 def _numbers(seeds: str | None) -> list[int]:

@@ -7,8 +7,8 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import typer
-from rich.console import Console
 
+from hpc.shown import console
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from launch._submit import (
     ClusterOption,
@@ -44,7 +44,7 @@ def doctor_command(
     code = run_all(settings, [settings], "doctor", "snw_dist.doctor:run_doctor", settings.train.device, partition)
     found = checks_table(settings.run_folder)
     if found is not None:
-        (Console() if sys.stdout.isatty() else Console(width=140)).print(found)
+        console(140).print(found)
     if code:
         raise typer.Exit(code)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.console import Console
-
+from hpc.shown import console
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import load_config
 from snw_dist.evaluate.printed import printed
@@ -21,8 +20,7 @@ def evaluate_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = Non
     """Metrics with intervals beside the controls, as a table, JSON and pictures."""
     settings = load_config(config, {"run.name": run})
     metrics = evaluate_run(settings)
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(printed(metrics))
+    console(120).print(printed(metrics))
     print(f"Written to {settings.run_folder / 'evaluation'}")
 
 

@@ -8,10 +8,10 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from hpc.errors import InputError
+from hpc.shown import console
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import SnwConfig, load_config
 from snw_dist.data.checked import Checked
@@ -73,10 +73,6 @@ def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
         raise InputError("the audit found something, and --strict allows nothing. No data were written.")
 
 
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=120)
-
-
 def _show(summary: PrepareSummary) -> None:
     files = _table("file", "read", "kept", "merged", "rejected")
     for table, c in summary.counts.items():
@@ -85,7 +81,7 @@ def _show(summary: PrepareSummary) -> None:
     for name, s in summary.splits.items():
         numbers = (s.ligands, s.ligands_in_train, s.receptors, s.receptors_in_train)
         splits.add_row(name, f"{s.pairs:,}", f"{s.positives / s.pairs:.1%}", *(f"{n:,}" for n in numbers))
-    _console().print(files, splits, sep="\n")
+    console(120).print(files, splits, sep="\n")
 
 
 def _show_findings(findings: list[Finding]) -> None:
@@ -94,7 +90,7 @@ def _show_findings(findings: list[Finding]) -> None:
         table.add_column(title, overflow="fold")
     for f in findings:
         table.add_row(f.kind, f.where, f"{f.count:,} of {f.total:,}", "\n".join(f.examples), f.effect)
-    _console().print(table)
+    console(120).print(table)
 
 
 def _table(name: str, *numbers: str) -> Table:

@@ -6,8 +6,7 @@ from pathlib import Path
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from rich.console import Console
-
+from hpc.shown import console
 from hpc.status import jobs_table, latest_jobs, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import load_config
@@ -20,11 +19,11 @@ def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None)
     """States of the last jobs of a run, and what each rank of a running one does."""
     jobs = latest_jobs(load_config(config, {"run.name": run}).run_folder)
     states = [job.poll() for job in jobs]
-    console = Console() if sys.stdout.isatty() else Console(width=160)
-    console.print(jobs_table(jobs, states))
+    shown = console(160)
+    shown.print(jobs_table(jobs, states))
     for job, state in zip(jobs, states, strict=True):
         if not state.ended:
-            console.print(ranks_table(job))
+            shown.print(ranks_table(job))
 
 
 if __name__ == "__main__":

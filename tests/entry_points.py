@@ -1,5 +1,6 @@
 """Small jobs for the tests; each leaves what it found in `job_folder`."""
 
+import errno
 import gc
 import json
 import random
@@ -46,6 +47,8 @@ def fail(config: Config, runtime: Runtime) -> None:
         "corrupt": CorruptError("the data is bad"),
         "value": ValueError("a defect"),
         "exit": SystemExit(0),
+        "disk": OSError(errno.ENOSPC, "full", "/a/table"),
+        "denied": OSError(errno.EACCES, "denied", "/a/table"),
     }
     raise errors[config["error"]]
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from hpc.files import atomic_write_json
+from hpc.storage import told_where
 from snw_dist.data.audit_repeats import repeats
 from snw_dist.data.audit_shift import shifts
 from snw_dist.data.audit_sides import degree_bias, identical_sequences, only_negative, overlap
 from snw_dist.data.checked import Checked
 from snw_dist.data.findings import EFFECTS, AuditPairs, AuditSide, Finding
-from snw_dist.data.folder import told_where
 
 AUDIT = "audit.json"
 

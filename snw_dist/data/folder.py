@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hpc.errors import EnvironmentProblem
 from hpc.files import fsync_folder, fsync_tree
+from hpc.storage import told_where
 
 _ATTEMPTS = 100
 
@@ -20,8 +20,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well.
 
     When the block fails nothing is left. An older `target` is moved aside first and then removed, so a kill
-    between the two renames leaves no `target`, never a part of one. Raises `EnvironmentProblem` naming the
-    path when it cannot be written.
+    between the two renames leaves no `target`, never a part of one. What the system
+    refuses is told as `hpc.storage` tells it.
     """
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(6)}.new")
     try:
@@ -32,18 +32,6 @@ def new_folder(target: Path) -> Iterator[Path]:
             _replace(fresh, target)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-@contextmanager
-def told_where(target: Path) -> Iterator[None]:
-    """Raise `EnvironmentProblem` naming the path when the block cannot write."""
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"{error.filename or target}: cannot be written: {error.strerror or error}. "
-            "Check permissions, quota and free space, or choose another run.folder."
-        ) from error
 
 
 def _replace(fresh: Path, target: Path) -> None:

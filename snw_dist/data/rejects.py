@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hpc.errors import InputError
+from hpc.shown import spreadsheet_cell
 
 Table = Literal["ligands", "receptors", "pairs"]
 TABLES: tuple[Table, ...] = ("ligands", "receptors", "pairs")
 MAX_SHOWN = 10
 _MAX_VALUE = 60
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Reject(NamedTuple):
@@ -89,6 +89,6 @@ def rejects_csv(rejects: Rejects, names: Mapping[Table, str], base: Path) -> str
     writer.writerow(("file", "line", "id", "reason", "value"))
     for r in sorted(rejects.kept, key=lambda r: (TABLES.index(r.table), str(r.file or ""), r.line)):
         cells = (names[r.table] if r.file is None else os.path.relpath(r.file, base), r.id, r.reason, r.value)
-        name, identifier, reason, value = (f"'{c}" if c.startswith(_FORMULA_STARTS) else c for c in cells)
+        name, identifier, reason, value = map(spreadsheet_cell, cells)
         writer.writerow((name, r.line, identifier, reason, value))
     return text.getvalue()

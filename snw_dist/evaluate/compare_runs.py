@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpc.errors import InputError
-from hpc.files import atomic_write_bytes, atomic_write_json
+from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.bootstrap import LEVEL, interval
@@ -26,8 +26,9 @@ from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
+from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.printed import counts, figure_cells, figures_table
-from snw_dist.evaluate.report import predictions_csv, without_nan
+from snw_dist.evaluate.report import without_nan
 from snw_dist.evaluate.run import score_run
 
 COMPARISON = "comparison.json"
@@ -109,8 +110,8 @@ class Comparison:
 def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> Comparison:
     """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
-    The scores of each ensemble (see `ensembles_of`) are in `ensemble_NAME.csv` beside it. Runs that did not reach their
-    end are listed under `missing`. Raises `InputError` when none did.
+    The scores of each ensemble (see `ensembles_of`) are beside it as `ensemble_NAME.csv` and `.parquet`. Runs that did
+    not reach their end are listed under `missing`. Raises `InputError` when none did.
     """
     section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
     finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
@@ -132,14 +133,14 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
             encoder = str(description["encoder"]["description"])
             measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("ensemble_*.csv"):
+    for old in folder.glob("ensemble_*"):
         old.unlink()  # of an earlier comparison, of other runs
     ensembles = {}
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
         ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
         table = held_out.assign(score=scores, probability=ensembles[name].probability)
-        atomic_write_bytes(folder / f"ensemble_{name}.csv", predictions_csv(table).encode("utf-8"))
+        write_predictions(folder, f"ensemble_{name}", table)
     comparison = Comparison(
         encoder=encoder,
         repeats=section.bootstrap,

@@ -1,4 +1,4 @@
-"""From scores to `metrics.json`, `predictions.csv` and the pictures; `printed` has the table for the terminal."""
+"""From scores to `metrics.json`, predictions and the pictures; `printed` has the table for the terminal."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from snw_dist.evaluate.controls import MEANING
 from snw_dist.evaluate.measure import Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.metrics import METRICS
 from snw_dist.evaluate.pairs import TRAIN, VAL
+from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.training_curve import training_picture
 
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
-_WRITTEN = ("ligand_id", "receptor_id", "label", "positive", "split", "stratum", "score", "probability")
 
 
 def evaluate_scores(
@@ -81,19 +81,9 @@ def evaluate_scores(
     (folder / "metrics.json").unlink(missing_ok=True)  # of an earlier evaluation: it would vouch for a mixture
     for name, data in drawn.items():
         atomic_write_bytes(folder / name, data)
-    atomic_write_bytes(folder / "predictions.csv", predictions_csv(predictions).encode("utf-8"))
+    write_predictions(folder, "predictions", predictions)
     atomic_write_bytes(folder / "metrics.json", text.encode("utf-8"))
     return metrics, model
-
-
-def predictions_csv(predictions: pd.DataFrame) -> str:
-    """Ids, label, positive (0 / 1), split, stratum, score and probability as CSV, rows as they come.
-
-    Numbers are float64 in the shortest form that an exact reader, such as `float`, reads back as the same.
-    """
-    numbers = dict.fromkeys(("label", "score", "probability"), "float64")
-    table = predictions.loc[:, list(_WRITTEN)].astype({**numbers, "positive": "bool"})
-    return table.astype({"positive": "int8"}).to_csv(index=False, lineterminator="\n")
 
 
 def _check(pairs: pd.DataFrame, provenance: Mapping[str, Any]) -> None:

@@ -71,6 +71,14 @@ def strings(file: Path) -> set[str]:
     }
 
 
+def test_what_is_shown_goes_through_one_module() -> None:
+    """A console of its own would take ids for markup."""
+    made = {
+        str(file.relative_to(ROOT)) for file in SOURCES if re.search(r"(?<!\w)_?Console\(", file.read_text("utf-8"))
+    }
+    assert made == {"hpc/shown.py"}
+
+
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_rank_variables_are_named_in_one_module(file: Path) -> None:
     name = str(file.relative_to(ROOT))

@@ -214,7 +214,7 @@ def test_an_older_folder_is_replaced_only_by_a_good_one(inputs: Inputs) -> None:
 def test_a_run_folder_that_cannot_be_written(inputs: Inputs) -> None:
     config = inputs()
     Path(config.run.folder).write_text("a file where the folder should be")
-    with pytest.raises(EnvironmentProblem, match=r"cannot be written: .* choose another run\.folder") as caught:
+    with pytest.raises(EnvironmentProblem, match=r"Not a directory\. .* choose another folder") as caught:
         prepare(config)
     assert caught.value.exit_code == 4
 

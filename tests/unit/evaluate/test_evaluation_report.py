@@ -14,8 +14,9 @@ from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import MEANING
 from snw_dist.evaluate.measure import describe, measure_scores, parts_of
 from snw_dist.evaluate.metrics import METRICS
+from snw_dist.evaluate.predictions import predictions_csv
 from snw_dist.evaluate.printed import printed
-from snw_dist.evaluate.report import evaluate_scores, predictions_csv
+from snw_dist.evaluate.report import evaluate_scores
 
 ENCODER = "esmc-tiny-random (random weights)"
 PICTURES = {
@@ -62,7 +63,7 @@ def test_everything_is_written_and_agrees(tmp_path):
     controls = {"boosting": good_scores(pairs, 8, 0.3), "degree": np.zeros(len(pairs))}
     metrics = evaluate(pairs, folder, metrics_log=log, controls=controls)
     names = {path.name for path in folder.iterdir()}
-    assert names == PICTURES | {"training_curve.png", "metrics.json", "predictions.csv"}
+    assert names == PICTURES | {"training_curve.png", "metrics.json", "predictions.csv", "predictions.parquet"}
     assert strict(folder / "metrics.json") == metrics
     for name in names:
         if name.endswith(".png"):
@@ -129,6 +130,14 @@ def test_predictions_read_back_exactly():
     np.testing.assert_array_equal(back["positive"] == 1, pairs["positive"])
     assert list(back["receptor_id"]) == list(pairs["receptor_id"])
     assert predictions_csv(back) == text
+
+
+def test_names_that_are_formulas_are_quoted_in_csv_and_exact_in_parquet(tmp_path):
+    pairs = held_out_pairs()
+    ids = ["=1+1", "@SUM(A1)", "-x", "+x"] * 100
+    evaluate(pairs.assign(ligand_id=ids), tmp_path)
+    assert list(pd.read_parquet(tmp_path / "predictions.parquet")["ligand_id"]) == ids
+    assert list(pd.read_csv(tmp_path / "predictions.csv")["ligand_id"]) == [f"'{name}" for name in ids]
 
 
 def test_the_table_fits_120_columns_and_says_what_it_shows(tmp_path):

@@ -1,0 +1,70 @@
+"""What the system refuses, in words: which file, how much room is left, what to do.
+
+A disk that is full, a quota, a limit of file sizes or a folder that may not be written can stop any command and any
+job, at any line. There is one place that tells it: where commands and jobs begin.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpc.errors import CorruptError, EnvironmentProblem, SnwError
+
+_NOT_WRITTEN = {
+    errno.ENOSPC: "Make room",
+    errno.EDQUOT: "Make room, or have the quota raised",
+    errno.EFBIG: "Raise the limit of file sizes (`ulimit -f unlimited`)",
+    errno.EIO: "The device fails: ask its administrator",
+}
+_LIMITS = {
+    errno.EMFILE: "Raise the limit of open files (`ulimit -n 65536`)",
+    errno.ENFILE: "The machine has too many open files: ask its administrator",
+    errno.ENOMEM: "Ask for more memory",
+    errno.EAGAIN: "Raise the limit of processes (`ulimit -u`)",
+}
+
+
+def storage_problem(error: OSError, folder: Path) -> SnwError | None:
+    """The error for the user, or None where the system's word is about no file and so most likely our own mistake.
+
+    `folder` is what is written to, where the error does not say. What could not be written is `CorruptError` (exit 3),
+    what may not be read or written `EnvironmentProblem` (exit 4).
+    """
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes | os.PathLike) else None
+    if error.errno in _NOT_WRITTEN:
+        return CorruptError(
+            f"{where or folder}: could not be written: {reason}; {_free_gb(where or folder)} there. "
+            f"{_NOT_WRITTEN[error.errno]} and start the same command again: what was whole before is whole still."
+        )
+    if error.errno in _LIMITS:
+        return EnvironmentProblem(f"{where or folder}: {reason}. {_LIMITS[error.errno]}.")
+    if where is None:
+        return None
+    return EnvironmentProblem(
+        f"{where}: {reason}. Look at owner, permissions and file system of the folder, or choose another folder."
+    )
+
+
+@contextlib.contextmanager
+def told_where(folder: Path) -> Iterator[None]:
+    """Raise `storage_problem` where the block, which writes to `folder`, meets one."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_problem(error, folder) or error from error
+
+
+def _free_gb(path: Path) -> str:
+    """How much is free where `path` is, or would be."""
+    for place in (path, *path.absolute().parents):
+        try:
+            return f"{shutil.disk_usage(place).free / 1e9:.1f} GB are free"
+        except OSError:
+            continue
+    return "it is not known how much is free"
