@@ -30,13 +30,11 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises `BadFileError` for anything that is no regular file or is larger, and `OSError` for what the system refuses,
     `FileNotFoundError` among it. Never waits: a pipe is not opened for reading.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise BadFileError(f"{path}: not a regular file")
-        if status.st_size > most_bytes:
-            raise BadFileError(f"{path}: {status.st_size:,} bytes, more than the {most_bytes:,} that it may have")
+        size = os.fstat(descriptor).st_size
+        if size > most_bytes:
+            raise BadFileError(f"{path}: {size:,} bytes, more than the {most_bytes:,} that it may have")
         parts, left = [], most_bytes + 1  # it may grow while it is read
         while left and (part := os.read(descriptor, left)):
             parts.append(part)
@@ -46,6 +44,21 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     if not left:
         raise BadFileError(f"{path}: more than the {most_bytes:,} bytes that it may have")
     return b"".join(parts)
+
+
+def open_regular(path: Path, follow_link: bool = True) -> int:
+    """A descriptor for reading a regular file; raises as `read_small` does, and never waits.
+
+    Without `follow_link` a symbolic link is refused too.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    if not follow_link and path.is_symlink():
+        raise BadFileError(f"{path}: a symbolic link")
+    descriptor = os.open(path, flags if follow_link else flags | os.O_NOFOLLOW)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadFileError(f"{path}: not a regular file")
+    return descriptor
 
 
 def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:

@@ -7,6 +7,7 @@ one in a thread could meet those of the training in another order on another ran
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -18,19 +19,21 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpc.checkpoint import (
+from hpc.checkpoint_names import checkpoint_name, is_staging, original_name, place_of, staging_name, superseded_name
+from hpc.communicator import Communicator
+from hpc.errors import CorruptError, SnwError
+from hpc.files import atomic_write_bytes, fsync_folder
+from hpc.manifest import (
     FORMAT_VERSION,
     MANIFEST,
-    SUPERSEDED,
-    checkpoint_name,
+    MOST_BYTES,
+    checked_manifest,
     file_digest,
     is_inside,
     manifest_digest,
-    superseded_name,
+    verify_checkpoint,
 )
-from hpc.communicator import Communicator
-from hpc.errors import CorruptError, SnwError
-from hpc.files import atomic_write_json, fsync_folder
+from hpc.retention import remove, set_aside
 
 log = logging.getLogger(__name__)
 Write = Callable[[Path], Iterable[str]]
@@ -61,7 +64,7 @@ class Save:
         facts = {"format_version": FORMAT_VERSION, "step": step, "world_size": comm.world_size}
         self._header: dict[str, Any] = {**facts, "meta": dict(meta)}
         # The name is this save's own: a stale incarnation must not write into, or remove, the folder of its successor.
-        name = comm.broadcast(f".{checkpoint_name(step)}.{secrets.token_hex(4)}.staging")
+        name = comm.broadcast(staging_name(checkpoint_name(step), secrets.token_hex(4)))
         self._staging = root / name
         self._raise_first([comm.on_rank_0(lambda: _attempt(self._begin))])
         self._entries: dict[str, dict[str, Any]] = {}
@@ -84,7 +87,7 @@ class Save:
         return self.writing
 
     def commit(self) -> Path:
-        """Collective: wait for the files of all ranks and make them a checkpoint; its folder."""
+        """Collective: wait for the files of all ranks and make them a checkpoint; its folder, as rank 0 knows it."""
         self._thread.join()
         reports = self._comm.gather((self._failed, self._entries))
         problems: list[_Failure] = [failed for failed, _ in reports]
@@ -111,24 +114,40 @@ class Save:
         if len(files) != sum(len(part) for part in parts) or not all(is_inside(name) for name in files):
             raise ValueError(f"two ranks wrote the same file, or one outside its folder: {sorted(files)}")
         # Through JSON once, because keys that are numbers sort otherwise than the text that is read back.
-        manifest = json.loads(json.dumps(self._header | {"files": files}))
-        atomic_write_json(self._staging / MANIFEST, manifest | {"sha256": manifest_digest(manifest)})
+        manifest = json.loads(json.dumps(self._header | {"files": files}, allow_nan=False))
+        data = json.dumps(manifest | {"sha256": manifest_digest(manifest)}, indent=2, sort_keys=True).encode()
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"a manifest of {len(data):,} bytes, more than the {MOST_BYTES:,} that are read")
+        checked_manifest(data, self._staging / MANIFEST)
+        atomic_write_bytes(self._staging / MANIFEST, data + b"\n")
         for folder in {self._staging / parent for name in files for parent in Path(name).parents}:
             fsync_folder(folder)
         self._fence()
-        superseded = self._final.with_name(f".{self._final.name}{SUPERSEDED}")
-        if self._final.exists():  # the same step again, or one that did not verify
-            self._final.rename(superseded)
+        superseded = self._make_way()
         self._staging.rename(self._final)
         fsync_folder(self._final.parent)
-        shutil.rmtree(superseded, ignore_errors=True)
+        _discard(superseded)
+
+    def _make_way(self) -> Path:
+        """Rename an older folder of the same step, one that did not verify perhaps; the name that it has then."""
+        superseded = self._final.with_name(superseded_name(self._final.name))
+        if os.path.lexists(self._final):
+            try:
+                self._final.rename(superseded)
+            except OSError as error:
+                taken = self._final
+                while os.path.lexists(self._final):
+                    step, again = place_of(self._final.name) or (0, 0)
+                    self._final = taken.with_name(checkpoint_name(step, again + 1))
+                log.warning("%s: cannot be replaced (%s); saved beside it as %s", taken, error, self._final.name)
+        return superseded
 
     def _raise_first(self, problems: list[_Failure]) -> None:
         for rank, failed in enumerate(problems):  # a failed begin or commit is rank 0's
             if failed is None:
                 continue
             root = self._final.parent
-            free = shutil.disk_usage(root).free / 1e9 if root.exists() else 0.0
+            free = _free_gb(root)
             if self._comm.rank == 0:
                 shutil.rmtree(self._staging, ignore_errors=True)
             if isinstance(failed, SnwError):
@@ -153,14 +172,35 @@ def save_checkpoint(
 
 def _clear(root: Path) -> None:
     """Undo what killed saves left behind; only one save is active, because the fence has been asked."""
-    for path in root.glob(f".step_*{SUPERSEDED}"):
-        final = root / superseded_name(path)
-        if final.exists():
-            shutil.rmtree(path)
-        else:
-            path.rename(final)
-    for path in root.glob(".step_*.staging"):
-        shutil.rmtree(path)
+    for path in sorted(root.iterdir()) if root.is_dir() else []:
+        original = original_name(path.name)
+        if is_staging(path.name):
+            remove(path)
+        elif original is not None and os.path.lexists(root / original):
+            _discard(path)
+        elif original is not None:
+            with contextlib.suppress(OSError):  # it is found by its present name too
+                path.rename(root / original)
+
+
+def _discard(superseded: Path) -> None:
+    """Delete the old folder of a step that was saved again, unless it is one that did not verify."""
+    if not os.path.lexists(superseded):
+        return
+    try:
+        verify_checkpoint(superseded)
+    except CorruptError as error:
+        set_aside(superseded, str(error))
+    else:
+        log.info("%s: deleted, since the same step has been saved again", superseded)
+        remove(superseded)
+
+
+def _free_gb(root: Path) -> float:
+    try:
+        return shutil.disk_usage(root).free / 1e9
+    except OSError:
+        return 0.0
 
 
 def _durable_entry(path: Path) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def snapshot(pieces: Sequence[Piece], adam: torch.optim.Optimizer) -> Snapshot:
 
 def write_snapshot(folder: Path, rank: int, state: Snapshot) -> list[str]:
     """Write one rank's file; its name, as a list."""
-    name = _file_name(rank)
+    name = file_name(rank)
     save_file(dict(state.tensors), folder / name, {"pieces": json.dumps(state.pieces)})
     return [name]
 
@@ -97,7 +97,7 @@ def read_into(
         wanted.setdefault(piece.name, []).append(piece)
     missing = sum(piece.count for piece in pieces)
     for rank in range(num_files):
-        missing -= _read_file(folder / _file_name(rank), wanted, adam)
+        missing -= _read_file(folder / file_name(rank), wanted, adam)
     if missing:
         raise CorruptError(f"{folder}: {missing} elements of the network are in none of its {num_files} files")
 
@@ -105,16 +105,21 @@ def read_into(
 def restore_random_state(folder: Path, num_files: int, rank: int, world_size: int, seed: int, step: int) -> None:
     """Continue this rank's random numbers, or begin new ones where another number of ranks wrote the checkpoint.
 
-    The new ones are drawn from (seed, step, rank) and from nothing else, so that every such start is the same.
+    The new ones are drawn from (seed, step, rank) and from nothing else, so that every such start is the same. Raises
+    `CorruptError` for a file that has none.
     """
     if num_files != world_size:
         words = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)
         torch.manual_seed(int(words[0]))
         return
-    with safe_open(folder / _file_name(rank), framework="pt") as file:
-        torch.set_rng_state(file.get_tensor("random_cpu"))
-        if "random_cuda" in file.keys() and torch.cuda.is_available():  # noqa: SIM118 - it is no mapping
-            torch.cuda.set_rng_state(file.get_tensor("random_cuda"))
+    path = folder / file_name(rank)
+    try:
+        with safe_open(path, framework="pt") as file:
+            torch.set_rng_state(file.get_tensor("random_cpu"))
+            if "random_cuda" in file.keys() and torch.cuda.is_available():  # noqa: SIM118 - it is no mapping
+                torch.cuda.set_rng_state(file.get_tensor("random_cuda"))
+    except (SafetensorError, OSError, TypeError, RuntimeError) as error:
+        raise CorruptError(f"{path}: not a state of training ({type(error).__name__}: {error})") from None
 
 
 def _read_file(path: Path, wanted: Mapping[str, Sequence[Piece]], adam: torch.optim.Optimizer) -> int:
@@ -160,5 +165,6 @@ def _random_state() -> dict[str, torch.Tensor]:
     return state
 
 
-def _file_name(rank: int) -> str:
+def file_name(rank: int) -> str:
+    """Of the file that a rank writes into a checkpoint."""
     return f"state_{rank:05d}.safetensors"

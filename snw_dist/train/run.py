@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpc.checkpoint import find_checkpoint
-from hpc.errors import CorruptError, EnvironmentProblem, Preempted
+from hpc.errors import CorruptError, EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
@@ -32,6 +32,7 @@ from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
+from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory
@@ -139,7 +140,9 @@ class TrainingJob:
     def resume(self) -> None:
         """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""
         section, root, allowed = self.config.train, self.folder / "checkpoints", []
-        found = find_checkpoint(root, self.comm)
+        verify = verifier(Expected(self.trajectory, self.plan.num_steps, self.engine.facts()["parameters"]))
+        found = find_checkpoint(root, self.comm, verify)
+        self.saves.begin_from(found, verify)
         if found is None:
             log.info("no checkpoint in %s: starting at step 0 of %d", root, self.plan.num_steps)
         else:
@@ -150,6 +153,11 @@ class TrainingJob:
                 section.allow_changes,
                 section.micro_batch_size,
             )
+            if found.step > self.plan.num_steps:
+                raise InputError(
+                    f"{found.path} is at step {found.step}, and the run has {self.plan.num_steps} steps now. Raise "
+                    "train.max_steps or train.epochs, or give a new run.name."
+                )
             state = found.meta["state"]
             self.engine.load(found.path, state)
             place = self.comm.rank, self.comm.world_size

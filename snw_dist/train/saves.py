@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpc.checkpoint import checkpoint_name, committed_checkpoints, prune_checkpoints, step_of
+from hpc.checkpoint import Checkpoint, checkpoint_name
 from hpc.communicator import Communicator
 from hpc.files import atomic_write_json
+from hpc.retention import Retention, Verify
 from hpc.saving import Save, Write
 from snw_dist.train.state import Progress
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ class Saves:
     def __init__(
         self, folder: Path, comm: Communicator, fence: Callable[[], None], keep_last: int, keep_every: int
     ) -> None:
-        self._folder, self._comm, self._fence = folder, comm, fence
-        self._keep_last, self._keep_every = keep_last, keep_every
+        self._root, self._comm, self._fence = folder / "checkpoints", comm, fence
+        self._names, self._keep_last, self._keep_every = folder / "checkpoints.json", keep_last, keep_every
+        self._retention = Retention(self._root, keep_last)
         self._save: Save | None = None
         self._progress = Progress()
         self._held_s = 0.0
@@ -50,11 +55,16 @@ class Saves:
         """Wait for this rank's files, at most so long; whether it is still writing."""
         return self._save is not None and self._save.wait(timeout_s)
 
+    def begin_from(self, found: Checkpoint | None, verify: Verify) -> None:
+        """What the run was taken up from, by which check; None where it begins anew. See `Retention`."""
+        self._retention = Retention(self._root, self._keep_last, verify)
+        self._retention.begin_from(found)
+
     def begin(self, progress: Progress, meta: Mapping[str, Any], write: Write, started: float) -> None:
         """Begin to write the state of this step; held since `started`, when the copy of the state was begun."""
         assert self._save is None
         self._progress = progress
-        self._save = Save(self._folder / "checkpoints", progress.step, meta, write, self._comm, self._fence)
+        self._save = Save(self._root, progress.step, meta, write, self._comm, self._fence)
         self._held_s = time.monotonic() - started
 
     def commit(self, started: float) -> Committed | None:
@@ -63,19 +73,18 @@ class Saves:
         if save is None:
             return None
         self._save = None
-        save.commit()
-        self._comm.on_rank_0(self._forget)
+        committed = save.commit()
+        self._comm.on_rank_0(lambda: self._forget(committed))
         self._held_s += time.monotonic() - started
         self.total_held_s += self._held_s
         return Committed(self._progress.step, self._held_s, save.write_s, save.num_bytes)
 
-    def _forget(self) -> None:
-        """Keep the last ones, the best, and the multiples of `keep_every`."""
-        root, best = self._folder / "checkpoints", self._progress.best_step
-        named = {"last": self._progress.step} | ({} if best is None else {"best": best})
-        atomic_write_json(
-            self._folder / "checkpoints.json", {kind: checkpoint_name(step) for kind, step in named.items()}
-        )
-        steps = [step_of(path) for path in committed_checkpoints(root)]
-        pinned = [step for step in steps if self._keep_every and step % self._keep_every == 0]
-        prune_checkpoints(root, self._keep_last, [*pinned, *([] if best is None else [best])])
+    def _forget(self, committed: Path) -> None:
+        """Keep the last ones, the best, and the multiples of `keep_every`; none of this undoes the save."""
+        best, every = self._progress.best_step, self._keep_every
+        named = {"last": committed.name} | ({} if best is None else {"best": checkpoint_name(best)})
+        try:
+            atomic_write_json(self._names, named)
+            self._retention.after(committed, lambda step: step == best or bool(every and step % every == 0))
+        except OSError as error:
+            log.warning("%s: older checkpoints could not be looked through after this save: %s", self._root, error)
