@@ -99,9 +99,16 @@ def _names(root: Path) -> list[str]:
 
 def _refuse_renamed(root: Path, names: list[str]) -> None:
     """Where nothing else is there, a checkpoint by another name must not count as none either."""
-    renamed = [shortened(name) for name in names if looks_like_one(name) and (root / name / MANIFEST).is_file()]
+    renamed = [shortened(name) for name in names if looks_like_one(name) and _has_manifest(root / name)]
     if renamed:
         raise CorruptError(
             f"{root}: no checkpoint, but {', '.join(renamed[:3])}, with the manifest of one. Give it its name back, "
             f"such as {checkpoint_name(20)}, or move it away to start from step 0."
         )
+
+
+def _has_manifest(path: Path) -> bool:
+    try:
+        return (path / MANIFEST).is_file()
+    except OSError:
+        return False

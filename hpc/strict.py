@@ -17,16 +17,23 @@ T = TypeVar("T")
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: type[SnwError] = InputError) -> T:
+def validated(
+    kind: type[T],
+    values: Mapping[str, Any],
+    source: str,
+    refuse: type[SnwError] = InputError,
+    most: int | None = None,
+) -> T:
     """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
 
-    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value.
+    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value, or for the
+    first `most` of them.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:
-        raise refuse("\n".join(_explanations(kind, error.errors(), source))) from None
+        raise refuse("\n".join(_explanations(kind, error.errors()[:most], source))) from None
 
 
 def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:

@@ -1,7 +1,7 @@
 """Is this a checkpoint of training that can be taken up? Decided on rank 0, as a whole, before anything in it is used.
 
-A manifest may have a valid digest and still be nonsense, by a fault of a program or on purpose: a step of 10^9 would end
-the run as finished. Such a checkpoint counts as damaged, and the one before it is taken.
+A manifest may have a valid digest and still be nonsense, by a fault of a program or on purpose: a step of 10^9 would
+end the run as finished. Such a checkpoint counts as damaged, and the one before it is taken.
 """
 
 from __future__ import annotations
