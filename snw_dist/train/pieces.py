@@ -25,7 +25,7 @@ from hpc.manifest import checked
 from hpc.reading import open_regular, parse_json
 from snw_dist.train.portable import KINDS
 
-MOST_HEADER_BYTES = 16 * 2**20
+MOST_HEADER_BYTES = 8 * 2**20
 MOST_RANDOM_BYTES = 2**16
 MOST_ELEMENTS = 2**48
 _ITEM_BYTES = {"F32": 4, "U8": 1}
@@ -115,8 +115,9 @@ def _checked_file(file: _File, numbers: Mapping[str, int], elements: Mapping[str
     if length > min(MOST_HEADER_BYTES, file.size - 8):
         raise ValueError(f"a header of {length:,} bytes in a file of {file.size:,}")
     values = parse_json(file.read(8, length), "header")
-    if isinstance(values, dict):
-        values["metadata"] = values.pop("__metadata__", None)
+    if not isinstance(values, dict) or len(values) > len((*KINDS, *_RANDOM)) + 1:
+        raise ValueError("a header of other tensors")
+    values["metadata"] = values.pop("__metadata__", None)
     header = checked(_Header, values, file.path)
     _check_layout(header, file.size - 8 - length)
     for name, device in _RANDOM.items():
