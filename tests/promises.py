@@ -27,6 +27,9 @@ EVERY = "tests/slurm/test_every_stop.py::"
 ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/train/test_train_state.py::"
 TRAIN = "tests/faults/test_training_faults.py::"
+RETENTION = "tests/unit/hpc/test_retention.py::"
+MANIFEST = "tests/unit/hpc/test_manifest.py::"
+SAVED = "tests/unit/train/test_saved.py::"
 STORE = "tests/unit/embedding/test_embedding_store.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
@@ -53,11 +56,33 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{EVERY}test_a_failed_node",
         ],
     ),
-    5: ("SIGKILL inside a save", [f"{KILL}test_killed_while_saving", f"{KILL}test_one_rank_killed_while_saving"]),
+    5: (
+        "SIGKILL inside a save",
+        [
+            f"{KILL}test_killed_while_saving",
+            f"{KILL}test_one_rank_killed_while_saving",
+            f"{RETENTION}test_what_is_busy_is_a_warning",
+            f"{RETENTION}test_an_old_one_that_is_read_only",
+            f"{RETENTION}test_what_belongs_to_another_user",
+            f"{RETENTION}test_a_deletion_that_ends_half_way",
+            f"{RETENTION}test_links_in_the_place_of_leftovers",
+        ],
+    ),
     6: ("a rank that hangs when the signal comes", [f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs"]),
     7: (
         "checkpoints missing or all damaged",
-        [f"{CHECKPOINT}test_all_damaged_is_never_a_start_from_zero", f"{KILL}test_resume_after_the_newest_was_damaged"],
+        [
+            f"{CHECKPOINT}test_all_damaged_is_never_a_start_from_zero",
+            f"{KILL}test_resume_after_the_newest_was_damaged",
+            f"{RETENTION}test_after_a_damaged_newest_one_every_start_goes_on",
+            f"{RETENTION}test_several_damaged_ones",
+            f"{RETENTION}test_a_damaged_one_that_cannot_be_renamed",
+            f"{RETENTION}test_a_stray_folder_is_left_alone",
+            f"{RETENTION}test_what_was_renamed_is_not_nothing",
+            f"{RETENTION}test_the_name_alone_counts_as_damaged",
+            f"{RETENTION}test_a_folder_of_checkpoints_that_is_gone",
+            f"{SAVED}test_after_a_damaged_newest_one_the_saves_of_a_run_stay",
+        ],
     ),
     8: (
         "a bit flipped, a file cut",
@@ -66,9 +91,19 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{CHECKPOINT}test_other_damage_to_any_file",
             f"{CHECKPOINT}test_no_flipped_bit_of_the_manifest",
             f"{RUNS}test_damage_falls_back_and_ends_equal",
+            f"{RETENTION}test_an_older_damaged_one_does_not_count",
+            f"{MANIFEST}test_any_manifest",
         ],
     ),
-    9: ("files of two saves mixed", [f"{CHECKPOINT}test_files_of_two_saves_mixed"]),
+    9: (
+        "files of two saves mixed",
+        [
+            f"{CHECKPOINT}test_files_of_two_saves_mixed",
+            f"{RETENTION}test_a_whole_one_of_a_future_that_was_given_up",
+            f"{SAVED}test_an_overlap_does_not_hide_what_is_missing",
+            f"{SAVED}test_signed_pieces_that_are_not_the_network",
+        ],
+    ),
     10: (
         "full disk",
         [
@@ -126,6 +161,15 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/unit/embedding/test_weights.py::test_code_in_a_pth_does_not_run",
             f"{CHECKPOINT}test_files_of_another_user",
             f"{CHECKPOINT}test_names_that_lead_elsewhere",
+            f"{MANIFEST}test_",
+            f"{SAVED}test_a_signed_",
+            f"{SAVED}test_a_step_beyond_the_plan",
+            f"{SAVED}test_a_header_of_any_length",
+            f"{SAVED}test_headers_that_unfold",
+            f"{SAVED}test_a_random_state_that_is_none",
+            f"{SAVED}test_a_file_of_a_terabyte",
+            f"{SAVED}test_a_state_that_is_no_file",
+            f"{SAVED}test_any_signed_content",
         ],
     ),
     23: (

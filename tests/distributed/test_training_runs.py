@@ -93,6 +93,7 @@ def test_damage_falls_back_and_ends_equal_and_total_damage_is_refused(base: SnwC
     assert "resuming at step 3" in rank.log
     assert [(r["step"], r["loss"]) for r in records(config, "train")] == whole
     assert (config.run_folder / "export" / "model.safetensors").read_bytes() == weights
+    assert (config.run_folder / "checkpoints" / f"set_aside_{committed[-1].name}").is_dir()
     for folder in committed_checkpoints(config.run_folder / "checkpoints"):
         flip(folder)
     [rank] = train(config, 1, tmp_path / "third")
@@ -110,6 +111,9 @@ def test_another_run_in_the_same_folder_is_refused(base: SnwConfig, tmp_path: Pa
     changed = named(base, "other", learning_rate=0.5, allow_changes=True, max_steps=8)
     [rank] = train(changed, 1, tmp_path / "third")
     assert rank.returncode == 0, rank.log
+    [rank] = train(named(base, "other", learning_rate=0.5, allow_changes=True, max_steps=7), 1, tmp_path / "fourth")
+    assert rank.returncode == 2
+    assert "is at step 8, and the run has 7 steps now" in rank.log
     [record] = records(changed, "changed")
     assert record["step"] == 6
     assert record["changes"] == ["train.max_steps: 6 then, 8 now", "train.learning_rate: 0.001 then, 0.5 now"]
