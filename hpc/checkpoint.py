@@ -91,9 +91,10 @@ def _names(root: Path) -> list[str]:
         raise CorruptError(f"{root}: leads to a folder that is not there, and that may hold checkpoints") from None
     except OSError as error:
         raise CorruptError(f"{root}: cannot be read ({error}), and may hold checkpoints") from None
-    for name in names:
-        if looks_like_one(name):
-            log.warning("%s: no checkpoint by its name; left alone", shortened(str(root / name)))
+    strays = [shortened(name) for name in names if looks_like_one(name)]
+    if strays:
+        more = f" and {len(strays) - 3} more" if len(strays) > 3 else ""
+        log.warning("%s: no checkpoint by its name, left alone: %s%s", root, ", ".join(strays[:3]), more)
     return names
 
 

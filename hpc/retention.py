@@ -7,6 +7,7 @@ cannot be deleted or renamed (read-only, a mount, somebody else's) is a warning:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -71,10 +72,11 @@ class Retention:
     def _read_older(self) -> None:
         """As many as may count; what is beyond these goes anyway."""
         whole = 0
-        for path, _ in reversed(_named(self._root)):
-            if whole >= self._keep_last:
-                return
-            whole += self._counts(path)
+        with contextlib.suppress(OSError):  # what cannot be listed now is asked for again, and told, by `after`
+            for path, _ in reversed(_named(self._root)):
+                if whole >= self._keep_last:
+                    return
+                whole += self._counts(path)
 
     def _counts(self, path: Path) -> bool:
         if path.name not in self._whole:

@@ -33,7 +33,7 @@ from hpc.manifest import (
     manifest_digest,
     verify_checkpoint,
 )
-from hpc.retention import remove, set_aside
+from hpc.retention import Verify, remove, set_aside
 
 log = logging.getLogger(__name__)
 Write = Callable[[Path], Iterable[str]]
@@ -57,10 +57,14 @@ class Save:
         write: Write,
         comm: Communicator,
         fence: Callable[[], None] = lambda: None,
+        verify: Verify = verify_checkpoint,
     ) -> None:
-        """Collective: make the staging folder and begin to write."""
+        """Collective: make the staging folder and begin to write.
+
+        An older checkpoint of the same step is deleted by the commit if it passes `verify`, else set aside.
+        """
         self._final = root / checkpoint_name(step)
-        self._comm, self._fence = comm, fence
+        self._comm, self._fence, self._verify = comm, fence, verify
         facts = {"format_version": FORMAT_VERSION, "step": step, "world_size": comm.world_size}
         self._header: dict[str, Any] = {**facts, "meta": dict(meta)}
         # The name is this save's own: a stale incarnation must not write into, or remove, the folder of its successor.
@@ -99,7 +103,7 @@ class Save:
 
     def _begin(self) -> None:
         self._fence()
-        _clear(self._final.parent)
+        _clear(self._final.parent, self._verify)
         self._staging.mkdir(parents=True)
 
     def _run(self, write: Write) -> None:
@@ -126,7 +130,7 @@ class Save:
         superseded = self._make_way()
         self._staging.rename(self._final)
         fsync_folder(self._final.parent)
-        _discard(superseded)
+        _discard(superseded, self._verify)
 
     def _make_way(self) -> Path:
         """Rename an older folder of the same step, one that did not verify perhaps; the name that it has then."""
@@ -170,25 +174,25 @@ def save_checkpoint(
     return Save(root, step, meta, write, comm, fence).commit()
 
 
-def _clear(root: Path) -> None:
+def _clear(root: Path, verify: Verify) -> None:
     """Undo what killed saves left behind; only one save is active, because the fence has been asked."""
     for path in sorted(root.iterdir()) if root.is_dir() else []:
         original = original_name(path.name)
         if is_staging(path.name):
             remove(path)
         elif original is not None and os.path.lexists(root / original):
-            _discard(path)
+            _discard(path, verify)
         elif original is not None:
             with contextlib.suppress(OSError):  # it is found by its present name too
                 path.rename(root / original)
 
 
-def _discard(superseded: Path) -> None:
+def _discard(superseded: Path, verify: Verify) -> None:
     """Delete the old folder of a step that was saved again, unless it is one that did not verify."""
     if not os.path.lexists(superseded):
         return
     try:
-        verify_checkpoint(superseded)
+        verify(superseded)
     except CorruptError as error:
         set_aside(superseded, str(error))
     else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpc.checkpoint import Checkpoint, checkpoint_name
+from hpc.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
 from hpc.communicator import Communicator
 from hpc.files import atomic_write_json
 from hpc.retention import Retention, Verify
@@ -39,6 +39,7 @@ class Saves:
     ) -> None:
         self._root, self._comm, self._fence = folder / "checkpoints", comm, fence
         self._names, self._keep_last, self._keep_every = folder / "checkpoints.json", keep_last, keep_every
+        self._verify: Verify = verify_checkpoint
         self._retention = Retention(self._root, keep_last)
         self._save: Save | None = None
         self._progress = Progress()
@@ -57,14 +58,14 @@ class Saves:
 
     def begin_from(self, found: Checkpoint | None, verify: Verify) -> None:
         """What the run was taken up from, by which check; None where it begins anew. See `Retention`."""
-        self._retention = Retention(self._root, self._keep_last, verify)
+        self._verify, self._retention = verify, Retention(self._root, self._keep_last, verify)
         self._retention.begin_from(found)
 
     def begin(self, progress: Progress, meta: Mapping[str, Any], write: Write, started: float) -> None:
         """Begin to write the state of this step; held since `started`, when the copy of the state was begun."""
         assert self._save is None
         self._progress = progress
-        self._save = Save(self._root, progress.step, meta, write, self._comm, self._fence)
+        self._save = Save(self._root, progress.step, meta, write, self._comm, self._fence, self._verify)
         self._held_s = time.monotonic() - started
 
     def commit(self, started: float) -> Committed | None:
