@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +85,16 @@ class Saves:
         """Keep the last ones, the best, and the multiples of `keep_every`; none of this undoes the save."""
         best, every = self._progress.best_step, self._keep_every
         named = {"last": committed.name} | ({} if best is None else {"best": checkpoint_name(best)})
-        try:
+        with _warned(self._names):
             atomic_write_json(self._names, named)
+        with _warned(self._root):
             self._retention.after(committed, lambda step: step == best or bool(every and step % every == 0))
-        except OSError as error:
-            log.warning("%s: older checkpoints could not be looked through after this save: %s", self._root, error)
+
+
+@contextlib.contextmanager
+def _warned(path: Path) -> Iterator[None]:
+    """What follows a save does not undo it."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("%s: not brought up to date after the last save: %s", path, error)

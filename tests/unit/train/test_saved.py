@@ -379,6 +379,8 @@ def test_after_a_damaged_newest_one_the_saves_of_a_run_stay(tmp_path: Path, firs
     root = tmp_path / "checkpoints"
     save(root, 60)
     edit(save(root, 76), meta(progress__step=10**9))
+    if first == 77:  # nobody reads this file, and that it cannot be written ends no run
+        (tmp_path / "checkpoints.json").mkdir()
     verify, template = verifier(EXPECTED), read(root / checkpoint_name(60))["meta"]
     for begun, step in [(60, first), (first, 78), (78, 79)]:
         saves = Saves(tmp_path, ALONE, lambda: None, keep_last=2, keep_every=20)
@@ -400,7 +402,6 @@ def test_after_a_damaged_newest_one_the_saves_of_a_run_stay(tmp_path: Path, firs
         "set_aside_step_0000000076",
         *(checkpoint_name(step) for step in (60, 78, 79)),
     ]
-    assert json.loads((tmp_path / "checkpoints.json").read_text()) == {
-        "best": checkpoint_name(30),
-        "last": checkpoint_name(79),
-    }
+    if first != 77:
+        named = {"best": checkpoint_name(30), "last": checkpoint_name(79)}
+        assert json.loads((tmp_path / "checkpoints.json").read_text()) == named
