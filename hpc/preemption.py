@@ -23,12 +23,14 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Literal
 
+from hpc.background import Background
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
 from hpc.topology import JobIdentity
 
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 _SIGNALING_S = 10.0
+_LOOK_S = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -101,6 +103,20 @@ class PreemptionGuard:
         self.mark_boundary()
         stop, any_busy = self._comm.any_of(self.requested, busy)
         return stop, any_busy
+
+    def wait_for(self, work: Background[Any] | None) -> None:
+        """Collective: wait until no rank's work is running; a rank without any gives None.
+
+        As long as the work of any rank moves, this is no hang for any of them. What stands still is left to the
+        watchdog, on all ranks at the same time.
+        """
+        while True:
+            running = work is not None and work.wait(_LOOK_S)
+            any_running, moved = self._comm.any_of(running, work is not None and work.moved())
+            if moved:
+                self.mark_boundary()
+            if not any_running:
+                return
 
     def mark_boundary(self) -> None:
         """Tell the watchdog that this rank makes progress."""
