@@ -20,14 +20,16 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 from hpc.background import Background
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
 from hpc.topology import JobIdentity
 
+T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 _SIGNALING_S = 10.0
 _LOOK_S = 0.5
@@ -117,6 +119,12 @@ class PreemptionGuard:
                 self.mark_boundary()
             if not any_running:
                 return
+
+    def on_rank_0(self, action: Callable[[], T]) -> T:
+        """Like `Communicator.on_rank_0`, for writing that may take long; the action runs in a thread."""
+        work = Background(action, "rank-0-writer") if self._comm.rank == 0 else None
+        self.wait_for(work)
+        return self._comm.on_rank_0(lambda: cast(Background[T], work).result())
 
     def mark_boundary(self) -> None:
         """Tell the watchdog that this rank makes progress."""

@@ -1,0 +1,110 @@
+"""Damage in a gradient under a finite loss, in every ZeRO stage and precision; and stops in the midst of a validation."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpc.checkpoint import committed_checkpoints, step_of, verify_checkpoint
+from snw_dist.config import Precision, SnwConfig, config_to_dict
+from tests.ranks import run_ranks
+from tests.shipped import embedded_run
+
+pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
+DAMAGED_STEP = 4
+NAMES = ["ligand_tower.pooling.value.weight", "receptor_tower.output.4.bias", "ligand_tower.encoder.input.input.weight"]
+CASES: list[tuple[int, Precision]] = [(stage, precision) for precision in ("fp32", "bf16") for stage in range(4)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
+    small = {"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16}
+    train = {"max_steps": 6, "save_every": 2, "validate_every": 3, "global_batch_size": 16, "keep_last": 9}
+    config = embedded_run(tmp_path_factory.mktemp("numbers"), "base", model=small, train=train)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, folder=str(config.data_folder)))
+
+
+def named(base: SnwConfig, name: str, **train: Any) -> SnwConfig:
+    run = dataclasses.replace(base.run, name=name)
+    return dataclasses.replace(base, run=run, train=dataclasses.replace(base.train, **train))
+
+
+def test_a_gradient_that_is_not_finite_stops_all_ranks_at_its_step(base: SnwConfig, tmp_path: Path) -> None:
+    configs = [named(base, f"{stage}-{precision}", zero_stage=stage, precision=precision) for stage, precision in CASES]
+    configs.append(named(base, "unclipped", zero_stage=0, gradient_clipping=0.0))
+    values = ["nan", "inf", "-inf", "nan", "inf", "nan", "nan", "inf", "nan"]
+    cases = [
+        {
+            "config": config_to_dict(config),
+            "rank": number % 2,
+            "damage": {"step": DAMAGED_STEP, "name": NAMES[number % 3], "value": value},
+        }
+        for number, (config, value) in enumerate(zip(configs, values, strict=True))
+    ]
+    ranks = run_ranks("tests.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
+    first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    for number, (config, (code, message)) in enumerate(zip(configs, first, strict=True)):
+        assert code == 3, (config.run.name, message)
+        assert message.startswith(f"step {DAMAGED_STEP}: the gradient of {NAMES[number % 3]!r} is not finite"), message
+        assert "the loss is nan" not in message
+        lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
+        trained = [line for line in lines if line["kind"] == "train"]
+        assert [line["step"] for line in trained] == [1, 2, 3]
+        assert all(math.isfinite(line["gradient_norm"]) and line["skipped_steps"] == 0 for line in trained)
+        saved = committed_checkpoints(config.run_folder / "checkpoints")
+        assert {step_of(path) for path in saved} == {2, 3}, "3 is the best; the one in flight is kept too"
+        assert verify_checkpoint(saved[-1]).meta["state"]["adam_step"] == 3
+        assert not (config.run_folder / "finished.json").exists()
+
+
+def bookkeeping(config: SnwConfig) -> dict[str, Any]:
+    """All that a run leaves, but for times and the saves that a stop adds."""
+    folder = config.run_folder
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timing = ("seconds", "pairs_per_s", "data_wait_s")
+    kept = [{k: v for k, v in line.items() if k not in timing} for line in lines if line["kind"] != "save"]
+    last = committed_checkpoints(folder / "checkpoints")[-1]
+    return {
+        "metrics": kept,
+        "finished": json.loads((folder / "finished.json").read_text()),
+        "checkpoints": json.loads((folder / "checkpoints.json").read_text()),
+        "progress": verify_checkpoint(last).meta["progress"],
+        "state": [file.read_bytes() for file in sorted(last.glob("state_*"))],
+        "weights": (folder / "export" / "model.safetensors").read_bytes(),
+    }
+
+
+@pytest.mark.parametrize("stage", [0, 3])
+def test_a_stop_during_the_validation_is_honoured_there_and_changes_nothing(
+    base: SnwConfig, tmp_path: Path, stage: int
+) -> None:
+    """In the first validation twice, once by a signal to either rank, then a death before the next save, then the last."""
+    peace, stopped = (
+        named(base, f"{name}-{stage}", zero_stage=stage, validate_every=2, save_every=3, patience=9)
+        for name in ("peace", "stopped")
+    )
+    values = config_to_dict(stopped)
+    cases: list[dict[str, Any]] = [
+        {"config": config_to_dict(peace)},
+        {"config": values, "stop": [1, 2]},
+        {"config": values, "stop": [0, 1]},
+        {"config": values, "fail_in": "snw_dist.train.run.TrainingJob._step"},
+        {"config": values, "stop": [1, 4]},
+        {"config": values, "stop": [0, 3]},
+        {"config": values},
+    ]
+    ranks = run_ranks("tests.damage_points:stops", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
+    first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    assert [code for code, _ in first] == [0, 75, 75, 1, 75, 75, 0], first
+    assert "state of step 2 is saved" in first[1][1]
+    assert "state of step 2 is saved" in first[2][1]
+    assert bookkeeping(stopped) == bookkeeping(peace)
