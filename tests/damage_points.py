@@ -34,7 +34,7 @@ def gradients(config: Config, runtime: Runtime) -> None:
 
 
 def stops(config: Config, runtime: Runtime) -> None:
-    """Starts of one training after another; `stop`: rank and the number of the validation pass that is asked to stop."""
+    """Trainings, one after another; `stop`: rank, and number of the validation pass in which it is asked to stop."""
     found = []
     for case in config["cases"]:
         with mock.patch("snw_dist.train.validation.make_batch", _asking_to_stop(runtime.comm.rank, case.get("stop"))):
