@@ -16,6 +16,7 @@ from snw_dist.train.engine import Engine
 from snw_dist.train.finite import NotFiniteError
 from snw_dist.train.objective import Objective
 from snw_dist.train.pairs import PairTable, make_batch
+from snw_dist.train.verdict import bad_weights
 
 
 class Validation(NamedTuple):
@@ -48,8 +49,8 @@ def validate(
     num_bad = int(np.count_nonzero(~(np.isfinite(scores) & np.isfinite(losses))))
     if num_bad:
         raise NotFiniteError(
-            f"scores or losses of {num_bad} of {len(table)} validation pairs are not finite; all ranks stop. The last "
-            "checkpoint is untouched. Lower train.learning_rate, or check the labels and the embeddings."
+            f"scores or losses of {num_bad} of {len(table)} validation pairs are not finite{bad_weights(engine)}; all "
+            "ranks stop. The last checkpoint is untouched. Lower train.learning_rate, or check labels and embeddings."
         )
     auroc = classification_metrics(table.positive, scores, 0.5)["auroc"]
     return Validation(float(np.average(losses, weights=table.weight)), auroc)

@@ -15,7 +15,7 @@ from snw_dist.train.state import Progress
 MOST_SKIPPED = 50
 """Steps in a row. From its first loss scale fp16 is at the smallest one after 35 at most."""
 _ADVICE = (
-    "All ranks stop; nothing of this step is saved, and the last checkpoint is untouched. Lower train.learning_rate, "
+    "all ranks stop. Nothing of this step is saved, and the last checkpoint is untouched. Lower train.learning_rate, "
     "set train.gradient_clipping, or check the labels and the embeddings (python launch/embed.py --verify)."
 )
 
@@ -31,16 +31,19 @@ def settle_step(engine: Engine, comm: Communicator, progress: Progress, precisio
     if num_stepped == comm.world_size and math.isfinite(loss):
         progress.skipped_in_a_row = 0
         return loss
-    problem: str | None = f"the loss is {loss}"
+    problem = f"the loss is {loss}"
     if num_stepped < comm.world_size:
         progress.skipped += 1
         progress.skipped_in_a_row += 1
-        problem = why_no_step(loss, comm.gather(engine.suspect))
+        if math.isfinite(loss):  # otherwise all gradients are like it
+            problem = why_no_step(loss, comm.gather(engine.suspect))
         if precision == "fp16" and num_stepped == 0:
-            problem = why_to_end(progress.skipped_in_a_row, num_exhausted > 0, problem)
-            if problem is None:
+            ended = why_to_end(progress.skipped_in_a_row, num_exhausted > 0, problem)
+            if ended is None:
                 return loss
-    raise NotFiniteError(f"step {progress.step + 1}: {problem}{_weights_too(engine, loss)}. {_ADVICE}")
+            problem = ended
+    cause = "" if math.isfinite(loss) else bad_weights(engine)
+    raise NotFiniteError(f"step {progress.step + 1}: {problem}{cause}; {_ADVICE}")
 
 
 def why_no_step(loss: float, suspects: Sequence[Sequence[Any] | None]) -> str:
@@ -70,10 +73,8 @@ def why_to_end(skipped_in_a_row: int, scale_is_exhausted: bool, problem: str) ->
     return f"{reason}: {problem}. Continue with train.precision 'bf16' and --allow-precision-change"
 
 
-def _weights_too(engine: Engine, loss: float) -> str:
-    """Collective: a weight that is not finite, trained or frozen, is the cause of a loss that is not."""
-    if math.isfinite(loss):
-        return ""
+def bad_weights(engine: Engine) -> str:
+    """Collective: a weight that is not finite, trained or frozen, as the cause of something else that is not; or ""."""
     weights = engine.full_weights().items()
     suspect = find_suspect((place, name, weight) for place, (name, weight) in enumerate(weights))
     return "" if suspect is None or suspect.finite else f"; the weights of {suspect.name!r} are not finite"

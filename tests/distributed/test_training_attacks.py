@@ -71,6 +71,36 @@ def test_a_gradient_that_is_not_finite_stops_all_ranks_at_its_step(base: SnwConf
         assert not (config.run_folder / "finished.json").exists()
 
 
+def test_fp16_counts_what_it_skips_and_ends_when_it_can_skip_no_more(base: SnwConfig, tmp_path: Path) -> None:
+    """From its first loss scale, 65,536, it is at the smallest after 17 steps, or 18 at stage 0."""
+    settings = {"precision": "fp16", "max_steps": 30, "validate_every": 30, "save_every": 30}
+    configs = [named(base, f"fp16-{stage}", zero_stage=stage, **settings) for stage in (0, 2)]
+    once = named(base, "once", zero_stage=3, **settings | {"max_steps": 5})
+    cases = [
+        {"config": config_to_dict(config), "rank": 1, "damage": {"step": None, "name": NAMES[0], "value": "nan"}}
+        for config in configs
+    ]
+    cases.append({"config": config_to_dict(once), "rank": 0, "damage": {"step": 2, "name": NAMES[1], "value": "inf"}})
+    ranks = run_ranks("tests.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
+    first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
+    assert first == second
+    for (code, message), config in zip(first, configs, strict=False):
+        assert code == 3, message
+        assert "skipped at the smallest loss scale: the gradient of" in message
+        assert NAMES[0] in message
+        lines = [json.loads(line) for line in (config.run_folder / "metrics.jsonl").read_text().splitlines()]
+        assert [line["skipped_steps"] for line in lines] == [line["step"] for line in lines]
+        assert 15 < len(lines) < 22
+        assert not committed_checkpoints(config.run_folder / "checkpoints")
+    assert first[-1] == [0, "done"]
+    skipped = json.loads((once.run_folder / "finished.json").read_text())["skipped_steps"]
+    [last] = committed_checkpoints(once.run_folder / "checkpoints")
+    assert verify_checkpoint(last).meta["state"]["adam_step"] == 5 - skipped
+    assert 1 <= skipped < 4, "the one that was damaged, and those that find the first loss scale too large"
+    assert f"{skipped} steps skipped" in ranks[0].log
+
+
 def bookkeeping(config: SnwConfig) -> dict[str, Any]:
     """All that a run leaves, but for times and the saves that a stop adds."""
     folder = config.run_folder
