@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore, Store
 
-from hpc.errors import SnwError
+from hpc.errors import CorruptError, SnwError
 
 T = TypeVar("T")
 
@@ -55,11 +55,21 @@ class Communicator:
 
     def sum(self, value: float) -> float:
         """Sum over the ranks, added in rank order in float64, so that every run gives the same bits."""
+        return self.sums(value)[0]
+
+    def sums(self, *values: float) -> list[float]:
+        """`sum` of each value, in one exchange."""
         if self._group is None:
-            return value
-        parts = list(torch.zeros(self.world_size, 1, dtype=torch.float64))
-        dist.all_gather(parts, torch.tensor([value], dtype=torch.float64), group=self._group)
-        return float(sum(part.item() for part in parts))
+            return list(values)
+        parts = list(torch.zeros(self.world_size, len(values), dtype=torch.float64))
+        dist.all_gather(parts, torch.tensor(values, dtype=torch.float64), group=self._group)
+        return [float(sum(of_ranks)) for of_ranks in zip(*(part.tolist() for part in parts), strict=True)]
+
+    def agree_on(self, problem: CorruptError | None) -> None:
+        """Collective: what is corrupt for any rank is so for all, which raise the first one's `CorruptError`."""
+        for text in self.gather(None if problem is None else str(problem)):
+            if text is not None:
+                raise CorruptError(text) from problem
 
     def broadcast(self, value: T | None) -> T:
         """Rank 0's `value` on every rank; the others' argument is ignored."""

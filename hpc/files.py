@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PARTIAL_SUFFIX = ".partial"
+_PIECE = 16_000_000
 _MOST_BUFFERS = min(1024, os.sysconf("SC_IOV_MAX"))  # in one call
 
 
@@ -88,10 +89,29 @@ def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
             views[first] = views[first][written:]
 
 
+def _write_pieces(descriptor: int, buffers: Iterable[bytes | memoryview]) -> None:
+    """Write piece after piece, each durable before the next; the last one is left to the caller.
+
+    On a slow disk writing is then seen to move (`hpc.background`), instead of minutes in a single flush at the end.
+    """
+    views = (memoryview(buffer).cast("B") for buffer in buffers if len(buffer))
+    pieces = (view[start : start + _PIECE] for view in views for start in range(0, len(view), _PIECE))
+    for number, piece in enumerate(pieces):
+        if number:
+            os.fdatasync(descriptor)
+        _write_all(descriptor, [piece])
+
+
+def write_new(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
+    """Write a new file, all but its last piece durable; for a folder that is made durable and renamed as a whole."""
+    with path.open("xb", buffering=0) as file:
+        _write_pieces(file.fileno(), buffers)
+
+
 def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish `data` under `path`."""
     with _published(path) as descriptor:
-        _write_all(descriptor, [data])
+        _write_pieces(descriptor, [data])
 
 
 def atomic_write_json(path: Path, value: Any) -> None:

@@ -85,11 +85,18 @@ class JsonLines:
         Records without a step stay. Atomic: afterwards the file is the old or the new one. Returns how many
         went.
         """
+        return self._keep(lambda record: not record.get("step", -math.inf) > step)
+
+    def forget(self, kind: str, step: int) -> int:
+        """Forget the records of a `kind` at a step, because it is about to be written again; otherwise likewise."""
+        return self._keep(lambda record: (record.get("kind"), record.get("step")) != (kind, step))
+
+    def _keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> int:
         kept: list[bytes] = []
         total = 0
         for line, record in _lines(self.path):
             total += 1
-            if not record.get("step", -math.inf) > step:
+            if wanted(record):
                 kept.append(line)
         if len(kept) < total:
             self._file.close()

@@ -20,15 +20,19 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
+from hpc.background import Background
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
 from hpc.topology import JobIdentity
 
+T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
 _SIGNALING_S = 10.0
+_LOOK_S = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -101,6 +105,26 @@ class PreemptionGuard:
         self.mark_boundary()
         stop, any_busy = self._comm.any_of(self.requested, busy)
         return stop, any_busy
+
+    def wait_for(self, work: Background[Any] | None) -> None:
+        """Collective: wait until no rank's work is running; a rank without any gives None.
+
+        As long as the work of any rank moves, this is no hang for any of them. What stands still is left to the
+        watchdog, on all ranks at the same time.
+        """
+        while True:
+            running = work is not None and work.wait(_LOOK_S)
+            any_running, moved = self._comm.any_of(running, work is not None and work.moved())
+            if moved:
+                self.mark_boundary()
+            if not any_running:
+                return
+
+    def on_rank_0(self, action: Callable[[], T]) -> T:
+        """Like `Communicator.on_rank_0`, for writing that may take long; the action runs in a thread."""
+        work = Background(action, "rank-0-writer") if self._comm.rank == 0 else None
+        self.wait_for(work)
+        return self._comm.on_rank_0(lambda: cast(Background[T], work).result())
 
     def mark_boundary(self) -> None:
         """Tell the watchdog that this rank makes progress."""

@@ -13,12 +13,12 @@ import logging
 import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpc.background import Background
 from hpc.checkpoint_names import checkpoint_name, is_staging, original_name, place_of, staging_name, superseded_name
 from hpc.communicator import Communicator
 from hpc.errors import CorruptError, SnwError
@@ -77,22 +77,17 @@ class Save:
         """Seconds that this rank wrote, made durable and hashed."""
         self.num_bytes = 0
         """Size of the files of all ranks, once committed."""
-        self._thread = threading.Thread(target=self._run, args=(write,), name="checkpoint-writer", daemon=True)
-        self._thread.start()
+        self.work = Background(lambda: self._run(write), "checkpoint-writer")
+        """The writing of this rank's files."""
 
     @property
     def writing(self) -> bool:
         """This rank's files are not all written yet; that all ranks have is for them to agree upon."""
-        return self._thread.is_alive()
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for this rank's files, at most so long; whether it is still writing."""
-        self._thread.join(timeout_s)
-        return self.writing
+        return self.work.running
 
     def commit(self) -> Path:
         """Collective: wait for the files of all ranks and make them a checkpoint; its folder, as rank 0 knows it."""
-        self._thread.join()
+        self.work.wait()
         reports = self._comm.gather((self._failed, self._entries))
         problems: list[_Failure] = [failed for failed, _ in reports]
         if self._comm.rank == 0 and not any(problems):

@@ -65,10 +65,17 @@ def collectives(config: Config, runtime: Runtime) -> None:
         refused = ""
     except InputError as error:
         refused = str(error)
+    try:
+        comm.agree_on(CorruptError(f"corrupt for rank {rank}") if rank > 0 else None)
+        agreed = ""
+    except CorruptError as error:
+        agreed = str(error)
     leave(
         runtime,
         "found",
         {
+            "sums": [value.hex() for value in comm.sums(0.1 * (rank + 1), 1e16 if rank == 0 else 1.0)],
+            "agreed": agreed,
             "any": [comm.any(rank == last), comm.any(False), comm.any(True)],
             "any_of": comm.any_of(rank == last, False, rank == 0),
             "max": [comm.max(rank * 2**40), comm.max(-rank - 1)],

@@ -23,6 +23,7 @@ RANKS = "tests/faults/test_ranks.py::"
 RUNS = "tests/distributed/test_training_runs.py::"
 SLURM = "tests/slurm/test_on_slurm.py::"
 STOP = "tests/distributed/test_stop_together.py::"
+ATTACKS = "tests/distributed/test_training_attacks.py::"
 EVERY = "tests/slurm/test_every_stop.py::"
 ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/train/test_train_state.py::"
@@ -68,7 +69,15 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{RETENTION}test_links_in_the_place_of_leftovers",
         ],
     ),
-    6: ("a rank that hangs when the signal comes", [f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs"]),
+    6: (
+        "a rank that hangs when the signal comes",
+        [
+            f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs",
+            f"{STOP}test_a_save_that_moves_is_waited_for",
+            f"{ATTACKS}test_a_stop_during_the_validation",
+            "tests/unit/hpc/test_background.py::test_the_watchdog_knows",
+        ],
+    ),
     7: (
         "checkpoints missing or all damaged",
         [
@@ -176,6 +185,9 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         "numbers that are not finite",
         [
             f"{RUNS}test_a_loss_that_is_not_finite_stops_all_ranks",
+            f"{ATTACKS}test_a_gradient_that_is_not_finite_stops_all_ranks",
+            f"{ATTACKS}test_fp16_counts_what_it_skips",
+            "tests/unit/train/test_finite.py::",
             f"{STORE}test_a_value_that_is_not_finite_names_its_sequence",
             f"{MEND}test_rows_that_are_not_finite",
         ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +17,13 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from hpc.errors import EnvironmentProblem, InputError
+from hpc.communicator import Communicator
+from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from hpc.extensions import extensions_build_lock, prepare_extensions_folder
 from hpc.process_group import STARTUP_DEADLINE_S
 from snw_dist.model.tower import Tower
+from snw_dist.train.finite import Suspect, refuse_not_finite
+from snw_dist.train.gradients import GradientWatch
 from snw_dist.train.portable import Piece, Snapshot, read_into, share, snapshot
 
 _SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
@@ -82,13 +85,14 @@ class Engine:
         import deepspeed
         from deepspeed.utils import logger as deepspeed_logger
 
+        refuse_not_finite(dict(model.named_parameters()), "before the first step")  # as from an encoder's file
         deepspeed_logger.setLevel(logging.WARNING)
         deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
         _unlink_shared_memory()
         settings: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": micro_batch_size,
             "gradient_accumulation_steps": accumulation_steps,
-            "gradient_clipping": gradient_clipping,
+            "gradient_clipping": 0.0 if zero_stage == 0 and precision == "fp32" else gradient_clipping,
             "zero_optimization": {"stage": zero_stage, **(_GATHER_LITTLE if zero_stage == 3 else {})},
             "zero_allow_untested_optimizer": True,
             "bf16": {"enabled": precision == "bf16"},
@@ -106,6 +110,12 @@ class Engine:
         )
         self._adam.state.clear()
         self._stage, self._precision, self._loss_scale = zero_stage, precision, 1.0
+        self._clipping, self._norm, self.stepped, self.scale_is_exhausted = gradient_clipping, 0.0, False, False
+        self._watch = GradientWatch(
+            self._engine.optimizer, self._adam, zero_stage, dict(self._engine.module.named_parameters())
+        )
+        if precision == "fp16" and zero_stage > 0:  # it would end with an exception of its own; `stepped` says it too
+            self._scaler().raise_error_at_min_scale = False
         self.set_learning_rate(learning_rate)
 
     def __call__(self, *inputs: Any) -> Any:
@@ -126,8 +136,23 @@ class Engine:
         self._engine.backward(loss)
 
     def step(self) -> None:
-        """End a micro-batch; the optimiser steps after the last one of a step."""
-        self._engine.step()
+        """End a micro-batch; after the last one of a step the optimiser steps, and `stepped` says whether it did."""
+        self.stepped, tried = False, self._loss_scale
+        if not self._engine.is_gradient_accumulation_boundary():
+            self._engine.step()
+            return
+        self._watch.begin()
+        if self._precision == "fp16":
+            scaler = self._scaler()
+            least = getattr(scaler, "min_scale", getattr(scaler, "min_loss_scale", None))
+            self.scale_is_exhausted = least is not None and float(scaler.cur_scale) <= least
+        if self._stage == 0 and self._precision == "fp32":
+            self._norm = self._watch.clip(self._clipping)
+            self._engine.step()
+        else:
+            self._engine.step()
+            self._norm = float(self._engine.get_global_grad_norm()) / tried
+        self.stepped = self._engine.was_step_applied() and self._watch.stepped(self._norm)
 
     def set_learning_rate(self, value: float) -> None:
         """Learning rate of the next optimiser step."""
@@ -135,10 +160,14 @@ class Engine:
             group["lr"] = value * group["ratio"]
 
     @property
-    def gradient_norm(self) -> float | None:
-        """Global norm of the last step's gradient before clipping, where DeepSpeed knows it."""
-        norm = self._engine.get_global_grad_norm()
-        return None if norm is None else float(norm) / self._loss_scale
+    def gradient_norm(self) -> float:
+        """Global norm of the last step's gradient before clipping; not finite where the step was skipped."""
+        return self._norm
+
+    @property
+    def suspect(self) -> Suspect | None:
+        """What this rank holds of the gradient that kept the optimiser from its last step."""
+        return self._watch.suspect
 
     def snapshot(self) -> Snapshot:
         """A copy of this rank's part of the state, on the CPU; no communication."""
@@ -159,10 +188,11 @@ class Engine:
             "loss_scale": scaler if self._precision == "fp16" else None,
         }
 
-    def load(self, folder: Path, facts: Mapping[str, Any]) -> None:
+    def load(self, folder: Path, facts: Mapping[str, Any], comm: Communicator) -> None:
         """Collective: take up the state of a verified checkpoint, of any number of ranks, ZeRO stage and precision.
 
-        `facts` is what `facts()` was. Raises `InputError` when it is the state of another network.
+        `facts` is what `facts()` was. Raises `InputError` when it is the state of another network, and on all ranks the
+        `CorruptError` of one that cannot read its part or finds there what is not finite.
         """
         shapes = {name: list(_full_shape(parameter)) for name, parameter in self._trained()}
         if shapes != facts["parameters"]:
@@ -171,7 +201,12 @@ class Engine:
                 f"{folder}: the state of another network; {len(differing)} parameters differ, such as "
                 f"{min(differing)!r}. Give a new run.name."
             )
-        read_into(folder, facts["num_files"], self._pieces(), self._adam, facts["adam_step"])
+        problem = None
+        try:
+            read_into(folder, facts["num_files"], self._pieces(), self._adam, facts["adam_step"])
+        except CorruptError as error:
+            problem = error
+        comm.agree_on(problem)
         if self._precision == "fp16":
             for name, value in (facts["loss_scale"] or {}).items():
                 if hasattr(self._scaler(), name):
@@ -218,8 +253,11 @@ class Engine:
         wrapped = self._engine.optimizer
         return wrapped.loss_scaler if self._stage > 0 else getattr(wrapped, "loss_scale_config", None)
 
-    def full_weights(self) -> dict[str, torch.Tensor]:
-        """Collective: the whole network's float32 weights on the CPU, the masters where training is in 16 bits."""
+    def full_weights(self, mark: Callable[[], None] = lambda: None) -> dict[str, torch.Tensor]:
+        """Collective: the whole network's float32 weights on the CPU, the masters where training is in 16 bits.
+
+        `mark` is called after each parameter, as they may take long to come together.
+        """
         from deepspeed import zero
         from deepspeed.utils import safe_get_full_fp32_param
 
@@ -232,6 +270,7 @@ class Engine:
                 with zero.GatheredParameters([parameter]):
                     full = parameter.detach().clone()
             weights[name] = full.detach().float().cpu().reshape(_full_shape(parameter)).clone()
+            mark()
         return weights
 
 

@@ -8,19 +8,24 @@ files the elements it needs. Nothing here is a pickle, and nothing here knows De
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from hpc.errors import CorruptError
+from hpc.files import write_new
+from snw_dist.train.finite import extreme
 
 KINDS = ("master", "exp_avg", "exp_avg_sq")
+_DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,40 @@ def snapshot(pieces: Sequence[Piece], adam: torch.optim.Optimizer) -> Snapshot:
 
 
 def write_snapshot(folder: Path, rank: int, state: Snapshot) -> list[str]:
-    """Write one rank's file; its name, as a list."""
+    """Write one rank's file; its name, as a list.
+
+    Raises `CorruptError` naming the first parameter whose weights or moments are not finite: a loss that is, and
+    gradients that are, do not keep them so, and nothing could go on from there.
+    """
+    for kind in KINDS:
+        if (name := _not_finite(state.tensors[kind], state.pieces)) is not None:
+            raise CorruptError(f"{kind} of {name!r} is not finite, though loss and gradients were; this is not saved")
     name = file_name(rank)
-    save_file(dict(state.tensors), folder / name, {"pieces": json.dumps(state.pieces)})
+    write_new(folder / name, _safetensors(state.tensors, {"pieces": json.dumps(state.pieces)}))
     return [name]
+
+
+def _not_finite(values: torch.Tensor, pieces: Sequence[tuple[str, int, int]]) -> str | None:
+    """The parameter of the first of `values`, [elements] piece after piece, that is not finite; None if all are."""
+    if not len(values) or math.isfinite(extreme(values)):
+        return None
+    place, ends = int(torch.isfinite(values).logical_not().nonzero()[0]), itertools.accumulate(p[2] for p in pieces)
+    return next(name for (name, _, _), end in zip(pieces, ends, strict=True) if place < end)
+
+
+def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """The parts of a safetensors file. The library's own writer hands all to the system at once (`hpc.background`)."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    position = 0
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())  # so that all are aligned
+    for name, tensor in ordered:
+        end = position + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [position, end]}
+        position = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    yield from (memoryview(tensor.numpy()) for _, tensor in ordered)  # type: ignore[arg-type]
 
 
 def read_into(
@@ -130,7 +165,10 @@ def _read_file(path: Path, wanted: Mapping[str, Sequence[Piece]], adam: torch.op
             slices = {kind: file.get_slice(kind) for kind in KINDS}
             for piece, skip, first, last in _overlaps(json.loads(file.metadata()["pieces"]), wanted):
                 for kind, saved in slices.items():
-                    _part(piece, adam, kind)[skip : skip + last - first].copy_(saved[first:last])
+                    values = saved[first:last]
+                    if _not_finite(values, [(piece.name, first, last - first)]) is not None:
+                        raise CorruptError(f"{path}: {kind} of {piece.name!r} is not finite; start from an older one")
+                    _part(piece, adam, kind)[skip : skip + last - first].copy_(values)
                 num_read += last - first
     except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
         raise CorruptError(f"{path}: not a state of training ({type(error).__name__}: {error})") from None

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hpc.checkpoint import find_checkpoint
-from hpc.errors import CorruptError, EnvironmentProblem, InputError, Preempted
+from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
@@ -21,14 +18,14 @@ from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.metrics import classification_metrics
 from snw_dist.model.build import build_model
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
+from snw_dist.train.finite import NotFiniteError, refuse_not_finite
 from snw_dist.train.objective import Objective, loss_of
-from snw_dist.train.pairs import PairTable, make_batch, pair_table
+from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
@@ -39,6 +36,8 @@ from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.tokens import TokenReader
 from snw_dist.train.tuning import tuned_network
+from snw_dist.train.validation import validate
+from snw_dist.train.verdict import settle_step
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,8 @@ class TrainingJob:
             prepared.summary["made_from"]["inputs"],
         )
         self.progress = Progress()
-        self.saved_step: int | None = None
+        self.saved: Progress | None = None
+        """What the newest checkpoint says of it."""
         self.folder = config.run_folder
         self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
@@ -159,11 +159,11 @@ class TrainingJob:
                     "train.max_steps or train.epochs, or give a new run.name."
                 )
             state = found.meta["state"]
-            self.engine.load(found.path, state)
+            self.engine.load(found.path, state, self.comm)
             place = self.comm.rank, self.comm.world_size
             restore_random_state(found.path, state["num_files"], *place, self.config.run.seed, found.step)
             self.progress = Progress(**found.meta["progress"])
-            self.saved_step = self.progress.step
+            self.saved = dataclasses.replace(self.progress)
             log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
         if self.metrics is not None:
             self.metrics.truncate_after(self.progress.step)
@@ -186,30 +186,46 @@ class TrainingJob:
 
     def run(self) -> None:
         """Train to the end, or until a stop request; every decision is taken by all ranks together."""
-        section, progress = self.config.train, self.progress
-        validate_every = section.validate_every or self.plan.steps_per_epoch
-        save_every, keep_every = section.save_every or self.plan.steps_per_epoch, section.keep_every
-        reason = self._finished()
-        while reason is None:
-            stop, writing = self.runtime.guard.boundary(self.saves.writing)
-            if not writing:
-                self._commit()
-            if stop:
-                self._save()
-                self._commit()
-                raise Preempted(f"asked to stop; state of step {progress.step} is saved, start again to go on")
-            self._step()
-            last = progress.step == self.plan.num_steps
-            if progress.step % validate_every == 0 or last:
-                self._validate()
-            wanted = progress.step % save_every == 0 or (keep_every and progress.step % keep_every == 0)
-            if wanted or last or progress.best_step == progress.step:
-                self._save()
-            reason = self._finished()
+        try:
+            reason = self._train()
+        except NotFiniteError:
+            self._commit()  # a save in flight is of a step that was good
+            raise
         self._save()
         self._commit()
         self.tensorboard.close()
         self.comm.on_rank_0(lambda: self._close(reason))
+
+    def _train(self) -> str:
+        """The loop; why it ended."""
+        section, progress = self.config.train, self.progress
+        validate_every = section.validate_every or self.plan.steps_per_epoch
+        save_every, keep_every = section.save_every or self.plan.steps_per_epoch, section.keep_every
+        if progress.unvalidated and self.metrics is not None:
+            self.metrics.forget("validation", progress.step)  # of a job that made it, and ended before its next save
+        while True:
+            step, last = progress.step, progress.step == self.plan.num_steps
+            if progress.unvalidated:  # also when a resumed run begins, if a stop came during the validation
+                self._validate()
+            wanted = step % save_every == 0 or (keep_every and step % keep_every == 0)
+            if step > 0 and (wanted or last or progress.best_step == step):
+                self._save()
+            reason = self._finished()
+            if reason is not None:
+                return reason
+            self._boundary()
+            self._step()
+            progress.unvalidated = progress.step % validate_every == 0 or progress.step == self.plan.num_steps
+
+    def _boundary(self) -> None:
+        """Where all ranks agree on a stop, between steps and between the passes of a validation, and save for it."""
+        stop, writing = self.runtime.guard.boundary(self.saves.writing)
+        if not writing:
+            self._commit()
+        if stop:
+            self._save()
+            self._commit()
+            raise Preempted(f"asked to stop; state of step {self.progress.step} is saved, start again to go on")
 
     def _step(self) -> None:
         """One optimiser step."""
@@ -231,69 +247,49 @@ class TrainingJob:
             self.engine.backward(loss)
             self.engine.step()
             total += float(own)
-        loss_value = self.comm.sum(total) / (self.comm.world_size * self.num_micro)
-        if not math.isfinite(loss_value) and section.precision != "fp16":  # fp16 skips the step and lowers its scale
-            raise CorruptError(
-                f"step {step + 1}: the loss is {loss_value}; all ranks stop. The last checkpoint is untouched. Lower "
-                "train.learning_rate, set train.gradient_clipping, or check the labels and the embeddings."
-            )
+        loss_value = settle_step(self.engine, self.comm, self.progress, section.precision, total)
+        loss_value /= self.comm.world_size * self.num_micro
         self.progress.step = step + 1
         seconds = time.monotonic() - started
-        norm = self.engine.gradient_norm
-        values = {"loss": loss_value, "learning_rate": rate, "gradient_norm": norm, "data_wait_s": self.feed.waited_s}
+        values: dict[str, float | None] = {
+            "loss": loss_value,
+            "learning_rate": rate,
+            "gradient_norm": self.engine.gradient_norm,
+            "skipped_steps": self.progress.skipped,
+            "data_wait_s": self.feed.waited_s,
+        }
         self._log("train", values, seconds, batches.num_pairs)
         epoch = step // self.plan.steps_per_epoch + 1
         if self.comm.rank == 0:
-            self.runtime.progress.update(
-                "train",
-                step + 1,
-                self.plan.num_steps,
-                "steps",
-                loss=loss_value,
-                epoch=epoch,
-                pairs_per_s=batches.num_pairs / seconds,
-                data_wait=self.feed.waited_s / seconds,
-                held_by_saves=self._share_of_saves(),
-            )
+            figures: dict[str, float] = {"skipped": self.progress.skipped} if self.progress.skipped else {}
+            figures |= {"loss": loss_value, "epoch": epoch, "pairs_per_s": batches.num_pairs / seconds}
+            figures |= {"data_wait": self.feed.waited_s / seconds, "held_by_saves": self._share_of_saves()}
+            self.runtime.progress.update("train", step + 1, self.plan.num_steps, "steps", force=False, **figures)
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights when they are the best so far."""
-        started = time.monotonic()
-        scores, losses = self._score(self.val)
-        auroc = classification_metrics(self.val.positive, scores, 0.5)["auroc"]
-        loss = float(np.average(losses, weights=self.val.weight))
-        self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
+        started, guard = time.monotonic(), self.runtime.guard
+        loss, auroc = validate(
+            self.engine,
+            self.objective,
+            self.val,
+            self.reader,
+            self.comm,
+            batch_size=self.config.evaluate.batch_size,
+            max_length=self.config.model.max_length,
+            device=self.device,
+            boundary=self._boundary,
+        )
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
-            weights = self.engine.full_weights()
-            self.comm.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
-
-    def _score(self, table: PairTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scores and losses of all pairs of a table; equal on all ranks, and for any number of them.
-
-        The ranks take batches in turn. A batch is the same however many ranks there are, because a loss that compares
-        the pairs of a batch depends on which they are.
-        """
-        size, rank, world_size = self.config.evaluate.batch_size, self.comm.rank, self.comm.world_size
-        num_batches = -(-len(table) // size)
-        parts: list[NDArray[np.float64]] = []
-        self.engine.train(False)
-        with torch.no_grad():
-            for turn in range(0, num_batches, world_size):  # all ranks make as many passes: ZeRO-3 gathers in each
-                start = (turn + rank) * size
-                pairs = np.arange(start, min(start + size, len(table))) if start < len(table) else np.zeros(1, np.int64)
-                batch = make_batch(table, pairs, self.reader, self.config.model.max_length, self.device)
-                output = self.engine(batch.ligand, batch.receptor)
-                both = torch.stack([output.score, self.objective.losses(output, batch.target)])
-                parts.append(both.double().cpu().numpy())
-        self.engine.train(True)
-        of_rank = self.comm.gather(parts)
-        whole = np.concatenate([of_rank[n % world_size][n // world_size] for n in range(num_batches)], axis=1)
-        return whole[0], whole[1]
+            weights = self.engine.full_weights(guard.mark_boundary)
+            refuse_not_finite(weights, f"step {self.progress.step}")
+            guard.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
+        self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
 
     def _save(self) -> None:
         """Begin to save the state of this step, once; a save that is still in flight is waited for."""
-        if self.saved_step == self.progress.step:
+        if self.saved == self.progress:
             return
         self._commit()
         started, rank, state = time.monotonic(), self.comm.rank, self.engine.snapshot()
@@ -305,13 +301,13 @@ class TrainingJob:
         }
         progress = dataclasses.replace(self.progress)
         self.saves.begin(progress, meta, lambda folder: write_snapshot(folder, rank, state), started)
-        self.saved_step = self.progress.step
+        self.saved = progress
 
     def _commit(self) -> None:
         """Commit the save in flight, if there is one; it may be that of an earlier step, and so is its record."""
         started = time.monotonic()
-        while self.saves.wait(1.0):
-            self.runtime.guard.mark_boundary()  # a large state on a slow disk is no hang
+        if (writing := self.saves.in_flight) is not None:
+            self.runtime.guard.wait_for(writing)
         done = self.saves.commit(started)
         if done is not None and self.metrics is not None:
             self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
@@ -345,11 +341,15 @@ class TrainingJob:
 
     def _close(self, reason: str | None) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
-        atomic_write_json(self.folder / "finished.json", {"reason": reason, "step": self.progress.step, "best": best})
+        atomic_write_json(
+            self.folder / "finished.json",
+            {"reason": reason, "step": self.progress.step, "skipped_steps": self.progress.skipped, "best": best},
+        )
         log.info(
-            "finished at step %d: %s; saves held training for %.2f s, %.2f %% of the time",
+            "finished at step %d: %s; %d steps skipped; saves held training for %.2f s, %.2f %% of the time",
             self.progress.step,
             reason,
+            self.progress.skipped,
             self.saves.total_held_s,
             100 * self._share_of_saves(),
         )

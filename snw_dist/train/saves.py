@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpc.background import Background
 from hpc.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
 from hpc.communicator import Communicator
 from hpc.files import atomic_write_json
@@ -33,7 +34,7 @@ class Committed:
 
 
 class Saves:
-    """At most one save is in flight; all methods but `writing` and `wait` are collective."""
+    """At most one save is in flight; all methods are collective."""
 
     def __init__(
         self, folder: Path, comm: Communicator, fence: Callable[[], None], keep_last: int, keep_every: int
@@ -53,9 +54,10 @@ class Saves:
         """Whether this rank is still writing."""
         return self._save is not None and self._save.writing
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for this rank's files, at most so long; whether it is still writing."""
-        return self._save is not None and self._save.wait(timeout_s)
+    @property
+    def in_flight(self) -> Background[None] | None:
+        """This rank's part of the save in flight; all ranks have one, or none has."""
+        return None if self._save is None else self._save.work
 
     def begin_from(self, found: Checkpoint | None, verify: Verify) -> None:
         """What the run was taken up from, by which check; None where it begins anew. See `Retention`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,16 @@ class Progress:
     best_value: float | None = None
     best_step: int | None = None
     worse_in_a_row: int = 0
+    unvalidated: bool = False
+    """The validation that is due at this step is still to be made: a stop came in between."""
+    skipped: int = 0
+    """Steps that fp16 has skipped; they count as steps."""
+    skipped_in_a_row: int = 0
 
     def record(self, value: float) -> bool:
-        """Take note of a validation (higher is better); true when it is the best so far."""
-        if self.best_value is not None and not value > self.best_value:
+        """Take note of a validation (higher is better); true when it is the best so far, which NaN never is."""
+        self.unvalidated = False
+        if math.isnan(value) or (self.best_value is not None and value <= self.best_value):
             self.worse_in_a_row += 1
             return False
         self.best_value, self.best_step, self.worse_in_a_row = value, self.step, 0

@@ -20,11 +20,14 @@ def ended(ranks: list[Finished], code: int) -> None:
 def test_all_ranks_agree(tmp_path: Path, world_size: int) -> None:
     ended(run_ranks("collectives", world_size, {}, tmp_path), 0)
     tenths = sum([0.1 * (rank + 1) for rank in range(world_size)])
+    sums = [tenths.hex(), sum([1e16] + [1.0] * (world_size - 1)).hex()]
     expected = {
+        "sums": sums,
+        "agreed": "corrupt for rank 1",
         "any": [True, False, True],
         "any_of": [True, False, True],
         "max": [(world_size - 1) * 2**40, -1],
-        "sum": [tenths.hex(), sum([1e16] + [1.0] * (world_size - 1)).hex()],
+        "sum": sums,
         "broadcast": [{"from": 0}, "x"],
         "gather": [["rank", rank, "y" * rank] for rank in range(world_size)],
         "on_rank_0": 0,

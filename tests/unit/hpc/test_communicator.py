@@ -1,7 +1,7 @@
 import pytest
 
 from hpc.communicator import Communicator
-from hpc.errors import InputError
+from hpc.errors import CorruptError, InputError
 
 
 def test_alone_every_collective_is_the_identity() -> None:
@@ -11,6 +11,10 @@ def test_alone_every_collective_is_the_identity() -> None:
     assert not comm.any(False)
     assert comm.max(-5) == -5
     assert comm.sum(0.1) == 0.1
+    assert comm.sums(0.1, -3.0) == [0.1, -3.0]
+    comm.agree_on(None)
+    with pytest.raises(CorruptError, match="mine"):
+        comm.agree_on(CorruptError("mine"))
     assert comm.broadcast("a") == "a"
     assert comm.gather(None) == [None]
     assert comm.on_rank_0(lambda: 3) == 3

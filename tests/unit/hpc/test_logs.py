@@ -111,6 +111,19 @@ def test_truncate_after_forgets_later_steps_and_goes_on(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
+def test_forget_one_kind_at_one_step(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    with JsonLines(path) as file:
+        for kind in ("train", "validation"):
+            for step in (1, 2):
+                file.write({"kind": kind, "step": step})
+        file.write({"event": "neither"})
+        before = path.read_bytes().splitlines(keepends=True)
+        assert file.forget("validation", 2) == 1
+        assert path.read_bytes() == b"".join([*before[:3], before[4]])
+        assert file.forget("validation", 2) == 0
+
+
 def test_a_damaged_line_is_left_out_with_a_warning(tmp_path, caplog):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n{"ste\n7\n{"step": 2}\n')

@@ -47,9 +47,9 @@ def test_the_commit_waits_for_the_files(tmp_path: Path) -> None:
         return ["a"]
 
     save = Save(tmp_path, 1, {}, write, ALONE)
-    assert save.wait(0.0)
+    assert save.work.wait(0.0)
     save.commit()
-    assert not save.wait(0.0)
+    assert not save.work.wait(0.0)
     assert names(tmp_path / "step_0000000001") == ["a", "manifest.json"]
 
 
