@@ -107,7 +107,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     17: ("embedding killed at a random moment", ["tests/faults/test_embedding_kill.py::"]),
     18: (
         "a shard deleted, cut or flipped",
-        [f"{MEND}test_", "tests/unit/train/test_pair_batches.py::test_a_damaged_shard_stops_the_batch"],
+        [
+            f"{MEND}test_",
+            "tests/unit/embedding/test_changed_shards.py::",
+            "tests/unit/train/test_pair_batches.py::test_a_damaged_shard_stops_the_batch",
+        ],
     ),
     19: ("more ranks than shards, nothing to embed", ["tests/faults/test_odd_sizes.py::"]),
     20: (

@@ -21,7 +21,8 @@ from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
 from snw_dist.embedding.plan import EmbeddingPlan
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, write_shard
+from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.shard_file import ShardLayout, crc32c, write_shard
 
 RECORDS = ".parts"
 _POOLED_ROWS = 64
@@ -101,7 +102,7 @@ def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayou
     if record is None:
         return False
     try:
-        return MappedShard(shard_path(part, shard), layout).digest() == record.digest
+        return OpenShard(shard_path(part, shard), layout).digest() == record.digest
     except (OSError, ValueError):
         return False
 
@@ -125,12 +126,10 @@ def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     return means
 
 
-def pool_shard(
-    mapped: MappedShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def pool_shard(opened: OpenShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     """`pool` of the sequences of a shard file; they follow each other in it without a gap."""
     rows = np.empty((int(lengths.sum()), d_model), dtype=stored_dtype(logical_dtype))
-    mapped.copy(as_bytes(rows), 0, 0, rows.nbytes)
+    opened.copy(as_bytes(rows), 0, 0, rows.nbytes)
     return pool(as_logical(rows, logical_dtype), lengths)
 
 

@@ -14,7 +14,8 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import pool_shard, shard_path
 from snw_dist.embedding.dtypes import stored_dtype
 from snw_dist.embedding.header import StoreHeader, read_header
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout
+from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.shard_file import ShardLayout
 from snw_dist.embedding.store import read_table, read_tables, table_files
 
 FOREIGN = "does not belong here"
@@ -101,14 +102,14 @@ def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int
     file = shard_path(part, shard)
     name = str(file.relative_to(part))
     try:
-        mapped = MappedShard(file, header_layout(header))
-        digest = mapped.digest()
+        opened = OpenShard(file, header_layout(header))
+        digest = opened.digest()
         if tables.commits is not None and digest != tables.commits[shard, 0]:
             raise ValueError("a sound shard, but not the one that was committed here")
         if tables.offsets is not None and tables.lengths is not None:
             start = shard * header.shard_rows
             first, stop = np.searchsorted(tables.offsets, [start, start + header.shard_rows]).tolist()
-            pooled = pool_shard(mapped, header.logical_dtype, header.d_model, tables.lengths[first:stop])
+            pooled = pool_shard(opened, header.logical_dtype, header.d_model, tables.lengths[first:stop])
             if not np.isfinite(pooled).all():
                 bad = first + int(np.argmin(np.isfinite(pooled).all(axis=1)))
                 raise ValueError(f"sequence {bad} has rows that are not finite")

@@ -178,14 +178,15 @@ def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folde
     from snw_dist.embedding.commits import shard_layout
     from snw_dist.embedding.dtypes import as_bytes
     from snw_dist.embedding.plan import plan_embedding
-    from snw_dist.embedding.shard_file import MappedShard, write_shard
+    from snw_dist.embedding.open_shard import OpenShard
+    from snw_dist.embedding.shard_file import write_shard
 
     store = folder / "s"
     plan = plan_embedding([*LIGANDS, *RECEPTORS], 64, 8)
     layout = shard_layout(plan, 128, "float16")
-    mapped = MappedShard(shard_path(store, 1), layout)
-    rows = torch.empty(mapped.num_present * 8, 128, dtype=torch.float16)
-    mapped.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
+    opened = OpenShard(shard_path(store, 1), layout)
+    rows = torch.empty(opened.num_present * 8, 128, dtype=torch.float16)
+    opened.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
     rows[3, 5] = torch.nan
     write_shard(shard_path(store, 1), rows.numpy(), layout)
     with pytest.raises(CorruptError, match=r"c\.1\.0: a sound shard, but not the one that was committed"):
