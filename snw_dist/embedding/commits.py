@@ -19,13 +19,15 @@ from safetensors.numpy import save as save_safetensors
 
 from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
+from hpc.reading import parse_json, read_small
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
-from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.shard_file import ShardLayout, crc32c, write_shard
 
 RECORDS = ".parts"
 _POOLED_ROWS = 64
+_MOST_RECORD_BYTES = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,16 @@ def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tens
 def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | None:
     """The record of a shard of this plan; None when there is none, or it is damaged."""
     try:
-        data = _record_path(part, shard).read_bytes()
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        record = json.loads(header["__metadata__"]["record"])
+        path = _record_path(part, shard)
+        data = read_small(path, _MOST_RECORD_BYTES)
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], str(path))
+        record = parse_json(header["__metadata__"]["record"], str(path))
         pooled = load_safetensors(data)["pooled"]
         found = record["sequences"], record["pooled_crc32c"]
-        digest = int(record["digest"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):  # damage anywhere in the record
+        digest = int(np.uint32(record["digest"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError):  # damage anywhere in the record
+        return None
+    if pooled.dtype != np.float32 or pooled.ndim != 2 or len(pooled) != len(plan.shard_sequences(shard)):
         return None
     if found != (plan.shard_digest(shard), crc32c(pooled.tobytes())):
         return None

@@ -162,7 +162,7 @@ class OpenShard:
         head, tail = rest[:begin], rest[begin:]
         _read(descriptor, [head, part, tail], chunk * self._layout.stride)
         after = tail[len(tail) - self._gap :]
-        actual = crc32c_of(tail[: len(tail) - self._gap], crc32c_of(part, crc32c_of(head)))
+        actual = crc32c_of(tail[: len(tail) - self._gap].data, crc32c_of(part.data, crc32c_of(head.data)))
         stored = int.from_bytes(after[:CRC_BYTES], "little")
         if actual != stored:
             raise ValueError(f"chunk {chunk} has crc32c {actual}, expected {stored}")

@@ -1,7 +1,7 @@
 """Serve rows of a complete store from its shard files, copying no more than what is asked for.
 
-What is given has passed its crc32c, see `open_shard`. A shard that is missing, damaged or cut, also while it is in use, is
-an error that names the shard and the rows, never fill values.
+What is given has passed its crc32c, see `open_shard`. A shard that is missing, damaged or cut, also while it is in use,
+is an error that names the shard and the rows, never fill values.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import shard_path
 from snw_dist.embedding.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.header import REPAIR, read_header
-from snw_dist.embedding.plan import sequence_digest
 from snw_dist.embedding.open_shard import OpenShard, most_kept_open
+from snw_dist.embedding.plan import sequence_digest
 from snw_dist.embedding.shard_file import ShardLayout
-from snw_dist.embedding.store import part_paths, read_tables
+from snw_dist.embedding.store import part_paths
+from snw_dist.embedding.tables import read_tables
 
 Numbers = NDArray[np.int64]
 
@@ -109,9 +110,7 @@ class _PartReader:
         self._shards: dict[int, OpenShard] = {}
         if not self.header.complete:
             return
-        tables = read_tables(path)
-        if (len(tables["lengths"]), len(tables["commits"])) != (self.header.num_sequences, self.header.num_shards):
-            raise CorruptError(f"{path}: header and tables do not fit together. {REPAIR}")
+        tables = read_tables(path, self.header)
         self.lengths, self.digests, self._offsets = tables["lengths"], tables["digests"], tables["offsets"]
         self._row_bytes = self.header.d_model * stored_dtype(self.header.logical_dtype).itemsize
         chunk_bytes = self.header.chunk_rows * self._row_bytes

@@ -10,8 +10,8 @@ from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
 from snw_dist.embedding.commits import pool_shard, shard_path
 from snw_dist.embedding.header import StoreHeader
-from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.store import (
     ShardResult,
     checksums,

@@ -1,4 +1,4 @@
-"""A shard that changes while it is in use gives an error that names it and its rows: never a signal, never other rows."""
+"""A shard that changes while it is in use: an error that names it and its rows, never a signal, never other rows."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_pipe_in_the_place_of_a_shard_is_refused_at_once(tmp_path: Path) -> No
     file = shard_path(tmp_path / "s", 0)
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(CorruptError, match="shard 0 .* not a regular file"):
+    with pytest.raises(CorruptError, match=r"shard 0 .* not a regular file"):
         StoreReader(tmp_path / "s").read(0)
 
 

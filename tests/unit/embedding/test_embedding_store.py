@@ -33,9 +33,9 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import RECORDS, commit_shard, pool, shard_path
 from snw_dist.embedding.dtypes import as_logical
 from snw_dist.embedding.header import check_same_plan, read_header
+from snw_dist.embedding.open_shard import OpenShard
 from snw_dist.embedding.plan import plan_embedding, sequence_digest
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.open_shard import OpenShard
 from snw_dist.embedding.shard_file import ShardLayout, crc32c, shard_digest, shard_index, write_shard
 from snw_dist.embedding.store import create_part, finalize_part
 
@@ -423,9 +423,8 @@ def test_a_damaged_or_missing_table(tmp_path: Path, name: str) -> None:
     with pytest.raises(CorruptError, match=f"{name}: cannot be read"):
         StoreReader(path)
     chunk.unlink()
-    if name != "commits":  # zeros, which no reader uses
-        with pytest.raises(CorruptError, match=r"do not fit together|there are 0"):
-            StoreReader(path)
+    with pytest.raises(CorruptError, match=f"{name}: cannot be read .*No such file"):  # zarr would read zeros
+        StoreReader(path)
     shutil.rmtree(path / name)
     with pytest.raises(CorruptError, match=f"{name}: cannot be read"):
         StoreReader(path)

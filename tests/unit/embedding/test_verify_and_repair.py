@@ -177,8 +177,8 @@ def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folde
     """A store of a program that did not look: everything is consistent, but a row is NaN."""
     from snw_dist.embedding.commits import shard_layout
     from snw_dist.embedding.dtypes import as_bytes
-    from snw_dist.embedding.plan import plan_embedding
     from snw_dist.embedding.open_shard import OpenShard
+    from snw_dist.embedding.plan import plan_embedding
     from snw_dist.embedding.shard_file import write_shard
 
     store = folder / "s"
