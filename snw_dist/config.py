@@ -35,6 +35,7 @@ ControlName = Literal[
 ModelName = Literal["siamese", "pseudo_siamese", "pair_of_pairs", "cross_attention", "triplet", "changeformer"]
 _Layer = Annotated[int, Field(ge=-10_000, le=10_000)]
 _MOST_BYTES = 2**20
+_NO_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 LossName = Literal["auto", "contrastive", "bce", "triplet", "info_nce", "rank", "complexes"]
 
 
@@ -94,7 +95,7 @@ class ScoreSection:
         if self.description is not None:
             try:
                 groups = re.compile(self.description).groupindex
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"description is not a regular expression: {error}") from None
             if set(groups) != {"ligand", "receptor"}:
                 raise ValueError("description must have the named groups (?P<ligand>...) and (?P<receptor>...)")
@@ -121,7 +122,7 @@ class SplitSection:
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     folds: int | None = Field(default=None, ge=3, le=1_000)
     """Cross-validation: `test` is fold number `fold`, `val` the next one; the fractions are not used."""
-    fold: int = Field(default=0, ge=0)
+    fold: int = Field(default=0, ge=0, lt=1_000)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the split and of made negatives alone; when absent `run.seed`."""
 
@@ -352,7 +353,7 @@ def config_from_dict(values: Mapping[str, Any], source: str = "config") -> SnwCo
 
 def _check_texts(values: Any, source: str, key: str = "") -> None:
     """Refuse what can stand in JSON and in no path, column or name: control characters, and halves of characters."""
-    if isinstance(values, str) and not (values.isprintable() or values.replace("\t", " ").isprintable()):
+    if isinstance(values, str) and _NO_TEXT.search(values):
         raise InputError(f"{source}: {key}: control characters are not allowed (got {values!r:.200}).")
     for name, value in values.items() if isinstance(values, Mapping) else ():
         _check_texts(value, source, f"{key}.{name}".lstrip("."))

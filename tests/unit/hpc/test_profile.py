@@ -64,7 +64,7 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(InputError, match="must be an object"):
         load_profile("list", tmp_path)
     (tmp_path / "bytes.json").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_profile("bytes", tmp_path)
 
 
