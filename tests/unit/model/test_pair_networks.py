@@ -356,7 +356,7 @@ def test_every_legal_size_runs(name: str, changes: dict[str, int]) -> None:
 
 @pytest.mark.parametrize("name", get_args(ModelName))
 def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(name: ModelName) -> None:
-    section = ModelSection(name, "large", 65_536, 64, 1_000, 1_000, num_pooling_queries=65_536)
+    section = ModelSection(name, "large", 65_536, 64, 2, 2, num_pooling_queries=65_536)
     with pytest.raises(InputError, match=r"the network has [\d,]+ parameters, [\d,.]+ GB of memory, and [\d,.]+ GB"):
         build_model(section, 960, seed=0)
 
