@@ -122,11 +122,23 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/unit/data/test_text_lines.py::",
         ],
     ),
-    21: ("bad pairs and labels", ["tests/unit/data/test_pair_rules.py::", "tests/unit/data/test_labels.py::"]),
+    21: (
+        "bad pairs and labels",
+        [
+            "tests/unit/data/test_pair_rules.py::",
+            "tests/unit/data/test_labels.py::",
+            "tests/unit/data/test_hostile_tables.py::",
+        ],
+    ),
     22: (
         "files that mean harm",
         [
             "tests/faults/test_harmful_files.py::",
+            "tests/unit/embedding/test_hostile_store.py::",
+            "tests/unit/data/test_hostile_tables.py::",
+            "tests/unit/test_config.py::test_any_configuration",
+            "tests/unit/test_config.py::test_no_number_is_without_a_limit",
+            "tests/unit/model/test_pair_networks.py::test_a_network_larger_than_the_memory",
             "tests/unit/embedding/test_weights.py::test_code_in_a_pth_does_not_run",
             f"{CHECKPOINT}test_files_of_another_user",
             f"{CHECKPOINT}test_names_that_lead_elsewhere",

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
+from hpc.memory import available_bytes
 from hpc.reading import parse_json, read_small
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
 from snw_dist.embedding.open_shard import OpenShard
@@ -52,7 +53,13 @@ def shard_layout(plan: EmbeddingPlan, row_width: int, logical_dtype: str) -> Sha
 
 
 def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> torch.Tensor:
-    """Memory for the rows of any shard of a plan: [shard_rows, row_width]."""
+    """Memory for the rows of any shard of a plan: [shard_rows, row_width]; `InputError` where there is not so much."""
+    size, free = plan.shard_rows * row_width * dtype.itemsize, available_bytes(torch.device("cpu"))
+    if size > free:
+        raise InputError(
+            f"a shard of {plan.shard_rows:,} rows needs {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are "
+            "free. Choose a smaller store.shard_rows, or fewer ranks on a node."
+        )
     return torch.empty(plan.shard_rows, row_width, dtype=dtype)
 
 

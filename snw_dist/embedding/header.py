@@ -99,7 +99,7 @@ def read_header(part: Path) -> StoreHeader:
         del attributes["header_sha256"]
         header = validated(StoreHeader, attributes, str(file), CorruptError)
         encoder_identity(header.encoder)
-        if problem := _sizes_problem(header):
+        if problem := sizes_problem(header):
             raise BadFileError(problem)
     except FileNotFoundError:
         raise InputError(f"{part}: there is no embedding store. Make it with: python launch/embed.py") from None
@@ -110,8 +110,8 @@ def read_header(part: Path) -> StoreHeader:
     return header
 
 
-def _sizes_problem(header: StoreHeader) -> str:
-    """What a reader would have to hold in memory at once has a limit."""
+def sizes_problem(header: StoreHeader) -> str:
+    """What is wrong with the sizes of shards and chunks, of which a reader holds some in memory; empty if nothing."""
     chunk_bytes = header.chunk_rows * header.d_model * stored_dtype(header.logical_dtype).itemsize
     if header.shard_rows % header.chunk_rows:
         return f"shards of {header.shard_rows:,} rows are not made of chunks of {header.chunk_rows:,}"

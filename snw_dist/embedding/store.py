@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from hpc.checkpoint import file_digest
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from hpc.files import fsync_folder, fsync_tree, sweep_partial
 from snw_dist.embedding.commits import RECORDS, read_record
 from snw_dist.embedding.dtypes import fill_value, stored_dtype
-from snw_dist.embedding.header import StoreHeader, read_header
+from snw_dist.embedding.header import StoreHeader, read_header, sizes_problem
 from snw_dist.embedding.plan import EmbeddingPlan, sequence_digest
 from snw_dist.embedding.tables import TABLES, Name, chunk_rows_of
 
@@ -73,7 +73,12 @@ def staging_folder(part: Path, kind: str) -> Path:
 
 
 def create_part(part: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
-    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is."""
+    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is.
+
+    Raises `InputError` for sizes that no reader would take.
+    """
+    if problem := sizes_problem(header):
+        raise InputError(f"{part}: {problem}. Correct store.shard_rows and store.chunk_rows, or take fewer layers.")
     staging = staging_folder(part, "creating")
     try:
         write_skeleton(staging, plan, header, names)

@@ -77,7 +77,10 @@ def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
             damage.append(Damage(str(part), name, f"SHA-256 is {found}, expected {expected}"))
     damage += [Damage(str(part), name, FOREIGN) for name in sorted(present - set(header.files))]
     damage += [Damage(str(part), f"residues/{name}", FOREIGN) for name in _foreign_shards(part, header)]
-    return header, damage or _contradictions(part, header)
+    if damage:
+        return header, damage
+    wrong = _contradictions(part, header)
+    return (None, wrong) if wrong else (header, [])  # a header that vouches for what cannot be true is not sound
 
 
 def _contradictions(part: Path, header: StoreHeader) -> list[Damage]:

@@ -136,7 +136,7 @@ BY_OTHERS = {
     "tensorboard": "torch.utils.tensorboard imports it",
 }
 # What the tests import besides what setup.cfg names, and who brings it.
-BROUGHT_ALONG = {"packaging": "pytest", "pip": "every virtual environment", "setuptools": "every virtual environment"}
+BROUGHT_ALONG = {"packaging": "pytest"}
 
 
 def imported(folders: Iterable[str]) -> set[str]:

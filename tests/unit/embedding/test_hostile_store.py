@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from embedding_tools import fill_store, finished_store, open_store, random_sequences
+from embedding_tools import fill_store, finished_store, open_store, put, random_sequences, sign
 from hypothesis import given
 from hypothesis import strategies as st
 from zarr.codecs import ZstdCodec
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import RECORDS, read_record
-from snw_dist.embedding.header import read_header
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.shard_file import crc32c
-from snw_dist.embedding.store import checksums, complete_header, finalize_part
+from snw_dist.embedding.store import finalize_part
 from snw_dist.embedding.verify import load_tables, verify_files, verify_shard
 from tests.hostile import bounded, mutated
 
@@ -45,25 +44,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(made: Path, tmp_path: Path) -> Path:
     shutil.copytree(made, tmp_path / "s")
     return tmp_path / "s"
-
-
-def sign(path: Path) -> None:
-    """Give the header the digests of the files as they are now."""
-    complete_header(read_header(path), checksums(path)).write(path)
-
-
-def put(path: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Change a table, in the very form that we write."""
-    group = zarr.open_group(path, mode="r+", zarr_format=3)
-    before = zarr.open_array(path / name, mode="r")
-    values = change(np.asarray(before[...]).copy())
-    chunks, codecs = values.shape, before.compressors
-    del group
-    new = zarr.create_array(
-        path / name, shape=values.shape, chunks=chunks, dtype=values.dtype, compressors=codecs, overwrite=True
-    )
-    new[...] = values
-    sign(path)
 
 
 def use(path: Path) -> None:
