@@ -41,7 +41,7 @@ def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage
         if not header.complete or any(name.startswith(("pooled/", "commits/")) for name in bad):
             write_results(staging, header, _from_shards(planned, header))
         for name in table_files(staging) if not header.complete else sorted(bad):
-            data = (staging / name).read_bytes()
+            data = (staging / name).read_bytes() if (staging / name).is_file() else b""
             if header.complete and hashlib.sha256(data).hexdigest() != header.files[name]:
                 raise CorruptError(
                     f"{part / name}: the present input does not give what was there (other ids?). Prepare the "

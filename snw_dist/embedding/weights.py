@@ -72,8 +72,10 @@ def locate_weights(name: str, revision: str | None) -> Path:
     Raises `InputError` when there is no such file, and `EnvironmentProblem` when the hub cannot be reached.
     """
     path = Path(name)
-    if path.exists():
+    if path.is_file() or path.is_dir():
         return path
+    if path.exists():
+        raise InputError(f"encoder.weights: {name}: neither a regular file nor a folder")
     if name.startswith(("/", ".")) or name.endswith(".pth") or name.count("/") != 1:
         raise InputError(
             f"encoder.weights: {name}: no such file or folder. Give a .pth file of the esm package, a transformers "

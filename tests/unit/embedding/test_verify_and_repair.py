@@ -274,6 +274,15 @@ def test_parts_that_do_not_follow_each_other(folder: Path) -> None:
         work(run_verification, folder)
 
 
+def test_a_header_that_names_a_file_which_no_store_has(folder: Path) -> None:
+    header = read_header(folder / "s")
+    dataclasses.replace(header, files={**header.files, "offsets/c/7": "0" * 64}).write(folder / "s")
+    with pytest.raises(CorruptError, match=r"offsets/c/7: missing"):
+        work(run_verification, folder)
+    with pytest.raises(CorruptError, match=r"offsets/c/7: the present input does not give what was there"):
+        work(run_repair, folder)
+
+
 def test_tables_that_cannot_be_true_are_made_again(folder: Path) -> None:
     """The header has their digests, so it is made again too."""
     before = files_of(folder / "s")

@@ -189,6 +189,12 @@ def test_a_broken_index_of_several_files(tmp_path: Path, content: str) -> None:
     refused(tmp_path, ExitCode.CORRUPT, "model.safetensors.index.json")
 
 
+def test_weights_that_never_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "weights.pth")
+    for path in (tmp_path / "weights.pth", Path("/dev/zero")):
+        refused(path, ExitCode.BAD_INPUT, "neither a regular file nor a folder")
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
 def test_a_pipe_in_the_place_of_a_file(tmp_path: Path, name: str) -> None:
     write_folder(tmp_path, folder_state())
