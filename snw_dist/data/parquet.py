@@ -53,6 +53,7 @@ def read_parquet(path: Path, schema: pa.Schema, rows: int, refuse: type[SnwError
         raise refuse(f"{path}: {found:,} rows, not {rows:,}. {fix}")
     try:
         table = file.read()
+        table.validate(full=True)  # texts that are none, and numbers beyond a dictionary
         if [(f.name, _plain_type(f.type)) for f in table.schema] != [(f.name, f.type) for f in schema]:
             raise refuse(f"{path}: the columns are {table.schema.names}, not {schema.names}, or of other types. {fix}")
         if len(table) != rows:

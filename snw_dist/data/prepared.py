@@ -17,6 +17,7 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.digest import FORMAT, made_from
 from snw_dist.data.parquet import read_parquet
 from snw_dist.data.prepare import prepare
+from snw_dist.data.rejects import TABLES
 from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.text import sha256_file
 from snw_dist.data.transform import LabelTransform, transform_from_json
@@ -58,9 +59,9 @@ def load_prepared(folder: Path) -> Prepared:
         if not path.is_file() or (found := sha256_file(path)) != digest:
             state = f"damaged: SHA-256 is {found}, not {digest}" if path.is_file() else "missing"
             raise CorruptError(f"{path}: {state}. {_AGAIN}")
-    counts, splits = summary["counts"], summary["splits"]
-    num_sequences = counts["ligands"]["kept"] + counts["receptors"]["kept"]
-    num_pairs = sum(split["pairs"] for split in splits.values())
+    counted = _validated_summary(summary, folder / SUMMARY)
+    num_sequences = counted.counts["ligands"].kept + counted.counts["receptors"].kept
+    num_pairs = sum(split.pairs for split in counted.splits.values())
     sequences = read_parquet(folder / SEQUENCES, SEQUENCE_SCHEMA, num_sequences, CorruptError, _AGAIN)
     pairs = read_parquet(folder / PAIRS, PAIR_SCHEMA, num_pairs, CorruptError, _AGAIN).to_pandas()
     transform, scores = None, None
@@ -88,7 +89,7 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     try:
         summary: dict[str, Any] = read_json(path)
         if summary["made_from"]["format"] == FORMAT:  # others have another shape
-            validated(PrepareSummary, summary, str(path), CorruptError)
+            _validated_summary(summary, path)
     except FileNotFoundError:
         raise InputError(f"{folder}: no prepared data here. {_AGAIN}") from None
     except (OSError, ValueError, CorruptError) as error:
@@ -96,6 +97,15 @@ def _read_summary(folder: Path) -> dict[str, Any]:
     except (KeyError, TypeError):
         raise CorruptError(f"{path}: damaged: made_from or files is missing. {_AGAIN}") from None
     return summary
+
+
+def _validated_summary(summary: dict[str, Any], path: Path) -> PrepareSummary:
+    known = validated(PrepareSummary, summary, str(path), CorruptError)
+    if known.counts.keys() != set(TABLES) or not isinstance(known.made_from.get("inputs"), dict):
+        raise CorruptError(f"{path}: counts or inputs are missing")
+    if not {SEQUENCES, PAIRS} <= known.files.keys():
+        raise CorruptError(f"{path}: files of the folder are missing")
+    return known
 
 
 def _read_transform(path: Path) -> LabelTransform:

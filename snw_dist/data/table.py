@@ -117,6 +117,7 @@ def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) 
     row = 0
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns.values())):
+            batch.validate(full=True)
             if sum(map(text_bytes, batch.columns)) > _MAX_BATCH_BYTES:
                 raise InputError(
                     f"{path}:{row + 1}: the cells of {len(batch):,} rows from here on are longer than "

@@ -95,7 +95,7 @@ def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | No
         path = _record_path(part, shard)
         data = read_small(path, _MOST_RECORD_BYTES)
         header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], str(path))
-        record = parse_json(header["__metadata__"]["record"], str(path))
+        record = parse_json(str(header["__metadata__"]["record"]), str(path))
         pooled = load_safetensors(data)["pooled"]
         found = record["sequences"], record["pooled_crc32c"]
         digest = int(np.uint32(record["digest"]))

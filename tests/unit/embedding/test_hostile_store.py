@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import json
 import os
@@ -16,17 +17,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 from embedding_tools import fill_store, finished_store, open_store, put, random_sequences, sign
 from hypothesis import given
 from hypothesis import strategies as st
-from zarr.codecs import ZstdCodec
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import RECORDS, read_record
+from snw_dist.embedding.plan import plan_embedding
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.shard_file import crc32c
-from snw_dist.embedding.store import finalize_part
 from snw_dist.embedding.verify import load_tables, verify_files, verify_shard
 from tests.hostile import bounded, mutated
 
@@ -37,6 +36,14 @@ SEQUENCES = random_sequences([3, 8, 9, 9, 17, 20, 30, 31, 32])
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "s"
     finished_store(path, SEQUENCES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def filling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one committed shard."""
+    path = tmp_path_factory.mktemp("filling") / "s"
+    fill_store(path, open_store(path, SEQUENCES[:3]))
     return path
 
 
@@ -73,14 +80,14 @@ def one_line(error: Exception) -> None:
 
 
 def in_little_memory(path: Path) -> subprocess.CompletedProcess[str]:
-    """`use` in a process that may take 600 MB more than it has after its imports."""
+    """`use` in a process that may take 300 MB more than it has after its imports."""
     code = f"""
         import resource, sys
         from pathlib import Path
         sys.path[:0] = [{str(Path(__file__).parent)!r}]
         from test_hostile_store import use
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (size + 300 * 2**20,) * 2)
         use(Path({str(path)!r}))
         print("done")
     """
@@ -91,28 +98,28 @@ def in_little_memory(path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def bomb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chunk of a few kilobytes that zstd unpacks to a gigabyte."""
-    folder = tmp_path_factory.mktemp("bomb")
-    array = zarr.create_array(
-        folder, shape=(2**30,), chunks=(2**30,), dtype="uint8", compressors=[ZstdCodec(level=1)], fill_value=1
-    )
-    array[...] = np.broadcast_to(np.uint8(0), 2**30)
-    assert (folder / "c" / "0").stat().st_size < 200_000
-    return folder / "c" / "0"
+    """A chunk of a few kilobytes that unpacks to half a gigabyte."""
+    file = tmp_path_factory.mktemp("bomb") / "0"
+    with gzip.open(file, "wb", compresslevel=1) as out:
+        for _ in range(64):
+            out.write(bytes(2**23))
+    assert file.stat().st_size < 3e6
+    return file
 
 
 @pytest.mark.parametrize("name", ["offsets", "digests", "ids"])
 def test_a_chunk_that_unpacks_to_gigabytes_is_not_unpacked(store: Path, bomb: Path, name: str) -> None:
     metadata = json.loads((store / name / "zarr.json").read_text())
-    metadata["codecs"] = [{"name": "bytes"}, {"name": "zstd", "configuration": {"level": 1, "checksum": False}}]
+    metadata["codecs"] = [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": 1}}]
     (store / name / "zarr.json").write_text(json.dumps(metadata))
     (chunk,) = [file for file in (store / name / "c").rglob("*") if file.is_file()]
     shutil.copy(bomb, chunk)
     sign(store)
     _, damage = verify_files(store)
     assert f"{name}: cannot be read (zarr.json: codecs" in str(damage[0])
-    done = in_little_memory(store)
-    assert (done.stdout, done.stderr) == ("done\n", "")
+    if name == "ids":  # one is enough: it costs a process
+        done = in_little_memory(store)
+        assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 @pytest.mark.parametrize("what", ["zarr.json", "offsets/zarr.json", "offsets/c/0"])
@@ -249,12 +256,10 @@ def test_any_values_of_a_table(made: Path, data: st.DataObject) -> None:
 
 @bounded(60)
 @given(data=st.data())
-def test_any_commit_record(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_commit_record(filling: Path, data: st.DataObject) -> None:
     """Sound, or not there: never anything else."""
-    path = tmp_path_factory.mktemp("record") / "s"
-    plan = open_store(path, SEQUENCES[:3])
-    fill_store(path, plan)
-    file = path / RECORDS / "00000000.safetensors"
+    plan = plan_embedding(SEQUENCES[:3], 32, 8)
+    file = filling / RECORDS / "00000000.safetensors"
     content = file.read_bytes()
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
@@ -268,9 +273,8 @@ def test_any_commit_record(tmp_path_factory: pytest.TempPathFactory, data: st.Da
         return pack({**header, "__metadata__": {"record": json.dumps(record)}})
 
     file.write_bytes(data.draw(st.binary(max_size=200) | mutated(header).map(pack) | mutated(record).map(with_record)))
-    found = read_record(path, plan, 0)
+    try:
+        found = read_record(filling, plan, 0)
+    finally:
+        file.write_bytes(content)
     assert found is None or found.pooled.shape == (3, 8)
-    with contextlib.suppress(CorruptError):
-        finalize_part(path, plan)
-        use(path)
-    shutil.rmtree(path.parent)
