@@ -120,7 +120,7 @@ def checked(kind: type[T], values: Any, file: Path, *counted: str) -> T:
         if isinstance(values.get(key), dict | list) and len(values[key]) > MOST_ENTRIES:
             raise CorruptError(f"{file}: {len(values[key]):,} {key}, more than {MOST_ENTRIES:,}")
     try:
-        return validated(kind, values, str(file), CorruptError, most=1)
+        return validated(kind, values, str(file), CorruptError)
     except CorruptError as error:
         raise CorruptError(shortened(str(error).splitlines()[0])) from None
 

@@ -6,7 +6,6 @@ reason.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,9 +13,11 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.reading import BadFileError, read_json
 from hpc.strict import validated
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+_MOST_BYTES = 2**20
 RESERVED_SBATCH_OPTIONS = frozenset(
     [
         "array",
@@ -92,16 +93,16 @@ class SiteProfile:
     qos: Line | None = None
     constraint: Line | None = None
     reservation: Line | None = None
-    gpus_per_node: int = Field(default=0, ge=0)
+    gpus_per_node: int = Field(default=0, ge=0, le=1_024)
     """0 asks for none."""
-    cpus_per_task: int = Field(default=1, ge=1)
-    mem_gb_per_node: int | None = Field(default=None, ge=1)
+    cpus_per_task: int = Field(default=1, ge=1, le=65_536)
+    mem_gb_per_node: int | None = Field(default=None, ge=1, le=1_000_000)
     """When absent the partition's own default counts."""
-    tasks_per_node: int | None = Field(default=None, ge=1)
+    tasks_per_node: int | None = Field(default=None, ge=1, le=1_024)
     """What a run uses when it does not say; normally one task a GPU."""
-    time_min: int | None = Field(default=None, ge=1)
+    time_min: int | None = Field(default=None, ge=1, le=1_000_000)
     """What a run uses when it does not say."""
-    signal_delay_s: int = Field(default=120, ge=1)
+    signal_delay_s: int = Field(default=120, ge=1, le=65_535)
     """Seconds before the time limit at which every task gets USR2."""
     mpi: Literal["none", "pmi2", "pmix"] = "none"
     setup: list[Line] = Field(default_factory=list)
@@ -123,13 +124,13 @@ def load_profile(name_or_path: str | None, folder: Path) -> SiteProfile:
         return SiteProfile()
     path = _profile_path(name_or_path, folder)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
         names = ", ".join(sorted(item.stem for item in folder.glob("*.json"))) or "none"
         raise InputError(f"{path}: no such profile. Give a path, or one of those in {folder}: {names}.") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except BadFileError as error:
+        raise InputError(str(error)) from None
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: the top level must be an object.")

@@ -17,23 +17,20 @@ T = TypeVar("T")
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def validated(
-    kind: type[T],
-    values: Mapping[str, Any],
-    source: str,
-    refuse: type[SnwError] = InputError,
-    most: int | None = None,
-) -> T:
+def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: type[SnwError] = InputError) -> T:
     """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
 
-    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value, or for the
-    first `most` of them.
+    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value; for what is
+    no input of the user, with one line.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:
-        raise refuse("\n".join(_explanations(kind, error.errors()[:most], source))) from None
+        lines = list(_explanations(kind, error.errors(), source))
+        if refuse is not InputError:  # nobody writes these files by hand, so nobody corrects them key by key
+            lines = lines[:1]
+        raise refuse("\n".join(lines)) from None
 
 
 def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
@@ -94,4 +91,4 @@ def _explain(kind: Any, item: Any, source: str) -> str:
     cause = item["msg"].removeprefix("Value error, ")
     if not key:
         return f"{source}: {cause}."
-    return f"{source}: {key}: {cause} (got {item['input']!r})."
+    return f"{source}: {key}: {cause} (got {item['input']!r:.200})."

@@ -7,16 +7,16 @@ Nothing heavy is imported here, so that a mistake is reported at once, before an
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.reading import BadFileError, read_json
 from hpc.strict import legal_keys, validated
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -33,6 +33,9 @@ ControlName = Literal[
     "noise",
 ]
 ModelName = Literal["siamese", "pseudo_siamese", "pair_of_pairs", "cross_attention", "triplet", "changeformer"]
+_Layer = Annotated[int, Field(ge=-10_000, le=10_000)]
+_MOST_BYTES = 2**20
+_NO_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 LossName = Literal["auto", "contrastive", "bce", "triplet", "info_nce", "rank", "complexes"]
 
 
@@ -76,9 +79,9 @@ class ScoreSection:
     """For a Rosetta file as `data.pairs`: regular expression for the whole tag, with groups `ligand` and `receptor`."""
     aggregate: Literal["min", "mean_top", "boltzmann"] = "min"
     """From the decoys of a pair to its score: the lowest, the mean of the `top_k` lowest, the Boltzmann mean."""
-    top_k: int = Field(default=5, ge=1)
+    top_k: int = Field(default=5, ge=1, le=1_000_000)
     """Lowest decoys that `mean_top` averages, and whose spread is the noise of `min` and `mean_top`."""
-    kt: float = Field(default=1.0, gt=0)
+    kt: float = Field(default=1.0, gt=0, le=1e6)
     """Temperature of `boltzmann`, in units of the score."""
     transform: Literal["minmax", "logistic", "rank", "log_affinity"] = "minmax"
     """From score to label in [0, 1], invertible and saved; fitted on `train` alone."""
@@ -92,7 +95,7 @@ class ScoreSection:
         if self.description is not None:
             try:
                 groups = re.compile(self.description).groupindex
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"description is not a regular expression: {error}") from None
             if set(groups) != {"ligand", "receptor"}:
                 raise ValueError("description must have the named groups (?P<ligand>...) and (?P<receptor>...)")
@@ -117,9 +120,9 @@ class SplitSection:
     receptor_coverage: float = Field(default=0.5, gt=0, le=1)
     val_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    folds: int | None = Field(default=None, ge=3)
+    folds: int | None = Field(default=None, ge=3, le=1_000)
     """Cross-validation: `test` is fold number `fold`, `val` the next one; the fractions are not used."""
-    fold: int = Field(default=0, ge=0)
+    fold: int = Field(default=0, ge=0, lt=1_000)
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the split and of made negatives alone; when absent `run.seed`."""
 
@@ -147,13 +150,13 @@ class DataSection:
     """`derangement`: the table has positives; in each split their ligands are dealt again to other families."""
     folder: str | None = None
     """The cleaned tables; when absent `data` in the run folder. Runs may share them."""
-    positive_from: float = 0.5
+    positive_from: float = Field(default=0.5, ge=-1e9, le=1e9)
     on_invalid: Literal["error", "skip"] = "error"
     """`error` stops at the first bad records; `skip` writes them to the reject table and goes on."""
     non_standard: Literal["reject", "unknown"] = "reject"
     """B, J, O, U, X, Z: `reject` the sequence, or replace each of them by X."""
-    min_length: int = Field(default=1, ge=1)
-    max_length: int = Field(default=100_000, ge=1)
+    min_length: int = Field(default=1, ge=1, le=1_000_000)
+    max_length: int = Field(default=100_000, ge=1, le=10_000_000)
 
     @model_validator(mode="after")
     def _agrees(self) -> DataSection:
@@ -178,11 +181,11 @@ class EncoderSection:
     """Hub revision; record one to make a run repeatable."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """When given, the weights must have this hash."""
-    layer: int | list[int] = -1
+    layer: _Layer | Annotated[list[_Layer], Field(min_length=1, max_length=1_000)] = -1
     """Which layer's states are stored, or several; -1 is the last, after the final norm."""
     combine: Literal["concat", "mean"] = "concat"
     """Several layers side by side in a row, or their mean."""
-    tokens_per_batch: int | None = Field(default=None, ge=1)
+    tokens_per_batch: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """Tokens in one forward pass; when absent as many as the measured memory holds, 4096 at most on a CPU."""
     verify: bool = False
     """Compare every rank's encoder with transformers' ESM C on a sample of the input before the work starts."""
@@ -198,11 +201,11 @@ class StoreSection:
     path: str | None = None
     """Default: `store.zarr` in the run folder."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
-    shard_rows: int = Field(default=16384, ge=1)
+    shard_rows: int = Field(default=16384, ge=1, le=16_777_216)
     """Rows (residues) in one Zarr shard, the unit of writing and of work."""
-    chunk_rows: int = Field(default=128, ge=1)
+    chunk_rows: int = Field(default=128, ge=1, le=65_536)
     """Rows in one inner chunk, the unit of checking."""
-    max_files: int = Field(default=100_000, ge=1)
+    max_files: int = Field(default=100_000, ge=1, le=1_000_000_000)
     """A store of more files is refused before the job starts; a larger `shard_rows` makes fewer."""
 
 
@@ -213,18 +216,18 @@ class ModelSection:
     name: ModelName = "pseudo_siamese"
     size: Literal["light", "base", "large"] = "base"
     """What stands for the settings that are null."""
-    d_model: int | None = Field(default=None, ge=8)
-    num_heads: int | None = Field(default=None, ge=1)
-    num_conv_layers: int | None = Field(default=None, ge=0)
-    num_transformer_layers: int | None = Field(default=None, ge=0)
+    d_model: int | None = Field(default=None, ge=8, le=65_536)
+    num_heads: int | None = Field(default=None, ge=1, le=65_536)
+    num_conv_layers: int | None = Field(default=None, ge=0, le=1_000)
+    num_transformer_layers: int | None = Field(default=None, ge=0, le=1_000)
     """In `cross_attention` and `pair_of_pairs` blocks of cross attention, at least one."""
-    kernel_size: int = Field(default=5, ge=1)
-    num_pooling_queries: int | None = Field(default=None, ge=1)
-    embedding_size: int | None = Field(default=None, ge=2)
+    kernel_size: int = Field(default=5, ge=1, le=65_536)
+    num_pooling_queries: int | None = Field(default=None, ge=1, le=65_536)
+    embedding_size: int | None = Field(default=None, ge=2, le=65_536)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     margin: float = Field(default=2.0, gt=0, le=2)
     """Distance at which a pair of label 0 costs nothing, and scores 0.025; 2 is the largest distance there is."""
-    max_length: int = Field(default=2048, ge=1)
+    max_length: int = Field(default=2048, ge=1, le=10_000_000)
     """`normalized_sequence_length`: longer sequences are centre-cropped in the network, never in the store."""
 
 
@@ -237,43 +240,43 @@ class TrainSection:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     encoder_mode: Literal["frozen", "lora", "full"] = "frozen"
     """`frozen` reads the store; else ESM C is trained too, from the weights that made it: in whole, or by LoRA."""
-    lora_rank: int = Field(default=8, ge=1)
+    lora_rank: int = Field(default=8, ge=1, le=65_536)
     """Of the updates of q, k, v and the output of each attention, with `lora`."""
-    encoder_learning_rate_ratio: float = Field(default=0.1, gt=0)
+    encoder_learning_rate_ratio: float = Field(default=0.1, gt=0, le=1e6)
     """Learning rate of ESM C as a share of the network's, with `lora` and `full`."""
     loss: LossName = "auto"
     """`auto` follows the model."""
-    temperature: float = Field(default=0.1, gt=0)
+    temperature: float = Field(default=0.1, gt=0, le=1e6)
     """Of `info_nce`, and of `rank` over distances: smaller looks more at the nearest wrong answers."""
     triplet_margin: float = Field(default=0.5, gt=0, le=2)
     """How much farther than a binder a non-binder is to lie, by `triplet`."""
     mining: Literal["all", "semi_hard", "hard"] = "all"
     """Which non-binders of a receptor a binder is compared with by `triplet`."""
-    epochs: int = Field(default=20, ge=1)
-    max_steps: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=20, ge=1, le=1_000_000)
+    max_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """Stop after this many steps, whatever `epochs` says; the schedule ends there too."""
-    global_batch_size: int = Field(default=128, ge=1)
+    global_batch_size: int = Field(default=128, ge=1, le=16_777_216)
     """Pairs in one optimiser step, over all ranks and accumulation steps."""
-    micro_batch_size: int = Field(default=128, ge=1)
+    micro_batch_size: int = Field(default=128, ge=1, le=1_000_000)
     """Most pairs in one forward pass of one rank; gradient accumulation follows from it."""
-    pairs_per_receptor: int = Field(default=8, ge=1)
+    pairs_per_receptor: int = Field(default=8, ge=1, le=1_000_000)
     """Pairs of one receptor that come together, so that it is read once for all of them; 1 deals them out singly."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e3)
     min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
-    warmup_steps: int = Field(default=100, ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    gradient_clipping: float = Field(default=1.0, ge=0)
+    warmup_steps: int = Field(default=100, ge=0, le=1_000_000_000)
+    weight_decay: float = Field(default=0.01, ge=0, le=1e3)
+    gradient_clipping: float = Field(default=1.0, ge=0, le=1e9)
     """Largest global gradient norm; 0 switches clipping off."""
-    validate_every: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=0, ge=0, le=1_000_000_000)
     """Steps between validations; 0 means once an epoch."""
     monitor: Literal["auroc", "loss"] = "auroc"
-    patience: int = Field(default=0, ge=0)
+    patience: int = Field(default=0, ge=0, le=1_000_000)
     """Validations without improvement before stopping; 0 never stops early."""
-    save_every: int = Field(default=0, ge=0)
+    save_every: int = Field(default=0, ge=0, le=1_000_000_000)
     """Steps between checkpoints; 0 means once an epoch."""
-    keep_last: int = Field(default=3, ge=1)
+    keep_last: int = Field(default=3, ge=1, le=1_000_000)
     """Newest checkpoints that are kept, beside that of the best validation."""
-    keep_every: int = Field(default=0, ge=0)
+    keep_every: int = Field(default=0, ge=0, le=1_000_000_000)
     """Checkpoints of multiples of this step are made and kept for good; 0 keeps none."""
     allow_precision_change: bool = False
     """Continue a run with another `precision`; its float32 masters are kept."""
@@ -285,10 +288,10 @@ class TrainSection:
 class EvaluateSection:
     """Metrics on the held-out splits."""
 
-    bootstrap: int = Field(default=1000, ge=0)
+    bootstrap: int = Field(default=1000, ge=0, le=1_000_000)
     controls: list[ControlName] | None = None
     """What the model is measured against; when absent all of them. An empty list leaves them out."""
-    batch_size: int = Field(default=512, ge=1)
+    batch_size: int = Field(default=512, ge=1, le=1_000_000)
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -299,12 +302,12 @@ class ClusterSection:
     """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for."""
     profile: str | None = None
     """A JSON file, or the name of one in `slurm/profiles`."""
-    nodes: int = Field(default=1, ge=1)
-    tasks_per_node: int | None = Field(default=None, ge=1)
+    nodes: int = Field(default=1, ge=1, le=100_000)
+    tasks_per_node: int | None = Field(default=None, ge=1, le=1_024)
     """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
-    time_min: int | None = Field(default=None, ge=1)
+    time_min: int | None = Field(default=None, ge=1, le=1_000_000)
     """Limit of a job; when absent the profile's, or one hour."""
-    array: int = Field(default=1, ge=1)
+    array: int = Field(default=1, ge=1, le=100_000)
     """Embedding: tasks of a Slurm job array, each with `nodes` nodes and shards of its own."""
 
 
@@ -344,7 +347,16 @@ class SnwConfig:
 
 def config_from_dict(values: Mapping[str, Any], source: str = "config") -> SnwConfig:
     """Build the configuration from plain data; raises `InputError` listing every wrong key and value."""
+    _check_texts(values, source)
     return validated(SnwConfig, values, source)
+
+
+def _check_texts(values: Any, source: str, key: str = "") -> None:
+    """Refuse what can stand in JSON and in no path, column or name: control characters, and halves of characters."""
+    if isinstance(values, str) and _NO_TEXT.search(values):
+        raise InputError(f"{source}: {key}: control characters are not allowed (got {values!r:.200}).")
+    for name, value in values.items() if isinstance(values, Mapping) else ():
+        _check_texts(value, source, f"{key}.{name}".lstrip("."))
 
 
 def config_to_dict(config: SnwConfig) -> dict[str, Any]:
@@ -360,17 +372,15 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        values = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file. Give --config FILE, or run in a folder with SNW_config.json."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except BadFileError as error:
+        raise InputError(str(error)) from None
+    except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: the top level must be an object with the sections {legal_keys(SnwConfig)}.")
     for key, value in (overrides or {}).items():

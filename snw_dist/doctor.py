@@ -17,17 +17,18 @@ import torch.distributed as dist
 from rich.table import Table
 from rich.text import Text
 
-from hpc.errors import EnvironmentProblem, SnwError
+from hpc.errors import CorruptError, EnvironmentProblem, SnwError
 from hpc.files import atomic_write_json
 from hpc.job import stop_margin_s
 from hpc.preflight import Check, refuse_problems, same_on_all
+from hpc.reading import read_json
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import RANDOM_NAME
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.weights import locate_weights, read_shape
-from snw_dist.model.build import build_model
+from snw_dist.model.build import count_parameters
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import prepare_deepspeed
 
@@ -148,8 +149,7 @@ def _write_speed(runtime: Runtime) -> float:
 def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> str:
     """A job that stops itself before its limit must have written its checkpoint by then."""
     width = StoreReader(config.store_path).header.d_model if config.store_path.exists() else _USUAL_WIDTH
-    model = build_model(config.model, width, config.run.seed)
-    size = sum(parameter.numel() for parameter in model.parameters()) * _BYTES_PER_PARAMETER
+    size = count_parameters(config.model, width) * _BYTES_PER_PARAMETER
     seconds = size / runtime.comm.world_size / bytes_per_s
     text = f"{size / 1e6:.1f} MB in about {seconds:.1f} s, {bytes_per_s / 1e6:.0f} MB/s and rank"
     free, kept = shutil.disk_usage(config.run_folder).free, config.train.keep_last + 2  # the best, and the next one
@@ -169,12 +169,23 @@ def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> str:
     return f"{text}; the job stops itself {margin:.0f} s before its limit"
 
 
+def _read_checks(file: Path) -> list[Check]:
+    try:
+        checks = [Check(**values) for values in read_json(file, 2**20)]
+        texts = [text for check in checks for text in check]
+        if all(isinstance(text, str) for text in texts) and {check.status for check in checks} <= set(_STYLES):
+            return checks
+    except (OSError, ValueError, TypeError):
+        pass
+    raise CorruptError(f"{file}: damaged. Remove it and start the doctor again.")
+
+
 def checks_table(run_folder: Path) -> Table | None:
     """What the last `run_doctor` of the run has left, for a terminal; None where it did not come so far."""
     file = run_folder / RESULT
     if not file.exists():
         return None
     table = Table("check", "", "found")
-    for check in (Check(**values) for values in json.loads(file.read_text())):
+    for check in _read_checks(file):
         table.add_row(check.name, Text(check.status, _STYLES[check.status]), Text(check.text))
     return table

@@ -151,7 +151,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     17: ("embedding killed at a random moment", ["tests/faults/test_embedding_kill.py::"]),
     18: (
         "a shard deleted, cut or flipped",
-        [f"{MEND}test_", "tests/unit/train/test_pair_batches.py::test_a_damaged_shard_stops_the_batch"],
+        [
+            f"{MEND}test_",
+            "tests/unit/embedding/test_changed_shards.py::",
+            "tests/unit/train/test_pair_batches.py::test_a_damaged_shard_stops_the_batch",
+        ],
     ),
     19: ("more ranks than shards, nothing to embed", ["tests/faults/test_odd_sizes.py::"]),
     20: (
@@ -162,11 +166,23 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/unit/data/test_text_lines.py::",
         ],
     ),
-    21: ("bad pairs and labels", ["tests/unit/data/test_pair_rules.py::", "tests/unit/data/test_labels.py::"]),
+    21: (
+        "bad pairs and labels",
+        [
+            "tests/unit/data/test_pair_rules.py::",
+            "tests/unit/data/test_labels.py::",
+            "tests/unit/data/test_hostile_tables.py::",
+        ],
+    ),
     22: (
         "files that mean harm",
         [
             "tests/faults/test_harmful_files.py::",
+            "tests/unit/embedding/test_hostile_store.py::",
+            "tests/unit/data/test_hostile_tables.py::",
+            "tests/unit/test_config.py::test_any_configuration",
+            "tests/unit/test_config.py::test_no_number_is_without_a_limit",
+            "tests/unit/model/test_pair_networks.py::test_a_network_larger_than_the_memory",
             "tests/unit/embedding/test_weights.py::test_code_in_a_pth_does_not_run",
             f"{CHECKPOINT}test_files_of_another_user",
             f"{CHECKPOINT}test_names_that_lead_elsewhere",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,19 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from hpc.errors import CorruptError, InputError
+from hpc.errors import CorruptError, InputError, SnwError
+from hpc.reading import read_json
+from hpc.strict import validated
 from snw_dist.config import SnwConfig
 from snw_dist.data.digest import FORMAT, made_from
+from snw_dist.data.parquet import read_parquet
 from snw_dist.data.prepare import prepare
+from snw_dist.data.rejects import TABLES
+from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.text import sha256_file
 from snw_dist.data.transform import LabelTransform, transform_from_json
-from snw_dist.data.write import PAIRS, SCORES, SEQUENCES, SUMMARY, TRANSFORM
+from snw_dist.data.write import PAIR_SCHEMA, PAIRS, SCORE_SCHEMA, SCORES, SEQUENCE_SCHEMA, SEQUENCES, SUMMARY, TRANSFORM
 
 _AGAIN = "Run: python launch/prepare.py"
 
@@ -56,12 +59,15 @@ def load_prepared(folder: Path) -> Prepared:
         if not path.is_file() or (found := sha256_file(path)) != digest:
             state = f"damaged: SHA-256 is {found}, not {digest}" if path.is_file() else "missing"
             raise CorruptError(f"{path}: {state}. {_AGAIN}")
-    sequences = pq.read_table(folder / SEQUENCES)
-    pairs = pq.read_table(folder / PAIRS).to_pandas()
+    counted = _validated_summary(summary, folder / SUMMARY)
+    num_sequences = counted.counts["ligands"].kept + counted.counts["receptors"].kept
+    num_pairs = sum(split.pairs for split in counted.splits.values())
+    sequences = read_parquet(folder / SEQUENCES, SEQUENCE_SCHEMA, num_sequences, CorruptError, _AGAIN)
+    pairs = read_parquet(folder / PAIRS, PAIR_SCHEMA, num_pairs, CorruptError, _AGAIN).to_pandas()
     transform, scores = None, None
     if TRANSFORM in summary["files"]:
-        transform = transform_from_json(json.loads((folder / TRANSFORM).read_text()), str(folder / TRANSFORM))
-        scores = pq.read_table(folder / SCORES).to_pandas()
+        transform = _read_transform(folder / TRANSFORM)
+        scores = read_parquet(folder / SCORES, SCORE_SCHEMA, num_pairs, CorruptError, _AGAIN).to_pandas()
     return Prepared(_of_kind(sequences, "ligand"), _of_kind(sequences, "receptor"), pairs, summary, transform, scores)
 
 
@@ -81,14 +87,32 @@ def ensure_prepared(config: SnwConfig) -> Prepared:
 def _read_summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary: dict[str, Any] = read_json(path)
+        if summary["made_from"]["format"] == FORMAT:  # others have another shape
+            _validated_summary(summary, path)
     except FileNotFoundError:
         raise InputError(f"{folder}: no prepared data here. {_AGAIN}") from None
-    except ValueError as error:
+    except (OSError, ValueError, CorruptError) as error:
         raise CorruptError(f"{path}: damaged: {error}. {_AGAIN}") from None
-    if not isinstance(summary, dict) or not {"made_from", "files"} <= summary.keys():
-        raise CorruptError(f"{path}: damaged: made_from or files is missing. {_AGAIN}")
+    except (KeyError, TypeError):
+        raise CorruptError(f"{path}: damaged: made_from or files is missing. {_AGAIN}") from None
     return summary
+
+
+def _validated_summary(summary: dict[str, Any], path: Path) -> PrepareSummary:
+    known = validated(PrepareSummary, summary, str(path), CorruptError)
+    if known.counts.keys() != set(TABLES) or not isinstance(known.made_from.get("inputs"), dict):
+        raise CorruptError(f"{path}: counts or inputs are missing")
+    if not {SEQUENCES, PAIRS} <= known.files.keys():
+        raise CorruptError(f"{path}: files of the folder are missing")
+    return known
+
+
+def _read_transform(path: Path) -> LabelTransform:
+    try:
+        return transform_from_json(read_json(path), str(path))
+    except (OSError, ValueError, TypeError, SnwError) as error:
+        raise CorruptError(f"{path}: damaged: {str(error).splitlines()[0]}. {_AGAIN}") from None
 
 
 def _of_kind(sequences: pa.Table, kind: str) -> dict[str, str]:

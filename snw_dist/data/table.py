@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc.errors import InputError
-from snw_dist.data.text import MAX_TOTAL_BYTES, read_lines
+from snw_dist.data.parquet import one_line, open_parquet, text_bytes
+from snw_dist.data.text import read_lines
 
 Cell = str | float | None
 """CSV cells are stripped text; Parquet cells keep their type (bool and int are floats to Python's typing)."""
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _BATCH_ROWS = 1 << 16
+_MAX_BATCH_BYTES = 1 << 28
 
 
 class Row(NamedTuple):
@@ -103,13 +105,7 @@ def _csv_lines(path: Path) -> Iterator[str]:
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> RawTable:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable Parquet file ({_one_line(error)}). Write it again.") from None
-    size_bytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-    if size_bytes > MAX_TOTAL_BYTES:
-        raise InputError(f"{path}: more than {MAX_TOTAL_BYTES:,} bytes when unpacked. Split the table.")
+    file = open_parquet(path, list(columns.values()), InputError, "Write it again, or as CSV.")
     schema = file.schema_arrow
     _find_columns(str(path), schema.names, columns)
     for setting, name in columns.items():
@@ -121,12 +117,18 @@ def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) 
     row = 0
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns.values())):
+            batch.validate(full=True)
+            if sum(map(text_bytes, batch.columns)) > _MAX_BATCH_BYTES:
+                raise InputError(
+                    f"{path}:{row + 1}: the cells of {len(batch):,} rows from here on are longer than "
+                    f"{_MAX_BATCH_BYTES:,} bytes. An id is a short text."
+                )
             for cells in zip(*(batch.column(name).to_pylist() for name in columns.values()), strict=True):
                 row += 1
                 yield Row(row, tuple([c.strip() if isinstance(c, str) else c for c in cells]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}:{row + 1}: damaged Parquet data ({_one_line(error)}). Write the table again."
+            f"{path}:{row + 1}: damaged Parquet data ({one_line(error)}). Write the table again."
         ) from None
 
 
@@ -156,7 +158,3 @@ def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str])
             raise InputError(f"{where}: {setting} and {indices[index]} both name {name!r}. Give each its own.")
         indices[index] = setting
     return list(indices)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

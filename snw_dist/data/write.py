@@ -16,8 +16,8 @@ from snw_dist.data.sequences import SequenceTable
 SEQUENCES, PAIRS, SCORES, DROPPED = "sequences.parquet", "pairs.parquet", "scores.parquet", "dropped.parquet"
 REJECTS, TRANSFORM, SUMMARY = "rejects.csv", "label_transform.json", "summary.json"
 _ROWS_AT_ONCE = 1 << 20
-_SEQUENCE_SCHEMA = pa.schema([(name, pa.string()) for name in ("kind", "id", "sequence")])
-_PAIR_SCHEMA = pa.schema(
+SEQUENCE_SCHEMA = pa.schema([(name, pa.string()) for name in ("kind", "id", "sequence")])
+PAIR_SCHEMA = pa.schema(
     [
         ("ligand_id", pa.string()),
         ("receptor_id", pa.string()),
@@ -27,7 +27,7 @@ _PAIR_SCHEMA = pa.schema(
         ("weight", pa.float64()),
     ]
 )
-_SCORE_SCHEMA = pa.schema(
+SCORE_SCHEMA = pa.schema(
     [("score", pa.float64()), ("spread", pa.float64()), ("decoys", pa.int64()), ("inequality", pa.string())]
 )
 _DROPPED_SCHEMA = pa.schema([(name, pa.string()) for name in ("ligand_id", "receptor_id", "reason")])
@@ -36,12 +36,12 @@ _INEQUALITIES = pa.array(["<", "=", ">"])
 
 def write_sequences(path: Path, ligands: SequenceTable, receptors: SequenceTable) -> None:
     """Kind, id and sequence, ligands first, in file order."""
-    with pq.ParquetWriter(path, _SEQUENCE_SCHEMA) as writer:
+    with pq.ParquetWriter(path, SEQUENCE_SCHEMA) as writer:
         for kind, table in (("ligand", ligands), ("receptor", receptors)):
             items = list(table.sequences.items())
             for begin in range(0, len(items), _ROWS_AT_ONCE):
                 ids, sequences = zip(*items[begin : begin + _ROWS_AT_ONCE], strict=True)
-                writer.write_table(pa.table([pa.repeat(kind, len(ids)), ids, sequences], schema=_SEQUENCE_SCHEMA))
+                writer.write_table(pa.table([pa.repeat(kind, len(ids)), ids, sequences], schema=SEQUENCE_SCHEMA))
 
 
 def write_pairs(
@@ -50,7 +50,7 @@ def write_pairs(
     """The pairs in their order."""
     ids = _ids(ligands, receptors)
     split_names = pa.array(pairs.split_names, pa.string())
-    with pq.ParquetWriter(path, _PAIR_SCHEMA) as writer:
+    with pq.ParquetWriter(path, PAIR_SCHEMA) as writer:
         for begin in range(0, len(pairs), _ROWS_AT_ONCE):
             rows = slice(begin, begin + _ROWS_AT_ONCE)
             columns = [
@@ -61,16 +61,16 @@ def write_pairs(
                 split_names.take(pa.array(pairs.split[rows])),
                 pairs.weight[rows],
             ]
-            writer.write_table(pa.table(columns, schema=_PAIR_SCHEMA))
+            writer.write_table(pa.table(columns, schema=PAIR_SCHEMA))
 
 
 def write_scores(path: Path, pairs: PairTable) -> None:
     """What the labels come from, a row for each row of the pairs; a spread that is not known is missing."""
     assert pairs.scores is not None
-    score, spread, decoys, inequality = (getattr(pairs.scores, name) for name in _SCORE_SCHEMA.names)
+    score, spread, decoys, inequality = (getattr(pairs.scores, name) for name in SCORE_SCHEMA.names)
     spread = pa.array(spread, pa.float64(), from_pandas=True)
     columns = [score, spread, decoys, _INEQUALITIES.take(pa.array(inequality.astype(np.int64) + 1))]
-    pq.write_table(pa.table(columns, schema=_SCORE_SCHEMA), path)
+    pq.write_table(pa.table(columns, schema=SCORE_SCHEMA), path)
 
 
 def write_dropped(

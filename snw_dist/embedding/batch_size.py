@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpc.communicator import Communicator
 from hpc.memory import available_bytes, peak_bytes
+from hpc.reading import read_small
 from snw_dist.embedding.esmc import TRAINED_CONTEXT, PackedEsmc, tokenize
 
 MOST_TOKENS = {"cpu": 4096, "cuda": 65536}
@@ -50,7 +51,7 @@ def agreed_tokens_per_batch(model: PackedEsmc, comm: Communicator, num_sharing: 
                 new.write(str(measured))
         except FileExistsError:
             with contextlib.suppress(ValueError):  # cut off by a kill
-                return min(measured, int(file.read_text()))
+                return max(1, min(measured, int(read_small(file, most_bytes=32))))
         return measured
 
     return comm.on_rank_0(settle)

@@ -17,14 +17,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
+from hpc.memory import available_bytes
+from hpc.reading import parse_json, read_small
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
+from snw_dist.embedding.open_shard import OpenShard
 from snw_dist.embedding.plan import EmbeddingPlan
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, write_shard
+from snw_dist.embedding.shard_file import ShardLayout, crc32c, write_shard
 
 RECORDS = ".parts"
 _POOLED_ROWS = 64
+_MOST_RECORD_BYTES = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,13 @@ def shard_layout(plan: EmbeddingPlan, row_width: int, logical_dtype: str) -> Sha
 
 
 def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> torch.Tensor:
-    """Memory for the rows of any shard of a plan: [shard_rows, row_width]."""
+    """Memory for the rows of any shard of a plan: [shard_rows, row_width]; `InputError` where there is not so much."""
+    size, free = plan.shard_rows * row_width * dtype.itemsize, available_bytes(torch.device("cpu"))
+    if size > free:
+        raise InputError(
+            f"a shard of {plan.shard_rows:,} rows needs {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are "
+            "free. Choose a smaller store.shard_rows, or fewer ranks on a node."
+        )
     return torch.empty(plan.shard_rows, row_width, dtype=dtype)
 
 
@@ -82,13 +92,16 @@ def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tens
 def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | None:
     """The record of a shard of this plan; None when there is none, or it is damaged."""
     try:
-        data = _record_path(part, shard).read_bytes()
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        record = json.loads(header["__metadata__"]["record"])
+        path = _record_path(part, shard)
+        data = read_small(path, _MOST_RECORD_BYTES)
+        header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")], str(path))
+        record = parse_json(str(header["__metadata__"]["record"]), str(path))
         pooled = load_safetensors(data)["pooled"]
         found = record["sequences"], record["pooled_crc32c"]
-        digest = int(record["digest"])
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):  # damage anywhere in the record
+        digest = int(np.uint32(record["digest"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError):  # damage anywhere in the record
+        return None
+    if pooled.dtype != np.float32 or pooled.ndim != 2 or len(pooled) != len(plan.shard_sequences(shard)):
         return None
     if found != (plan.shard_digest(shard), crc32c(pooled.tobytes())):
         return None
@@ -101,7 +114,7 @@ def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayou
     if record is None:
         return False
     try:
-        return MappedShard(shard_path(part, shard), layout).digest() == record.digest
+        return OpenShard(shard_path(part, shard), layout).digest() == record.digest
     except (OSError, ValueError):
         return False
 
@@ -125,12 +138,10 @@ def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     return means
 
 
-def pool_shard(
-    mapped: MappedShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def pool_shard(opened: OpenShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     """`pool` of the sequences of a shard file; they follow each other in it without a gap."""
     rows = np.empty((int(lengths.sum()), d_model), dtype=stored_dtype(logical_dtype))
-    mapped.copy(as_bytes(rows), 0, 0, rows.nbytes)
+    opened.copy(as_bytes(rows), 0, 0, rows.nbytes)
     return pool(as_logical(rows, logical_dtype), lengths)
 
 

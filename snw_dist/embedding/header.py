@@ -12,38 +12,53 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field
 
 from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
+from hpc.reading import BadFileError, parse_json, read_small
+from hpc.strict import validated
+from snw_dist.embedding.dtypes import stored_dtype
 
 FORMAT_VERSION = 2
 _GROUP = "zarr.json"
+
+
+MOST_CHUNK_BYTES = 1 << 30
+MOST_CHUNKS_OF_SHARD = 1 << 22
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**48)]
+Size = Annotated[int, Field(strict=True, ge=1, lt=2**48)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_FileName = Annotated[str, Field(pattern=r"^[a-z_]+/(zarr\.json|c/[0-9]+(/0)?)$")]
 
 
 @dataclass(frozen=True)
 class StoreHeader:
     """Attributes of the Zarr group of one part of a store."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     encoder: Mapping[str, Any]
     """Name, description, weights, weights_sha256, layers, combine, arithmetic and window of the encoder."""
-    logical_dtype: str
-    d_model: int
+    logical_dtype: Annotated[str, Field(pattern=r"^(float32|float16|bfloat16)$")]
+    d_model: Size
     """Values in a row: the width of the encoder, for each of several layers side by side."""
     plan_digest: str
     """SHA-256 over the sequences and all settings that the rows depend on."""
-    num_sequences: int
-    num_shards: int
-    num_residues: int
-    shard_rows: int
-    chunk_rows: int
-    part: int = 0
+    num_sequences: Size
+    num_shards: Size
+    num_residues: Size
+    shard_rows: Size
+    chunk_rows: Size
+    part: Count = 0
     """0 for the store itself, then 1, 2, ... for what was appended."""
-    first_sequence: int = 0
+    first_sequence: Count = 0
     """Sequences in the parts before."""
     format_version: int = FORMAT_VERSION
-    complete: bool = False
-    files: Mapping[str, str] = field(default_factory=dict)
+    complete: Annotated[bool, Field(strict=True)] = False
+    files: Mapping[_FileName, _Sha256] = field(default_factory=dict)
     """SHA-256 of every other file of a complete part but the shards, by relative path."""
 
     @property
@@ -73,16 +88,19 @@ def read_header(part: Path) -> StoreHeader:
     """Read the attributes; raises `InputError` when there is no store and `CorruptError` when it is not one of ours."""
     file = part / _GROUP
     try:
-        data = file.read_bytes()
-        attributes = dict(json.loads(data)["attributes"])
+        data = read_small(file)
+        attributes = dict(parse_json(data, str(file))["attributes"])
         version = attributes.get("format_version")
         if version != FORMAT_VERSION:
             raise CorruptError(
-                f"{file}: format version {version!r}, this program reads {FORMAT_VERSION}. Remove the "
+                f"{file}: format version {version!r:.60}, this program reads {FORMAT_VERSION}. Remove the "
                 "store and embed again."
             )
         del attributes["header_sha256"]
-        header = StoreHeader(**attributes)
+        header = validated(StoreHeader, attributes, str(file), CorruptError)
+        encoder_identity(header.encoder)
+        if problem := sizes_problem(header):
+            raise BadFileError(problem)
     except FileNotFoundError:
         raise InputError(f"{part}: there is no embedding store. Make it with: python launch/embed.py") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -90,6 +108,18 @@ def read_header(part: Path) -> StoreHeader:
     if header.to_bytes() != data:
         raise CorruptError(f"{file}: damaged, its content does not fit its own digest. {REPAIR}")
     return header
+
+
+def sizes_problem(header: StoreHeader) -> str:
+    """What is wrong with the sizes of shards and chunks, of which a reader holds some in memory; empty if nothing."""
+    chunk_bytes = header.chunk_rows * header.d_model * stored_dtype(header.logical_dtype).itemsize
+    if header.shard_rows % header.chunk_rows:
+        return f"shards of {header.shard_rows:,} rows are not made of chunks of {header.chunk_rows:,}"
+    if chunk_bytes > MOST_CHUNK_BYTES:
+        return f"chunks of {chunk_bytes:,} bytes, more than {MOST_CHUNK_BYTES:,}"
+    if header.shard_rows // header.chunk_rows > MOST_CHUNKS_OF_SHARD:
+        return f"shards of {header.shard_rows // header.chunk_rows:,} chunks, more than {MOST_CHUNKS_OF_SHARD:,}"
+    return ""
 
 
 REPAIR = "Mend it: python launch/embed.py --repair"

@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import config_from_dict
 from snw_dist.data.prepared import load_prepared
+from snw_dist.data.write import SUMMARY
 from snw_dist.embedding.commits import RECORDS
 from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.header import REPAIR, StoreHeader, check_same_plan
+from snw_dist.embedding.names import check_against_input, check_parts
 from snw_dist.embedding.parts import PartPlan, Tables, replan_part
 from snw_dist.embedding.repair import repair_files
 from snw_dist.embedding.run import input_tables, prepare_encoder
@@ -33,12 +36,29 @@ _ROUND = itertools.count()  # a counter is made for each look at a part; the ran
 
 def run_verification(values: dict[str, Any], runtime: Runtime) -> None:
     """Entry point: check every byte of a store; raises `CorruptError` naming what is damaged."""
-    store = config_from_dict(values).store_path
-    damage = [item for part in _parts(store, runtime) for item in _verify(part, runtime)[1]]
+    config = config_from_dict(values)
+    store = config.store_path
+    parts, damage = {}, []
+    for part in _parts(store, runtime):
+        header, found = _verify(part, runtime)
+        damage += found
+        if header is not None:
+            parts[part] = header
     if damage:
         shown = "\n".join(map(str, damage[:_SHOWN])) + ("\n..." if len(damage) > _SHOWN else "")
         raise CorruptError(f"{len(damage)} damaged:\n{shown}\n{REPAIR}")
+    runtime.comm.on_rank_0(lambda: _check_meaning(parts, config.data_folder))
     log.info("%s: every checksum, row and count is right", store)
+
+
+def _check_meaning(parts: Mapping[Path, StoreHeader], data: Path) -> None:
+    check_parts(parts)
+    if not (data / SUMMARY).exists():
+        log.warning("%s: no prepared data here, so what the ids stand for is not checked", data)
+        return
+    tables = dict(input_tables(load_prepared(data)))
+    for part, header in parts.items():
+        check_against_input(part, header, tables, data)
 
 
 def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
@@ -88,7 +108,7 @@ def _verify(part: Path, runtime: Runtime) -> tuple[StoreHeader | None, list[Dama
 
 
 def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Damage]:
-    tables = load_tables(part)
+    tables = load_tables(part, header)
     found: list[Damage] = []
     with shared_counter(runtime.comm, f"verify-{next(_ROUND)}", runtime.mpi) as counter:
         done = 0

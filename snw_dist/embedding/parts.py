@@ -9,7 +9,8 @@ from pathlib import Path
 from hpc.errors import InputError
 from snw_dist.embedding.header import StoreHeader, encoder_identity, read_header
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
-from snw_dist.embedding.store import Name, part_path, part_paths, read_names, read_table
+from snw_dist.embedding.store import part_path, part_paths
+from snw_dist.embedding.tables import Name, read_names, read_table
 
 Tables = Sequence[tuple[str, Mapping[str, str]]]
 """(kind, {id: sequence}) of ligands and receptors."""

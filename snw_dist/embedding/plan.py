@@ -88,6 +88,12 @@ def plan_embedding(sequences: Iterable[str], shard_rows: int, chunk_rows: int) -
         raise ValueError("nothing to embed: no sequence, or an empty one")
     lengths = np.fromiter(map(len, distinct), dtype=np.int64, count=len(distinct))
     rows = -(-max(shard_rows, int(lengths[-1])) // chunk_rows) * chunk_rows
+    offsets, starts = pack(lengths, rows)
+    return EmbeddingPlan(distinct, lengths, offsets, starts, rows, chunk_rows)
+
+
+def pack(lengths: NDArray[np.int64], rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First rows [n] of sequences of these lengths, none across a shard, and the first sequence of each shard and n."""
     starts, offsets, used = [0], np.empty_like(lengths), 0
     for index, length in enumerate(lengths.tolist()):
         if used + length > rows:
@@ -95,8 +101,7 @@ def plan_embedding(sequences: Iterable[str], shard_rows: int, chunk_rows: int) -
             used = 0
         offsets[index] = (len(starts) - 1) * rows + used
         used += length
-    starts.append(len(distinct))
-    return EmbeddingPlan(distinct, lengths, offsets, np.asarray(starts, dtype=np.int64), rows, chunk_rows)
+    return offsets, np.asarray([*starts, len(lengths)], dtype=np.int64)
 
 
 def batch_stop(tokens: Sequence[int], start: int, tokens_per_batch: int) -> int:

@@ -1,7 +1,7 @@
-"""Serve rows of a complete store from mapped shard files, copying no more than what is asked for.
+"""Serve rows of a complete store from its shard files, copying no more than what is asked for.
 
-The crc32c of an inner chunk is checked once, at its first touch in this process. A missing or damaged shard is an
-error that names the shard and the rows, never fill values.
+What is given has passed its crc32c, see `open_shard`. A shard that is missing, damaged or cut, also while it is in use,
+is an error that names the shard and the rows, never fill values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import shard_path
 from snw_dist.embedding.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.header import REPAIR, read_header
+from snw_dist.embedding.open_shard import OpenShard, most_kept_open
 from snw_dist.embedding.plan import sequence_digest
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout
-from snw_dist.embedding.store import part_paths, read_tables
+from snw_dist.embedding.shard_file import ShardLayout
+from snw_dist.embedding.store import part_paths
+from snw_dist.embedding.tables import read_tables
 
 Numbers = NDArray[np.int64]
 
@@ -29,7 +31,10 @@ class StoreReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        parts = [_PartReader(part) for part in part_paths(path)]
+        parts: list[_PartReader] = []
+        for part in part_paths(path):
+            before = sum(one.header.num_shards for one in parts)
+            parts.append(_PartReader(part, most_kept_open() // 2 - before))  # half: there may be another reader
         if not parts[0].header.complete:
             raise InputError(f"{path}: embedding has not finished. Start it again: python launch/embed.py")
         # What is being appended at the moment is not there yet; everything before it stays as it is.
@@ -96,17 +101,16 @@ class StoreReader:
 
 
 class _PartReader:
-    """One part; its shards are mapped when they are first needed."""
+    """One part; its shards are opened when they are first needed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_kept_open: int) -> None:
         self.path = path
+        self._most_kept_open = most_kept_open
         self.header = read_header(path)
-        self._shards: dict[int, MappedShard] = {}
+        self._shards: dict[int, OpenShard] = {}
         if not self.header.complete:
             return
-        tables = read_tables(path)
-        if (len(tables["lengths"]), len(tables["commits"])) != (self.header.num_sequences, self.header.num_shards):
-            raise CorruptError(f"{path}: header and tables do not fit together. {REPAIR}")
+        tables = read_tables(path, self.header)
         self.lengths, self.digests, self._offsets = tables["lengths"], tables["digests"], tables["offsets"]
         self._row_bytes = self.header.d_model * stored_dtype(self.header.logical_dtype).itemsize
         chunk_bytes = self.header.chunk_rows * self._row_bytes
@@ -119,12 +123,12 @@ class _PartReader:
         shard = -1
         try:
             for shard, *where in zip(shards.tolist(), at.tolist(), begins.tolist(), sizes.tolist(), strict=True):
-                (self._shards.get(shard) or self._map(shard)).copy(target, *where)
+                (self._shards.get(shard) or self._open(shard)).copy(target, *where)
         except (OSError, ValueError) as error:
             raise CorruptError(self._damage(shard, error)) from None
 
-    def _map(self, shard: int) -> MappedShard:
-        self._shards[shard] = MappedShard(shard_path(self.path, shard), self._layout)
+    def _open(self, shard: int) -> OpenShard:
+        self._shards[shard] = OpenShard(shard_path(self.path, shard), self._layout, shard < self._most_kept_open)
         return self._shards[shard]
 
     def _damage(self, shard: int, what: Exception) -> str:

@@ -10,8 +10,8 @@ from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
 from snw_dist.embedding.commits import pool_shard, shard_path
 from snw_dist.embedding.header import StoreHeader
+from snw_dist.embedding.open_shard import OpenShard
 from snw_dist.embedding.parts import PartPlan
-from snw_dist.embedding.shard_file import MappedShard
 from snw_dist.embedding.store import (
     ShardResult,
     checksums,
@@ -41,7 +41,7 @@ def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage
         if not header.complete or any(name.startswith(("pooled/", "commits/")) for name in bad):
             write_results(staging, header, _from_shards(planned, header))
         for name in table_files(staging) if not header.complete else sorted(bad):
-            data = (staging / name).read_bytes()
+            data = (staging / name).read_bytes() if (staging / name).is_file() else b""
             if header.complete and hashlib.sha256(data).hexdigest() != header.files[name]:
                 raise CorruptError(
                     f"{part / name}: the present input does not give what was there (other ids?). Prepare the "
@@ -57,6 +57,6 @@ def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage
 
 def _from_shards(planned: PartPlan, header: StoreHeader) -> Iterator[ShardResult]:
     for shard in range(header.num_shards):
-        mapped = MappedShard(shard_path(planned.path, shard), header_layout(header))
-        pooled = pool_shard(mapped, header.logical_dtype, header.d_model, planned.plan.lengths_of(shard))
-        yield mapped.digest(), planned.plan.sequences_crc(shard), pooled
+        opened = OpenShard(shard_path(planned.path, shard), header_layout(header))
+        pooled = pool_shard(opened, header.logical_dtype, header.d_model, planned.plan.lengths_of(shard))
+        yield opened.digest(), planned.plan.sequences_crc(shard), pooled

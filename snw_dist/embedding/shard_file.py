@@ -9,8 +9,6 @@ target is faster, and the specification leaves it to the writer where in a shard
 
 from __future__ import annotations
 
-import mmap
-import os
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -109,70 +107,3 @@ def write_shard(path: Path, rows: NDArray[Any], layout: ShardLayout) -> int:
 
     atomic_write_groups(path, groups())
     return shard_digest(crcs)
-
-
-class MappedShard:
-    """A shard file in memory, its chunks checked at first touch; raises `ValueError` where the bytes are damaged."""
-
-    def __init__(self, path: Path, layout: ShardLayout) -> None:
-        """Map the file and check its size and its index."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            size = os.fstat(descriptor).st_size
-            self.num_present = layout.num_present(size)
-            self._data = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_READ))
-        finally:
-            os.close(descriptor)
-        end = self.num_present * layout.stride
-        if self._data[end:] != shard_index(layout.num_chunks, self.num_present, layout.chunk_bytes):
-            raise ValueError("the index is damaged")
-        self._bytes = np.frombuffer(self._data, dtype=np.uint8)
-        self._chunk_bytes, self._stride, self._gap = layout.chunk_bytes, layout.stride, layout.gap
-        self._unchecked = bytearray(b"\1") * self.num_present
-
-    def copy(self, target: NDArray[np.uint8], at: int, start: int, count: int) -> None:
-        """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target`.
-
-        By numpy, which lets go of Python's lock while it copies: a memoryview does not, and a thread that reads ahead
-        would hold up the one that trains.
-        """
-        chunk_bytes, data = self._chunk_bytes, self._bytes
-        chunk = start // chunk_bytes
-        stop = (start + count - 1) // chunk_bytes + 1
-        if self._unchecked.find(1, chunk, stop) >= 0 or stop > self.num_present:
-            self._check(chunk, stop)
-        position = start + chunk * self._gap
-        room = (chunk + 1) * chunk_bytes - start
-        while count > room:
-            end = at + room
-            target[at:end] = data[position : position + room]
-            at = end
-            count -= room
-            position += room + self._gap
-            room = chunk_bytes
-        target[at : at + count] = data[position : position + count]
-
-    def _check(self, first: int, stop: int) -> None:
-        """Compare chunks with their crc32c, each once; `ValueError` also where there is none of that number."""
-        if stop > self.num_present:
-            raise ValueError(f"it has {self.num_present} chunks, chunk {stop - 1} is needed")
-        size, stride, data, unchecked = self._chunk_bytes, self._stride, self._data, self._unchecked
-        for chunk in range(first, stop):
-            if unchecked[chunk]:
-                start = chunk * stride
-                end = start + size
-                actual, stored = crc32c_of(data[start:end]), int.from_bytes(data[end : end + CRC_BYTES], "little")
-                if actual != stored:
-                    raise ValueError(f"chunk {chunk} has crc32c {actual}, expected {stored}")
-                unchecked[chunk] = 0
-
-    def digest(self) -> int:
-        """`shard_digest` of this file, with every chunk and the zeros between them checked."""
-        self._check(0, self.num_present)
-        zeros, crcs = bytes(self._gap - CRC_BYTES), []
-        for chunk in range(self.num_present):
-            end = chunk * self._stride + self._chunk_bytes
-            crcs.append(int.from_bytes(self._data[end : end + CRC_BYTES], "little"))
-            if self._data[end + CRC_BYTES : end + self._gap] != zeros:
-                raise ValueError(f"after chunk {chunk} there is something in a gap")
-        return shard_digest(crcs)

@@ -31,18 +31,15 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from hpc.checkpoint import file_digest
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from hpc.files import fsync_folder, fsync_tree, sweep_partial
 from snw_dist.embedding.commits import RECORDS, read_record
 from snw_dist.embedding.dtypes import fill_value, stored_dtype
-from snw_dist.embedding.header import REPAIR, StoreHeader, read_header
+from snw_dist.embedding.header import StoreHeader, read_header, sizes_problem
 from snw_dist.embedding.plan import EmbeddingPlan, sequence_digest
+from snw_dist.embedding.tables import TABLES, Name, chunk_rows_of
 
-TABLES = ("offsets", "lengths", "digests", "ids", "id_sequence", "pooled", "commits")
 STAGING = ("creating", "finishing", "mending")
-_MOST_CHUNK_BYTES = 1 << 24
-Name = tuple[str, str, int]
-"""Kind, id, and the number of its sequence in the whole store."""
 ShardResult = tuple[int, int, NDArray[np.float32]]
 """The row of a shard in `commits`, and its rows of `pooled`."""
 
@@ -76,7 +73,12 @@ def staging_folder(part: Path, kind: str) -> Path:
 
 
 def create_part(part: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
-    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is."""
+    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is.
+
+    Raises `InputError` for sizes that no reader would take.
+    """
+    if problem := sizes_problem(header):
+        raise InputError(f"{part}: {problem}. Correct store.shard_rows and store.chunk_rows, or take fewer layers.")
     staging = staging_folder(part, "creating")
     try:
         write_skeleton(staging, plan, header, names)
@@ -179,46 +181,6 @@ def table_files(part: Path) -> list[str]:
     return sorted(str(path.relative_to(part)) for path in files if path.is_file())
 
 
-def read_tables(part: Path) -> dict[str, NDArray[Any]]:
-    """The small arrays that a reader needs: offsets, lengths, digests, commits.
-
-    Raises `CorruptError` when one is damaged, or missing: zarr reads a missing chunk as zeros.
-    """
-    tables = {name: read_table(part, name) for name in ("offsets", "lengths", "digests", "commits")}
-    offsets, lengths, digests = tables["offsets"], tables["lengths"], tables["digests"]
-    if (
-        not len(offsets) == len(lengths) == len(digests)
-        or (lengths < 1).any()
-        or (offsets[:-1] + lengths[:-1] > offsets[1:]).any()
-        or not digests.any(axis=1).all()
-    ):
-        raise CorruptError(f"{part}: offsets, lengths and digests do not fit together. {REPAIR}")
-    return tables
-
-
-def read_table(part: Path, name: str) -> NDArray[Any]:
-    """One of the small arrays; raises `CorruptError` when it is damaged."""
-    try:
-        array = zarr.open_array(part / name, mode="r", zarr_format=3)
-        # Nothing is compressed: metadata that promise more than there is would make us allocate it.
-        there = sum(path.stat().st_size for path in (part / name / "c").rglob("*") if path.is_file())
-        if array.nbytes > there or np.prod(array.chunks) > max(1, array.size):
-            raise ValueError(
-                f"zarr.json promises {array.nbytes:,} bytes in chunks of {array.chunks}, there are {there:,}"
-            )
-        return np.asarray(array[...])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{part / name}: cannot be read ({error}). {REPAIR}") from None
-
-
-def read_names(part: Path) -> Iterator[Name]:
-    """The names of a part, in their order."""
-    text = bytes(read_table(part, "ids")).decode()
-    for line, index in zip(text.split("\n") if text else [], read_table(part, "id_sequence").tolist(), strict=True):
-        kind, _, name = line.partition("\t")
-        yield kind, name, index
-
-
 def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
     """Write a small array whole."""
     array = create_table(group, name, values.shape, values.dtype)
@@ -227,8 +189,7 @@ def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
 
 def create_table(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> zarr.Array[Any]:
     """An empty small array in chunks of at most 16 MB, each with its crc32c."""
-    row_bytes = max(1, int(np.prod(shape[1:]))) * dtype.itemsize
-    rows = max(1, min(shape[0], _MOST_CHUNK_BYTES // row_bytes))
+    rows = chunk_rows_of(shape, dtype)
     return group.create_array(
         name,
         shape=shape,

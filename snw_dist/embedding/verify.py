@@ -14,8 +14,11 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import pool_shard, shard_path
 from snw_dist.embedding.dtypes import stored_dtype
 from snw_dist.embedding.header import StoreHeader, read_header
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout
-from snw_dist.embedding.store import read_table, read_tables, table_files
+from snw_dist.embedding.names import names_problem, packing_problem
+from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.shard_file import ShardLayout
+from snw_dist.embedding.store import table_files
+from snw_dist.embedding.tables import check_residues, read_names, read_table, read_tables
 
 FOREIGN = "does not belong here"
 
@@ -74,26 +77,44 @@ def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
             damage.append(Damage(str(part), name, f"SHA-256 is {found}, expected {expected}"))
     damage += [Damage(str(part), name, FOREIGN) for name in sorted(present - set(header.files))]
     damage += [Damage(str(part), f"residues/{name}", FOREIGN) for name in _foreign_shards(part, header)]
-    if not damage:
+    if damage:
+        return header, damage
+    wrong = _contradictions(part, header)
+    return (None, wrong) if wrong else (header, [])  # a header that vouches for what cannot be true is not sound
+
+
+def _contradictions(part: Path, header: StoreHeader) -> list[Damage]:
+    """What is wrong in files that all have the digests of the header."""
+    try:
+        check_residues(part, header, stored_dtype(header.logical_dtype).name)
+    except (OSError, ValueError) as error:
+        return [Damage(str(part), "residues", str(error))]
+    try:
+        tables = read_tables(part, header)
+        pooled = read_table(part, "pooled")
+        packing = packing_problem(header, tables["lengths"], tables["offsets"], tables["digests"])
+        if pooled.shape != (header.num_sequences, header.d_model):
+            packing = packing or f"pooled has the shape {pooled.shape}"
+        names = names_problem(header, read_names(part))
+    except CorruptError as error:
+        return [Damage(str(part), "tables", str(error))]
+    problems = {"offsets, lengths, digests": packing, "ids, id_sequence": names}
+    return [Damage(str(part), name, problem) for name, problem in problems.items() if problem]
+
+
+def load_tables(part: Path, header: StoreHeader) -> PartTables:
+    """The tables that can be read, and have the rows that the header says."""
+
+    def load(name: str, rows: int) -> Any:
         try:
-            lengths = read_tables(part)["lengths"]
-        except CorruptError as error:
-            return header, [Damage(str(part), "offsets", str(error))]
-        if len(lengths) != header.num_sequences or int(lengths.sum()) != header.num_residues:
-            damage.append(Damage(str(part), "lengths", "its counts are not those of the header"))
-    return header, damage
-
-
-def load_tables(part: Path) -> PartTables:
-    """The tables that can be read."""
-
-    def load(name: str) -> Any:
-        try:
-            return read_table(part, name)
+            table = read_table(part, name)
         except CorruptError:
             return None
+        return table if len(table) == rows else None
 
-    return PartTables(load("offsets"), load("lengths"), load("commits"), load("pooled"))
+    counts = {"offsets": header.num_sequences, "lengths": header.num_sequences}
+    counts |= {"commits": header.num_shards, "pooled": header.num_sequences}
+    return PartTables(**{name: load(name, rows) for name, rows in counts.items()})
 
 
 def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int) -> Damage | None:
@@ -101,14 +122,19 @@ def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int
     file = shard_path(part, shard)
     name = str(file.relative_to(part))
     try:
-        mapped = MappedShard(file, header_layout(header))
-        digest = mapped.digest()
+        opened = OpenShard(file, header_layout(header))
+        digest = opened.digest()
         if tables.commits is not None and digest != tables.commits[shard, 0]:
             raise ValueError("a sound shard, but not the one that was committed here")
         if tables.offsets is not None and tables.lengths is not None:
             start = shard * header.shard_rows
             first, stop = np.searchsorted(tables.offsets, [start, start + header.shard_rows]).tolist()
-            pooled = pool_shard(mapped, header.logical_dtype, header.d_model, tables.lengths[first:stop])
+            lengths = tables.lengths[first:stop]
+            if not len(lengths) or not ((lengths > 0) & (lengths <= header.shard_rows)).all():
+                raise ValueError("offsets and lengths put no whole sequence into it")
+            if lengths.sum() > header.shard_rows:
+                raise ValueError("offsets and lengths put more rows into it than it holds")
+            pooled = pool_shard(opened, header.logical_dtype, header.d_model, lengths)
             if not np.isfinite(pooled).all():
                 bad = first + int(np.argmin(np.isfinite(pooled).all(axis=1)))
                 raise ValueError(f"sequence {bad} has rows that are not finite")

@@ -9,7 +9,6 @@ Nothing is unpickled beyond tensors.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from hpc.checkpoint import file_digest
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
+from hpc.reading import read_json
 from snw_dist.embedding.attention import HEAD_SIZE
 from snw_dist.embedding.esmc import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 
@@ -72,8 +72,10 @@ def locate_weights(name: str, revision: str | None) -> Path:
     Raises `InputError` when there is no such file, and `EnvironmentProblem` when the hub cannot be reached.
     """
     path = Path(name)
-    if path.exists():
+    if path.is_file() or path.is_dir():
         return path
+    if path.exists():
+        raise InputError(f"encoder.weights: {name}: neither a regular file nor a folder")
     if name.startswith(("/", ".")) or name.endswith(".pth") or name.count("/") != 1:
         raise InputError(
             f"encoder.weights: {name}: no such file or folder. Give a .pth file of the esm package, a transformers "
@@ -193,7 +195,7 @@ def _from_transformers(folder: Path) -> EsmcWeights:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     try:
-        config = dict(json.loads((folder / "config.json").read_text()))
+        config = dict(read_json(folder / "config.json"))
     except (OSError, ValueError, TypeError) as error:
         raise CorruptError(f"{folder / 'config.json'}: cannot be read ({error})") from None
     if config.get("model_type") != "esmc":
@@ -205,8 +207,10 @@ def _safetensors_files(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:
-            names = json.loads(index.read_text())["weight_map"].values()
-            files = sorted({folder / os.fspath(name) for name in names})
+            names = {os.fspath(name) for name in read_json(index)["weight_map"].values()}
+            if any(name != Path(name).name for name in names):
+                raise ValueError("a name that leads out of the folder")
+            files = sorted(folder / name for name in names)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptError(f"{index}: not the index of a model in several files ({error!r})") from None
     else:

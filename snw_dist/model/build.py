@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hpc.errors import InputError
+from hpc.memory import available_bytes
 from snw_dist.config import ModelSection
 from snw_dist.model.changeformer import ChangeFormer
 from snw_dist.model.complex import ComplexEncoder
@@ -49,25 +50,50 @@ def size_of(section: ModelSection) -> Size:
     return size
 
 
+def count_parameters(section: ModelSection, d_input: int) -> int:
+    """Parameters of the network, without making it."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in _network(section, d_input).parameters())
+
+
+def check_size(section: ModelSection, d_input: int, bytes_per_parameter: float = 4) -> None:
+    """Raise `InputError` where the network is larger than the memory that this machine has left."""
+    count, free = count_parameters(section, d_input), available_bytes(torch.device("cpu"))
+    if count * bytes_per_parameter > free:
+        raise InputError(
+            f"the network has {count:,} parameters, {count * bytes_per_parameter / 1e9:,.1f} GB of memory, and "
+            f"{free / 1e9:,.1f} GB are free. Make it smaller: model.size, model.d_model, model.num_conv_layers, "
+            "model.num_transformer_layers, model.kernel_size, model.num_pooling_queries, model.embedding_size."
+        )
+
+
 def build_model(section: ModelSection, d_input: int, seed: int) -> nn.Module:
-    """The network with weights that depend on `seed` alone, in float32 on the CPU."""
-    parts = _Parts(section, size_of(section), d_input)
+    """The network with weights that depend on `seed` alone, in float32 on the CPU.
+
+    Raises `InputError` where it does not fit into memory.
+    """
+    check_size(section, d_input)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs too, alike on all ranks
-        match section.name:
-            case "siamese":
-                return Siamese(parts.tower(), section.margin)
-            case "pseudo_siamese":
-                return PseudoSiamese(parts.tower(), parts.tower(), section.margin)
-            case "triplet":
-                return Triplet(parts.tower(), parts.tower())
-            case "cross_attention":
-                return CrossAttention(parts.complex_encoder(), parts.head(1))
-            case "pair_of_pairs":
-                size = parts.size.embedding_size
-                return PairOfPairs(parts.complex_encoder(), parts.head(size), size, section.margin)
-            case "changeformer":
-                return parts.changeformer()
+        return _network(section, d_input)
+
+
+def _network(section: ModelSection, d_input: int) -> nn.Module:
+    parts = _Parts(section, size_of(section), d_input)
+    match section.name:
+        case "siamese":
+            return Siamese(parts.tower(), section.margin)
+        case "pseudo_siamese":
+            return PseudoSiamese(parts.tower(), parts.tower(), section.margin)
+        case "triplet":
+            return Triplet(parts.tower(), parts.tower())
+        case "cross_attention":
+            return CrossAttention(parts.complex_encoder(), parts.head(1))
+        case "pair_of_pairs":
+            size = parts.size.embedding_size
+            return PairOfPairs(parts.complex_encoder(), parts.head(size), size, section.margin)
+        case "changeformer":
+            return parts.changeformer()
 
 
 @dataclasses.dataclass(frozen=True)

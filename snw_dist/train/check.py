@@ -8,7 +8,7 @@ from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.model.build import build_model
+from snw_dist.model.build import check_size
 from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.tuning import check_lengths, weights_of_store
@@ -31,7 +31,7 @@ def check_training(config: SnwConfig) -> None:
     check_precision(config.train.precision, config.train.device)
     prepared = ensure_prepared(config)
     reader = StoreReader(config.store_path)
-    build_model(config.model, reader.header.d_model, config.run.seed)
+    check_size(config.model, reader.header.d_model)
     loss_of(config.model.name, config.train.loss)
     pair_table(prepared, reader)
     if config.train.encoder_mode != "frozen":

@@ -18,7 +18,7 @@ from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.model.build import build_model
+from snw_dist.model.build import build_model, check_size
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
@@ -86,6 +86,8 @@ class TrainingJob:
             section.triplet_margin,
             section.mining,
         )
+        sharing = topology.world_size if section.zero_stage else 1  # of gradients and moments, 12 bytes a parameter
+        check_size(config.model, self.header.d_model, 4 + 12 / sharing)
         network, self.tuned = build_model(config.model, self.header.d_model, config.run.seed), {}
         if section.encoder_mode != "frozen":
             network, facts = tuned_network(network, config, self.header)

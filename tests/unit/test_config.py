@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
+from tests.hostile import bounded, mutated
 
 ROOT = Path(__file__).parents[2]
 
@@ -156,7 +161,13 @@ def test_a_section_that_is_no_object() -> None:
         ('{"run": {},\n\n "x" 1}', ":3: not valid JSON"),
         ("", ":1: not valid JSON"),
         ('{"run": {"name": "a",}}', ":1: not valid JSON"),
-        ("\ufeff{}", ":1: not valid JSON"),
+        ("\ufeff{", ":1: not valid JSON"),
+        ('{"run": {"seed": 1},\n "data": {},\n "run": {}}', ":3: the key 'run' comes twice (lines 1 and 3)"),
+        ('{"run": {"seed": NaN}}', ": not valid JSON: NaN is no number"),
+        ('{"run": {"seed": 1e999}}', ": not valid JSON: 1e999 is too large"),
+        ('{"run": {"seed": ' + "9" * 5000 + "}}", ": not valid JSON: Exceeds the limit"),
+        ('{"run": ' * 100 + "1" + "}" * 100, ": nested too deeply"),
+        ('{"run": ' + "[" * 100_000, ": nested too deeply"),
     ],
 )
 def test_a_mistake_in_json_names_file_and_line(tmp_path: Path, text: str, where: str) -> None:
@@ -172,9 +183,72 @@ def test_the_top_level_is_an_object(tmp_path: Path, text: str) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "no such file. Give --config FILE" in message(load_config, tmp_path / "none.json")
-    assert "cannot be read" in message(load_config, tmp_path)
+    assert "not a regular file" in message(load_config, tmp_path)
     (tmp_path / "latin.json").write_bytes(b'{"run": {"name": "\xe4"}}')
-    assert "cannot be read" in message(load_config, tmp_path / "latin.json")
+    assert "not UTF-8" in message(load_config, tmp_path / "latin.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    assert "not a regular file" in message(load_config, tmp_path / "pipe.json")
+    assert "not a regular file" in message(load_config, Path("/dev/zero"))
+    with (tmp_path / "large.json").open("wb") as out:
+        out.truncate(2**40)
+    assert "more than the 1,048,576 that it may have" in message(load_config, tmp_path / "large.json")
+
+
+def numbers(kind: Any = SnwConfig) -> list[tuple[str, str]]:
+    """All settings that are numbers."""
+    sections = [field for field in dataclasses.fields(kind) if dataclasses.is_dataclass(_type(kind, field.name))]
+    found = []
+    for section in sections:
+        inner = _type(kind, section.name)
+        found += [
+            (section.name, field.name)
+            for field in dataclasses.fields(inner)
+            if {int, float} & {_bare(part) for part in (_type(inner, field.name), *get_args(_type(inner, field.name)))}
+        ]
+        found += [(f"{section.name}.{a}", b) for a, b in numbers(inner)]
+    return found
+
+
+def _type(kind: Any, name: str) -> Any:
+    return get_type_hints(kind)[name]
+
+
+def _bare(kind: Any) -> Any:
+    return get_origin(kind) or kind
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64, -(2**63), 10**30, 1e300, -1e300])
+@pytest.mark.parametrize(("section", "key"), numbers())
+def test_no_number_is_without_a_limit(section: str, key: str, value: float) -> None:
+    values: dict[str, Any] = {key: value}
+    for name in reversed(section.split(".")):
+        values = {name: values}
+    with pytest.raises(InputError, match=rf"{section}\.{key}: "):
+        config_from_dict(values)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", "a\nb", "\ud800", "\x1b[0m"])
+@pytest.mark.parametrize("key", ["run.folder", "data.pairs", "data.columns.label", "store.path", "encoder.weights"])
+def test_texts_that_can_be_no_path_and_no_name(key: str, text: str, tmp_path: Path) -> None:
+    values: Any = text
+    for name in reversed(key.split(".")):
+        values = {name: values}
+    assert f"{key}: control characters" in message(load_config, write(tmp_path, json.dumps(values)))
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999}(?P<ligand>x)", "(" * 20_000, "(?P<ligand>x"])
+def test_patterns_that_are_none(pattern: str) -> None:
+    with pytest.raises(InputError, match="description"):
+        config_from_dict({"data": {"scores": {"term": "x", "description": pattern}}})
+
+
+@bounded(100)
+@given(content=st.binary(max_size=100) | mutated(config_to_dict(SnwConfig())).map(lambda v: json.dumps(v).encode()))
+def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        load_config(path)
 
 
 def test_relative_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,9 @@ import configparser
 import os
 import re
 import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,75 @@ def test_every_requirement_is_pinned_to_a_version_that_fits_it() -> None:
         assert requirement.specifier.contains(pin), f"{requirement} is pinned to {pin}"
     assert pins["torch"] == "2.13.0"
     assert pins["esm"] == "3.2.1.post1"
+
+
+# What is required and imported by nothing of ours, and why.
+BY_OTHERS = {
+    "ninja": "DeepSpeed compiles its extension with it",
+    "tensorboard": "torch.utils.tensorboard imports it",
+}
+# What the tests import besides what setup.cfg names, and who brings it.
+BROUGHT_ALONG = {"packaging": "pytest"}
+
+
+def imported(folders: Iterable[str]) -> set[str]:
+    """Distributions, by the names of setup.cfg, from which modules in these folders import anything."""
+    modules: set[str] = set()
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                modules.add(node.module.split(".")[0])
+    own = {*PACKAGES, "tests", *(file.stem for file in files), *(file.parent.name for file in files)}
+    foreign = modules - own - set(sys.stdlib_module_names)
+    distributions = packages_distributions()
+    return {normal(distributions.get(module, [module])[0]) for module in foreign}
+
+
+def normal(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def required(*extras: str) -> set[str]:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    texts = [setup["options"]["install_requires"], *(setup["options.extras_require"][extra] for extra in extras)]
+    lines = [line for text in texts for line in text.split("\n") if line and not line.startswith("#")]
+    return {normal(Requirement(line).name) for line in lines}
+
+
+def test_what_is_imported_is_required_and_the_other_way_round() -> None:
+    found = imported(PACKAGES)
+    assert found - {"esm"} <= required("mpi")  # esm is installed apart, see setup.cfg
+    assert required() - found == set(BY_OTHERS)
+    assert imported(["tests"]) - {"esm"} <= required("mpi", "dev", "esm") | set(BROUGHT_ALONG)
+
+
+# Where JSON is read by other means than hpc.reading, and why it may be.
+OWN_JSON = {
+    "hpc/executor.py": "what was written as JSON in the same line",
+    "hpc/saving.py": "what was written as JSON in the same line",
+}
+NOT_YET_CONVERTED = {
+    *("hpc/checkpoint.py", "hpc/fence.py", "hpc/job.py", "hpc/logs.py", "hpc/process_group.py", "hpc/progress.py"),
+    *("hpc/submitted.py", "snw_dist/evaluate/calibration.py", "snw_dist/evaluate/training_curve.py"),
+    *("snw_dist/train/export.py", "snw_dist/train/portable.py"),
+}
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_json_is_read_in_one_module(file: Path) -> None:
+    """Bounded, strict, and never from a pipe: `json.load` is none of these."""
+    name = str(file.relative_to(ROOT))
+    if name == "hpc/reading.py" or name in OWN_JSON or name in NOT_YET_CONVERTED:
+        return
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "json":
+            assert node.attr not in ("load", "loads", "JSONDecoder"), f"line {node.lineno}: use hpc.reading"
+        if isinstance(node, ast.ImportFrom) and node.module == "json":
+            assert not {alias.name for alias in node.names} & {"load", "loads", "JSONDecoder"}, name
 
 
 def test_tests_of_a_file_stay_together() -> None:

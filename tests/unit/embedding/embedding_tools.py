@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import zarr
 from numpy.typing import NDArray
 
 from snw_dist.embedding.commits import commit_shard, is_committed, shard_buffer, shard_layout
@@ -14,7 +15,7 @@ from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.header import StoreHeader, read_header
 from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
-from snw_dist.embedding.store import create_part, finalize_part
+from snw_dist.embedding.store import checksums, complete_header, create_part, finalize_part
 
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"
 WIDTH = 8
@@ -91,3 +92,22 @@ def flip_bit(file: Path, bit: int) -> None:
     data = bytearray(file.read_bytes())
     data[bit // 8] ^= 1 << bit % 8
     file.write_bytes(data)
+
+
+def sign(path: Path) -> None:
+    """Give the header the digests of the files as they are now."""
+    complete_header(read_header(path), checksums(path)).write(path)
+
+
+def put(path: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Change a table, in the very form that we write."""
+    group = zarr.open_group(path, mode="r+", zarr_format=3)
+    before = zarr.open_array(path / name, mode="r")
+    values = change(np.asarray(before[...]).copy())
+    chunks, codecs = values.shape, before.compressors
+    del group
+    new = zarr.create_array(
+        path / name, shape=values.shape, chunks=chunks, dtype=values.dtype, compressors=codecs, overwrite=True
+    )
+    new[...] = values
+    sign(path)

@@ -33,9 +33,10 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import RECORDS, commit_shard, pool, shard_path
 from snw_dist.embedding.dtypes import as_logical
 from snw_dist.embedding.header import check_same_plan, read_header
+from snw_dist.embedding.open_shard import OpenShard
 from snw_dist.embedding.plan import plan_embedding, sequence_digest
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, shard_digest, shard_index, write_shard
+from snw_dist.embedding.shard_file import ShardLayout, crc32c, shard_digest, shard_index, write_shard
 from snw_dist.embedding.store import create_part, finalize_part
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -86,8 +87,8 @@ def test_a_shard_of_ours_is_read_by_zarr(tmp_path: Path, dtype: str, num_present
     file = tmp_path / "z" / "residues" / "c.1.0"
     layout = ShardLayout(4, 4 * 5 * values.itemsize)
     digest = write_shard(file, values, layout)
-    mapped = MappedShard(file, layout)
-    assert (mapped.num_present, mapped.digest()) == (num_present, digest)
+    opened = OpenShard(file, layout)
+    assert (opened.num_present, opened.digest()) == (num_present, digest)
     read = as_zarr(tmp_path / "z", "residues")[...]
     expected = np.full((32, 5), fill, dtype=dtype)
     expected[16 : 16 + len(values)] = values
@@ -173,7 +174,7 @@ def test_names_digests_and_commits(tmp_path: Path) -> None:
     assert [(*name, index) for name, index in zip(names, tables["id_sequence"].tolist(), strict=True)] == names_of(plan)
     assert [digest.tobytes() for digest in tables["digests"]] == [sequence_digest(s) for s in plan.sequences]
     for shard, (digest, text_crc) in enumerate(tables["commits"].tolist()):
-        assert digest == MappedShard(shard_path(path, shard), ShardLayout(4, 8 * WIDTH * 4)).digest()
+        assert digest == OpenShard(shard_path(path, shard), ShardLayout(4, 8 * WIDTH * 4)).digest()
         text = "\n".join(plan.sequences[i] for i in plan.shard_sequences(shard))
         assert text_crc == crc32c(text.encode())
     assert not (path.parent / "Äther").exists()  # a name is never a path
@@ -422,9 +423,8 @@ def test_a_damaged_or_missing_table(tmp_path: Path, name: str) -> None:
     with pytest.raises(CorruptError, match=f"{name}: cannot be read"):
         StoreReader(path)
     chunk.unlink()
-    if name != "commits":  # zeros, which no reader uses
-        with pytest.raises(CorruptError, match=r"do not fit together|there are 0"):
-            StoreReader(path)
+    with pytest.raises(CorruptError, match=f"{name}: cannot be read .*No such file"):  # zarr would read zeros
+        StoreReader(path)
     shutil.rmtree(path / name)
     with pytest.raises(CorruptError, match=f"{name}: cannot be read"):
         StoreReader(path)

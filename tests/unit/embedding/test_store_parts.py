@@ -15,7 +15,8 @@ from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.embedding.parts import PartPlan, Tables, check_mixes, complete_parts, missing_sequences, read_content
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.run import own_shards, plan_work
-from snw_dist.embedding.store import create_part, finalize_part, read_names
+from snw_dist.embedding.store import create_part, finalize_part
+from snw_dist.embedding.tables import read_names
 
 FIRST = {"a": "ACDEF", "alias": "GHI", "b": "GHI"}
 LATER = random_sequences([4, 31, 32, 40, 9], seed=5, letters="KLMNP")

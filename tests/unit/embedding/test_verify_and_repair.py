@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 import shutil
@@ -9,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from embedding_tools import files_of, flip_bit, random_sequences
+import zarr
+from embedding_tools import files_of, flip_bit, put, random_sequences
 
 from hpc.communicator import Communicator
 from hpc.errors import CorruptError, InputError
@@ -177,15 +180,16 @@ def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folde
     """A store of a program that did not look: everything is consistent, but a row is NaN."""
     from snw_dist.embedding.commits import shard_layout
     from snw_dist.embedding.dtypes import as_bytes
+    from snw_dist.embedding.open_shard import OpenShard
     from snw_dist.embedding.plan import plan_embedding
-    from snw_dist.embedding.shard_file import MappedShard, write_shard
+    from snw_dist.embedding.shard_file import write_shard
 
     store = folder / "s"
     plan = plan_embedding([*LIGANDS, *RECEPTORS], 64, 8)
     layout = shard_layout(plan, 128, "float16")
-    mapped = MappedShard(shard_path(store, 1), layout)
-    rows = torch.empty(mapped.num_present * 8, 128, dtype=torch.float16)
-    mapped.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
+    opened = OpenShard(shard_path(store, 1), layout)
+    rows = torch.empty(opened.num_present * 8, 128, dtype=torch.float16)
+    opened.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
     rows[3, 5] = torch.nan
     write_shard(shard_path(store, 1), rows.numpy(), layout)
     with pytest.raises(CorruptError, match=r"c\.1\.0: a sound shard, but not the one that was committed"):
@@ -214,3 +218,76 @@ def test_a_store_that_is_not_finished_or_not_there(tmp_path: Path) -> None:
     for job in (run_verification, run_repair):
         with pytest.raises(InputError, match="it is not finished"):
             work(job, tmp_path)
+
+
+def swap_names(store: Path) -> None:
+    """Two ligands exchange their sequences."""
+    put(store, "id_sequence", lambda values: values[[1, 0, *range(2, len(values))]])
+
+
+def swap_sequences(store: Path) -> None:
+    """Two sequences of one length exchange their rows, and their names with them."""
+    lengths = np.asarray(zarr.open_array(store / "lengths", mode="r")[...])
+    first = int(np.flatnonzero(np.diff(lengths) == 0)[0])
+
+    def exchange(values: np.ndarray) -> np.ndarray:
+        values[[first, first + 1]] = values[[first + 1, first]]
+        return values
+
+    put(store, "digests", exchange)
+    renamed = {first: first + 1, first + 1: first}
+    put(store, "id_sequence", lambda values: np.asarray([renamed.get(int(v), int(v)) for v in values]))
+
+
+def another_commit(store: Path) -> None:
+    put(store, "commits", lambda values: values + np.asarray([0, 1], dtype=np.uint32))
+
+
+def another_plan(store: Path) -> None:
+    header = read_header(store)
+    dataclasses.replace(header, plan_digest="0" * 64).write(store)
+
+
+@pytest.mark.parametrize("change", [swap_names, swap_sequences, another_commit, another_plan])
+def test_wrong_names_with_valid_digests_are_found_by_the_input(folder: Path, change: Callable[[Path], None]) -> None:
+    """Everything in the store agrees with everything else in it; the prepared data say that it is not so."""
+    change(folder / "s")
+    with pytest.raises(CorruptError, match=r"/s: .*(stands for another sequence than in|are not those of)") as caught:
+        work(run_verification, folder)
+    assert "\n" not in str(caught.value)
+    shutil.rmtree(folder / "runs" / "r" / "data")
+    work(run_verification, folder)  # nothing to hold it against, which is said
+
+
+def test_parts_that_do_not_follow_each_other(folder: Path) -> None:
+    later = folder / "s" / "append_1"
+    header = read_header(later)
+    dataclasses.replace(header, part=2).write(later)
+    with pytest.raises(CorruptError, match="append_1: it does not belong after the parts before it"):
+        work(run_verification, folder)
+    header.write(later)
+    shutil.copytree(later, folder / "s" / "append_2")
+    again = dataclasses.replace(header, part=2, first_sequence=header.first_sequence + header.num_sequences)
+    again.write(folder / "s" / "append_2")
+    put(folder / "s" / "append_2", "id_sequence", lambda values: values + header.num_sequences)
+    with pytest.raises(CorruptError, match="append_2: a sequence is in a part before it too"):
+        work(run_verification, folder)
+
+
+def test_a_header_that_names_a_file_which_no_store_has(folder: Path) -> None:
+    header = read_header(folder / "s")
+    dataclasses.replace(header, files={**header.files, "offsets/c/7": "0" * 64}).write(folder / "s")
+    with pytest.raises(CorruptError, match=r"offsets/c/7: missing"):
+        work(run_verification, folder)
+    with pytest.raises(CorruptError, match=r"offsets/c/7: the present input does not give what was there"):
+        work(run_repair, folder)
+
+
+def test_tables_that_cannot_be_true_are_made_again(folder: Path) -> None:
+    """The header has their digests, so it is made again too."""
+    before = files_of(folder / "s")
+    put(folder / "s", "ids", lambda ids: np.frombuffer(bytes(ids).replace(b"ligands9", b"ligands0"), dtype=np.uint8))
+    with pytest.raises(CorruptError, match="'ligands0' is there twice"):
+        work(run_verification, folder)
+    work(run_repair, folder)
+    assert files_of(folder / "s") == before

@@ -149,7 +149,7 @@ def test_another_sha256_is_refused(tmp_path: Path, state: Callable[[], State], w
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize("content", ["", "[1]", "{", "null"])
+@pytest.mark.parametrize("content", ["", "[1]", "{", "null", '{"a": ' * 50_000, '{"hidden_size": 1, "hidden_size": 2}'])
 def test_a_broken_config_json(tmp_path: Path, content: str) -> None:
     write_folder(tmp_path, folder_state())
     (tmp_path / "config.json").write_text(content)
@@ -176,11 +176,31 @@ def test_a_last_block_that_is_missing_is_seen_in_the_config(tmp_path: Path) -> N
     refused(write_folder(tmp_path, short), ExitCode.CORRUPT, "says width, layers, heads (64, 2, 1)")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}', "[" * 50_000),
+        *('{"weight_map": {"a": "../model.safetensors"}}', '{"weight_map": {"a": "/etc/passwd"}}'),
+    ],
+)
 def test_a_broken_index_of_several_files(tmp_path: Path, content: str) -> None:
     write_folder(tmp_path, folder_state())
     (tmp_path / "model.safetensors.index.json").write_text(content)
     refused(tmp_path, ExitCode.CORRUPT, "model.safetensors.index.json")
+
+
+def test_weights_that_never_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "weights.pth")
+    for path in (tmp_path / "weights.pth", Path("/dev/zero")):
+        refused(path, ExitCode.BAD_INPUT, "neither a regular file nor a folder")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
+def test_a_pipe_in_the_place_of_a_file(tmp_path: Path, name: str) -> None:
+    write_folder(tmp_path, folder_state())
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    refused(tmp_path, ExitCode.CORRUPT, name, "not a regular file")
 
 
 def test_one_of_several_files_is_missing(tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
+import contextlib
 import json
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpc.errors import InputError
 from hpc.profile import SiteProfile, load_profile
 from hpc.strict import legal_keys, validated
+from tests.hostile import bounded, mutated
 
 PROFILES = Path(__file__).parents[3] / "slurm" / "profiles"
 
@@ -64,7 +69,7 @@ def test_missing_and_broken_files_are_named(tmp_path):
     with pytest.raises(InputError, match="must be an object"):
         load_profile("list", tmp_path)
     (tmp_path / "bytes.json").write_bytes(b"\xff")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="not UTF-8"):
         load_profile("bytes", tmp_path)
 
 
@@ -77,3 +82,34 @@ def test_flags_stay_flags():
     profile = validated(SiteProfile, {"additional_parameters": {"exclusive": True, "nice": 10}}, "test")
     assert profile.additional_parameters == {"exclusive": True, "nice": 10}
     assert profile.additional_parameters["exclusive"] is True
+
+
+def test_what_is_no_file_and_what_is_there_twice(tmp_path):
+    (tmp_path / "twice.json").write_text('{"partition": "a",\n"qos": "b",\n"partition": "c"}')
+    with pytest.raises(InputError, match=r"twice\.json:3: the key 'partition' comes twice \(lines 1 and 3\)"):
+        load_profile("twice", tmp_path)
+    (tmp_path / "deep.json").write_text('{"setup": ' + "[" * 100_000)
+    with pytest.raises(InputError, match=r"deep\.json: nested too deeply"):
+        load_profile("deep", tmp_path)
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match=r"pipe\.json: not a regular file"):
+        load_profile("pipe", tmp_path)
+
+
+@pytest.mark.parametrize("key", ["gpus_per_node", "cpus_per_task", "mem_gb_per_node", "time_min", "signal_delay_s"])
+@pytest.mark.parametrize("value", [2**63, -1, 10**30])
+def test_no_number_is_without_a_limit(key, value):
+    with pytest.raises(InputError, match=f"{key}: Input should be"):
+        validated(SiteProfile, {key: value}, "profile")
+
+
+@bounded(60)
+@given(
+    content=st.binary(max_size=100)
+    | mutated(json.loads((PROFILES / "cpu_example.json").read_text())).map(lambda value: json.dumps(value).encode())
+)
+def test_any_profile(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        load_profile(str(path), PROFILES)

@@ -14,7 +14,7 @@ from torch import nn
 from hpc.errors import InputError
 from snw_dist.config import ModelName, ModelSection
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, InputProjection, two_ended_positions
-from snw_dist.model.build import SIZES, build_model, size_of
+from snw_dist.model.build import SIZES, build_model, count_parameters, size_of
 from snw_dist.model.complex import CrossAttentionBlock
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
@@ -352,3 +352,17 @@ def test_heads_that_do_not_divide_the_width() -> None:
 def test_every_legal_size_runs(name: str, changes: dict[str, int]) -> None:
     output = model_of(name, **changes)(side([1, 1], [0, 1]), side([1, 3], [0, 1], 1))
     assert torch.isfinite(compared(output)).all()
+
+
+@pytest.mark.parametrize("name", get_args(ModelName))
+def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(name: ModelName) -> None:
+    section = ModelSection(name, "large", 65_536, 64, 2, 2, num_pooling_queries=65_536)
+    with pytest.raises(InputError, match=r"the network has [\d,]+ parameters, [\d,.]+ GB of memory, and [\d,.]+ GB"):
+        build_model(section, 960, seed=0)
+
+
+def test_the_parameters_are_counted_without_the_network() -> None:
+    for name in get_args(ModelName):
+        section = ModelSection(name=name)
+        made = sum(parameter.numel() for parameter in build_model(section, 96, seed=0).parameters())
+        assert count_parameters(section, 96) == made
