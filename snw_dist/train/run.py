@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hpc.checkpoint import find_checkpoint
 from hpc.errors import CorruptError, EnvironmentProblem, Preempted
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
 from hpc.runtime import Runtime
@@ -118,7 +118,7 @@ class TrainingJob:
         self.progress = Progress()
         self.saved_step: int | None = None
         self.folder = config.run_folder
-        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.fence = claim_together(self.comm, lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
         self.comm.on_rank_0(self._describe)
