@@ -33,7 +33,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, StrictInt
 from pydantic.dataclasses import dataclass
@@ -50,6 +50,7 @@ PATIENCE_S = 4 * BEAT_S
 _RELEASED = b"released"
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _MOST_BYTES = 64 * 1024
+F = TypeVar("F", bound="Fence | None")
 log = logging.getLogger(__name__)
 
 
@@ -148,16 +149,18 @@ class Fence:
         return fence
 
 
-def claim_together(comm: Communicator, claim: Callable[[], Fence]) -> Fence:
-    """Collective: `claim()` on rank 0, and the same claim on every other rank; raises on all what it raises."""
-    own: list[Fence] = []
+def claim_together(comm: Communicator, claim: Callable[[], F]) -> F:
+    """Collective: `claim()` on rank 0, and the same claim, or none, on every other rank."""
+    own: list[F] = []
 
-    def on_rank_0() -> dict[str, Any]:
+    def on_rank_0() -> dict[str, Any] | None:
         own.append(claim())
-        return own[0].to_plain()
+        return None if own[0] is None else own[0].to_plain()
 
     values = comm.on_rank_0(on_rank_0)
-    return own[0] if own else Fence.from_plain(values)
+    if own:
+        return own[0]
+    return cast(F, None if values is None else Fence.from_plain(values))
 
 
 class _Heart:

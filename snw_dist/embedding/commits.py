@@ -7,6 +7,8 @@ nothing about ranks or time, so that equal input gives equal bytes whatever happ
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +20,12 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from hpc.errors import CorruptError
-from hpc.files import atomic_write_bytes
+from hpc.files import atomic_write_bytes, fsync_folder
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.shard_file import MappedShard, ShardLayout, crc32c, write_shard
 
-RECORDS = ".parts"
 _POOLED_ROWS = 64
 
 
@@ -53,8 +55,17 @@ def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> tor
     return torch.empty(plan.shard_rows, row_width, dtype=dtype)
 
 
-def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tensor) -> int:
+def commit_shard(
+    part: Path,
+    plan: EmbeddingPlan,
+    shard: int,
+    buffer: torch.Tensor,
+    work: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """Write one shard durably, then its record; returns the bytes of the shard.
+
+    It is written below `work`, the caller's own folder in the part, and moved into place once `check()` has not raised.
 
     `buffer` [shard_rows, row_width] holds the rows of the shard's sequences at its beginning; what follows is
     overwritten by padding. Raises `CorruptError` naming the sequence when a value is not finite in its type.
@@ -68,7 +79,15 @@ def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tens
         raise _not_finite(plan, shard, buffer[:num_rows], logical)
     buffer[num_rows:padded] = torch.nan
     layout = shard_layout(plan, buffer.shape[1], logical)
-    digest = write_shard(shard_path(part, shard), as_stored(buffer[:padded]), layout)
+    final = shard_path(part, shard)
+    made = (part / RECORDS if work is None else work) / f"{final.name}.{secrets.token_hex(4)}"
+    try:
+        digest = write_shard(made, as_stored(buffer[:padded]), layout)
+        check()
+        made.replace(final)
+    finally:
+        made.unlink(missing_ok=True)
+    fsync_folder(final.parent)
     metadata = {
         "sequences": plan.shard_digest(shard),
         "digest": digest,

@@ -18,7 +18,7 @@ from hpc.errors import CorruptError, InputError
 from hpc.files import atomic_write_bytes
 
 FORMAT_VERSION = 2
-_GROUP = "zarr.json"
+GROUP = "zarr.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StoreHeader:
 
     def write(self, part: Path) -> None:
         """Replace the attributes of a part, durably and atomically."""
-        atomic_write_bytes(part / _GROUP, self.to_bytes())
+        atomic_write_bytes(part / GROUP, self.to_bytes())
 
 
 def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_header(part: Path) -> StoreHeader:
     """Read the attributes; raises `InputError` when there is no store and `CorruptError` when it is not one of ours."""
-    file = part / _GROUP
+    file = part / GROUP
     try:
         data = file.read_bytes()
         attributes = dict(json.loads(data)["attributes"])

@@ -17,9 +17,10 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.commits import shard_path
 from snw_dist.embedding.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.header import REPAIR, read_header
+from snw_dist.embedding.part_names import part_paths
 from snw_dist.embedding.plan import sequence_digest
 from snw_dist.embedding.shard_file import MappedShard, ShardLayout
-from snw_dist.embedding.store import part_paths, read_tables
+from snw_dist.embedding.store import read_tables
 
 Numbers = NDArray[np.int64]
 
