@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc import fence
+from hpc import claims, fence
 from hpc.errors import EnvironmentProblem, ExitCode
 from hpc.fence import Fence
 from tests.ranks import REPOSITORY, names
@@ -54,7 +54,7 @@ def test_what_was_released_is_taken_at_once(tmp_path: Path) -> None:
     Fence(tmp_path, "41-0").release()
     started = time.monotonic()
     Fence(tmp_path, "42-0").release()
-    assert time.monotonic() - started < fence.PATIENCE_S / 2
+    assert time.monotonic() - started < claims.PATIENCE_S / 2
     assert names(tmp_path) == [".attempt.claims", "attempt.json"]
 
 
@@ -66,7 +66,7 @@ def test_a_killed_owner_is_waited_for_and_then_replaced(tmp_path: Path, monkeypa
         check=False,
     )
     assert killed.returncode == -9
-    monkeypatch.setattr(fence, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(claims, "PATIENCE_S", 1.0)
     started = time.monotonic()
     new = Fence(tmp_path, "42-0")
     assert time.monotonic() - started >= 1.0
