@@ -65,12 +65,14 @@ def make_claim(claims: Path, attempt: str) -> Claim:
     """Become the owner; raise when somebody else is."""
     user = os.environ.get("USER", str(os.getuid()))  # inside a container the number may have no name
     facts = (attempt, secrets.token_hex(8), socket.gethostname(), user, time.strftime("%F %T %Z"))
+    newest = 0
     while True:
-        newest = newest_claim(claims, 0)
+        newest = newest_claim(claims, newest)
         _wait_for_owner(claims, newest, attempt)
         mine = Claim(newest + 1, *facts)
         if publish_once(claims / str(mine.number), mine.to_bytes()):
             return mine
+        newest = mine.number  # it is there, whether it can be seen yet or not
 
 
 def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
@@ -101,11 +103,14 @@ def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
 
 def newest_claim(claims: Path, known: int) -> int:
     """The number of the newest claim, 0 for none. A listing may be late, but what it has was there: go on from it."""
-    listed = [int(path.name) for path in claims.glob("*") if _NUMBER.fullmatch(path.name)]
-    newest = max([known, *listed])
+    newest = max([known, *_listed(claims)])
     while _exists(claims, newest + 1):
         newest += 1
     return newest
+
+
+def _listed(claims: Path) -> list[int]:
+    return [int(path.name) for path in claims.glob("*") if _NUMBER.fullmatch(path.name)]
 
 
 def _exists(claims: Path, number: int) -> bool:
@@ -163,15 +168,19 @@ def look_again(folder: Path) -> None:
 
 
 def sweep_claims(claims: Path, number: int) -> None:
-    """What owners before have left; they are dead, or refused at their next commit. Their claims stay."""
+    """What owners before `number` have left; they are dead, or refused at their next commit. Their claims stay.
+
+    Of what is just being linked only what can no longer become a claim goes.
+    """
     for path in claims.iterdir():
-        kind = path.suffix
-        if kind in (".beat", ".work") and _NUMBER.fullmatch(path.stem) and int(path.stem) < number:
+        hidden, _, rest = path.name.partition(".")
+        of = hidden or rest.partition(".")[0]  # 7.beat, 7.work, .7.0a1b.partial
+        if path.suffix in (".beat", ".work") and _NUMBER.fullmatch(of) and int(of) < number:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-        elif kind == PARTIAL_SUFFIX:
+        elif path.suffix == PARTIAL_SUFFIX and (not _NUMBER.fullmatch(of) or int(of) <= number):
             path.unlink(missing_ok=True)
 
 

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from hpc.claims import look_again
 from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes, fsync_folder
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
@@ -112,6 +113,14 @@ def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | No
     if found != (plan.shard_digest(shard), crc32c(pooled.tobytes())):
         return None
     return ShardRecord(digest, pooled)
+
+
+def num_without_record(part: Path, plan: EmbeddingPlan) -> int:
+    """How many shards have no record yet. A listing that is late must not hide one: then nobody would finish."""
+    look_again(part / RECORDS)
+    listed = {path.name for path in (part / RECORDS).glob("*.safetensors")}
+    paths = (_record_path(part, shard) for shard in range(plan.num_shards))
+    return sum(path.name not in listed and not path.exists() for path in paths)
 
 
 def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayout) -> bool:

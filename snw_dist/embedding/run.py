@@ -18,7 +18,7 @@ from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.batch_size import agreed_tokens_per_batch
-from snw_dist.embedding.commits import is_committed, shard_layout
+from snw_dist.embedding.commits import is_committed, num_without_record, shard_layout
 from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
 from snw_dist.embedding.gemm import gemm_rate
@@ -189,11 +189,9 @@ def _open(store: Path, planned: PartPlan, header: StoreHeader, runtime: Runtime)
 def _close(planned: PartPlan, work: Path) -> None:
     """Finish the part, unless other array tasks still have shards to do."""
     part, plan = planned.path, planned.plan
-    records = sum(1 for _ in (part / RECORDS).glob("*.safetensors"))
     if is_complete(part):  # another job was faster; what this one has made since goes too
         tidy_part(part)
-    elif records < plan.num_shards:
-        left = plan.num_shards - records
+    elif left := num_without_record(part, plan):
         log.info("%s: this task has done its share, %d shards of other tasks are left", part, left)
         return
     else:
