@@ -54,7 +54,7 @@ class Fence:
         try:
             self._claim = make_claim(self._claims, attempt)
             sweep_claims(self._claims, self._claim.number)
-            self.work.mkdir()
+            self.work.mkdir(exist_ok=True)
         except FileNotFoundError:
             raise EnvironmentProblem(
                 f"{folder}: removed, or finished by another job, while it was being claimed. Start the same command "
@@ -71,7 +71,7 @@ class Fence:
     def check(self) -> None:
         """Raise `EnvironmentProblem` (exit 4) when another incarnation has claimed the folder since.
 
-        Raises `CorruptError` when the own claim is there but cannot be read.
+        Raises `CorruptError` (exit 3) when the own claim is there but cannot be read.
         """
         look_again(self._claims)
         newest, own = newest_claim(self._claims, self._claim.number), read_claim(self._claims, self._claim.number)
@@ -146,12 +146,14 @@ class _Heart:
             count += 1
             try:
                 self._fence.check()
-                write_beat(*self._place, str(count).encode())
-                self._fence.show()  # it may have been damaged, or written late by the one before
             except EnvironmentProblem:
                 return
-            except (OSError, CorruptError):
-                continue  # a file system that is full or gone for a moment must not end the job here
+            except (OSError, CorruptError):  # whatever cannot be read: this owner lives
+                log.debug("%s: the claim cannot be looked at", self._place[0], exc_info=True)
+            # A file system that is full or gone for a moment must not end the job here.
+            with contextlib.suppress(OSError):
+                write_beat(*self._place, str(count).encode())
+            self._fence.show()  # it may have been damaged, or written late by the one before
 
     def stop(self) -> None:
         self._stop.set()

@@ -48,6 +48,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory, plan: EmbeddingPlan) -> dict
     return files_of(path)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("step", ["make", "finish"])
 def test_killed_at_any_line_while_it_is_made_or_finished(
     tmp_path: Path, plan: EmbeddingPlan, clean: dict[str, bytes], step: str
@@ -78,6 +79,7 @@ def test_killed_at_any_line_while_it_is_made_or_finished(
         assert files_of(path) == clean, line
 
 
+@pytest.mark.faults
 def test_many_make_and_finish_a_part_at_the_same_instant(
     tmp_path: Path, plan: EmbeddingPlan, clean: dict[str, bytes]
 ) -> None:
