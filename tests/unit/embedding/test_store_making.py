@@ -8,16 +8,24 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
-from embedding_tools import files_of, fill_store, header_of, names_of, random_sequences
+from embedding_tools import ENCODER, WIDTH, files_of, fill_store, header_of, names_of, random_sequences
 from test_store_parts import FIRST, LATER, config_of, embed, tables_of
 
-from hpc.errors import CorruptError, InputError
-from snw_dist.embedding import part_names
+from hpc import fence
+from hpc.errors import CorruptError, EnvironmentProblem, InputError
+from hpc.fence import Fence
+from hpc.runtime import Runtime
+from snw_dist.embedding import part_names, run
+from snw_dist.embedding.commits import num_without_record
+from snw_dist.embedding.header import StoreHeader
 from snw_dist.embedding.part_names import RECORDS, part_paths
-from snw_dist.embedding.parts import complete_parts
+from snw_dist.embedding.parts import PartPlan, complete_parts
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding
+from snw_dist.embedding.run import plan_work
 from snw_dist.embedding.store import create_part, finalize_part, tidy_part
 from tests.forks import fork, killed_at, wait_for_file
 
@@ -141,6 +149,61 @@ def test_another_plan_touches_nothing(tmp_path: Path, plan: EmbeddingPlan) -> No
     with pytest.raises(InputError, match="made from other input or settings"):
         make(tmp_path / "s", other)
     assert files_of(tmp_path / "s") == before
+
+
+def planned_part(path: Path) -> tuple[PartPlan, StoreHeader]:
+    planned = plan_work(config_of(path), tables_of({str(i): text for i, text in enumerate(SEQUENCES)}), [], False)
+    assert planned is not None
+    return planned, planned.header(ENCODER, "float16", WIDTH)
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_part_that_another_job_completes_while_it_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    planned, header = planned_part(tmp_path / "s")
+
+    def late(folder: Path, attempt: str, name: str) -> Fence:
+        create_part(planned.path, planned.plan, header, planned.names)
+        fill_store(planned.path, planned.plan)
+        finalize_part(planned.path, planned.plan)
+        if refused:
+            raise EnvironmentProblem("in use by attempt 7-0")
+        return Fence(folder, attempt, name)
+
+    monkeypatch.setattr(run, "Fence", late)
+    job = cast(Runtime, SimpleNamespace(attempt="8-0", array_task=0))
+    assert run._open(tmp_path / "s", planned, header, job) is None
+    before = files_of(tmp_path / "s")
+    monkeypatch.undo()
+    run._tidy(tmp_path / "s", "9-0")  # as the next look at the store does
+    assert not (tmp_path / "s" / RECORDS).exists()
+    assert files_of(tmp_path / "s") == {name: data for name, data in before.items() if RECORDS not in name}
+
+
+def test_a_part_that_is_being_mended_is_not_tidied(
+    tmp_path: Path, plan: EmbeddingPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`embed` on a complete store removed the claim and the records of `embed --repair`."""
+    monkeypatch.setattr(fence, "BEAT_S", 0.1)
+    finish(tmp_path / "s", plan)
+    mending = Fence(tmp_path / "s" / RECORDS, "7-0", run.OWNER)
+    run._tidy(tmp_path / "s", "8-0")
+    mending.check()
+    mending.release()
+    run._tidy(tmp_path / "s", "8-0")
+    assert not (tmp_path / "s" / RECORDS).exists()
+
+
+def test_the_last_task_is_seen_though_the_listing_is_late(
+    tmp_path: Path, plan: EmbeddingPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "s", plan)
+    fill_store(tmp_path / "s", plan)
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
+    assert num_without_record(tmp_path / "s", plan) == 0
+    (tmp_path / "s" / RECORDS / "00000001.safetensors").unlink()
+    assert num_without_record(tmp_path / "s", plan) == 1
 
 
 # ---- names
