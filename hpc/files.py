@@ -6,6 +6,7 @@ A reader therefore sees the old content or the new one, never a part, also after
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -14,8 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from hpc.errors import EnvironmentProblem
+
 PARTIAL_SUFFIX = ".partial"
 _PIECE = 16_000_000
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV)
 _MOST_BUFFERS = min(1024, os.sysconf("SC_IOV_MAX"))  # in one call
 
 
@@ -112,6 +116,37 @@ def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish `data` under `path`."""
     with _published(path) as descriptor:
         _write_pieces(descriptor, [data])
+
+
+def publish_once(path: Path, data: bytes) -> bool:
+    """Publish `data` under `path` where nothing is yet; whether this call did.
+
+    Exactly one of many callers on any hosts does: `link` is one step of the file system, also of a network one. False
+    also when somebody has swept the temporary file meanwhile. Raises `EnvironmentProblem` where there are no links.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{PARTIAL_SUFFIX}")
+    try:
+        with partial.open("xb", buffering=0) as file:
+            _write_all(file.fileno(), [data])
+            os.fsync(file.fileno())
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            # A network file system may ask twice when an answer was lost, and then finds its own link.
+            return partial.exists() and partial.stat().st_nlink > 1
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise EnvironmentProblem(
+                f"{path.parent}: its file system has no hard links ({error.strerror}), by which one of several jobs "
+                "gets a folder. Choose a folder on another file system."
+            ) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+    return True
 
 
 def atomic_write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,9 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
+CLAIMS = "tests/unit/hpc/test_claims.py::"
+EMBED = "tests/faults/test_embedding_kill.py::"
+MAKING = "tests/unit/embedding/test_store_making.py::"
 CHECKPOINT = "tests/unit/hpc/test_checkpoint.py::"
 KILL = "tests/faults/test_checkpoint_kill.py::"
 MEND = "tests/unit/embedding/test_verify_and_repair.py::"
@@ -138,17 +141,34 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         "the old incarnation is still alive",
         [
             f"{KILL}test_a_stale_attempt_ends_without_committing",
+            f"{CLAIMS}test_a_stopped_owner",
+            f"{CLAIMS}test_a_late_listing",
             f"{CHECKPOINT}test_a_superseded_attempt",
             "tests/unit/hpc/test_saving.py::test_superseded",
             "tests/distributed/test_rendezvous.py::test_a_stale_address_is_not_joined",
         ],
     ),
-    15: ("two jobs on one folder", ["tests/faults/test_two_jobs.py::", "tests/unit/hpc/test_fence.py::"]),
+    15: (
+        "two jobs on one folder",
+        [
+            "tests/faults/test_two_jobs.py::",
+            "tests/unit/hpc/test_fence.py::",
+            f"{CLAIMS}test_",
+            f"{EMBED}test_several_embeddings_at_the_same_instant",
+        ],
+    ),
     16: (
         "requeue of one array task",
-        ["tests/slurm/test_embedding_on_slurm.py::test_a_preempted_array_task_is_requeued_by_itself"],
+        [
+            "tests/slurm/test_embedding_on_slurm.py::test_a_preempted_array_task_is_requeued_by_itself",
+            f"{MAKING}test_many_make_and_finish",
+            f"{MAKING}test_one_late_to_make",
+        ],
     ),
-    17: ("embedding killed at a random moment", ["tests/faults/test_embedding_kill.py::"]),
+    17: (
+        "embedding killed at a random moment",
+        [f"{EMBED}test_", f"{MAKING}test_killed_at_any_line", f"{MAKING}test_tables_that_are_not_whole"],
+    ),
     18: (
         "a shard deleted, cut or flipped",
         [

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from hpc.communicator import Communicator
+from hpc.files import publish_once
 from hpc.memory import available_bytes, peak_bytes
 from hpc.reading import read_small
 from snw_dist.embedding.esmc import TRAINED_CONTEXT, PackedEsmc, tokenize
@@ -46,12 +47,11 @@ def agreed_tokens_per_batch(model: PackedEsmc, comm: Communicator, num_sharing: 
     file = folder / "tokens_per_batch"
 
     def settle() -> int:
-        try:
-            with file.open("x") as new:
-                new.write(str(measured))
-        except FileExistsError:
-            with contextlib.suppress(ValueError):  # cut off by a kill
-                return max(1, min(measured, int(read_small(file, most_bytes=32))))
+        # Damaged, or gone because another job has just completed the part: then there is nothing to agree with.
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            publish_once(file, str(measured).encode())
+            if (found := int(read_small(file, 64))) > 0:
+                return min(measured, found)
         return measured
 
     return comm.on_rank_0(settle)

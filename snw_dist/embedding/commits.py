@@ -7,6 +7,8 @@ nothing about ranks or time, so that equal input gives equal bytes whatever happ
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +19,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
+from hpc.claims import look_again
 from hpc.errors import CorruptError, InputError
-from hpc.files import atomic_write_bytes
+from hpc.files import atomic_write_bytes, fsync_folder
 from hpc.memory import available_bytes
 from hpc.reading import parse_json, read_small
 from snw_dist.embedding.dtypes import as_bytes, as_logical, as_stored, stored_dtype
 from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.shard_file import ShardLayout, crc32c, write_shard
 
-RECORDS = ".parts"
 _POOLED_ROWS = 64
 _MOST_RECORD_BYTES = 1 << 32
 
@@ -63,8 +66,17 @@ def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> tor
     return torch.empty(plan.shard_rows, row_width, dtype=dtype)
 
 
-def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tensor) -> int:
+def commit_shard(
+    part: Path,
+    plan: EmbeddingPlan,
+    shard: int,
+    buffer: torch.Tensor,
+    work: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """Write one shard durably, then its record; returns the bytes of the shard.
+
+    It is written below `work`, the caller's own folder in the part, and moved into place once `check()` has not raised.
 
     `buffer` [shard_rows, row_width] holds the rows of the shard's sequences at its beginning; what follows is
     overwritten by padding. Raises `CorruptError` naming the sequence when a value is not finite in its type.
@@ -78,7 +90,15 @@ def commit_shard(part: Path, plan: EmbeddingPlan, shard: int, buffer: torch.Tens
         raise _not_finite(plan, shard, buffer[:num_rows], logical)
     buffer[num_rows:padded] = torch.nan
     layout = shard_layout(plan, buffer.shape[1], logical)
-    digest = write_shard(shard_path(part, shard), as_stored(buffer[:padded]), layout)
+    final = shard_path(part, shard)
+    made = (part / RECORDS if work is None else work) / f"{final.name}.{secrets.token_hex(4)}"
+    try:
+        digest = write_shard(made, as_stored(buffer[:padded]), layout)
+        check()
+        made.replace(final)
+    finally:
+        made.unlink(missing_ok=True)
+    fsync_folder(final.parent)
     metadata = {
         "sequences": plan.shard_digest(shard),
         "digest": digest,
@@ -106,6 +126,14 @@ def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | No
     if found != (plan.shard_digest(shard), crc32c(pooled.tobytes())):
         return None
     return ShardRecord(digest, pooled)
+
+
+def num_without_record(part: Path, plan: EmbeddingPlan) -> int:
+    """How many shards have no record yet. A listing that is late must not hide one: then nobody would finish."""
+    look_again(part / RECORDS)
+    listed = {path.name for path in (part / RECORDS).glob("*.safetensors")}
+    paths = (_record_path(part, shard) for shard in range(plan.num_shards))
+    return sum(path.name not in listed and not path.exists() for path in paths)
 
 
 def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayout) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +82,12 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
 
 def _written(part: Path) -> int:
     """Bytes of a part that is being filled already."""
-    return sum(path.stat().st_size for path in part.rglob("*") if path.is_file()) if part.exists() else 0
+    num_bytes = 0
+    for folder, _, names in os.walk(part):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # a job that fills it at this moment has moved the file
+                num_bytes += (Path(folder) / name).lstat().st_size
+    return num_bytes
 
 
 def _existing(path: Path) -> Path:

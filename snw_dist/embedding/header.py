@@ -23,7 +23,7 @@ from hpc.strict import validated
 from snw_dist.embedding.dtypes import stored_dtype
 
 FORMAT_VERSION = 2
-_GROUP = "zarr.json"
+GROUP = "zarr.json"
 
 
 MOST_CHUNK_BYTES = 1 << 30
@@ -75,7 +75,7 @@ class StoreHeader:
 
     def write(self, part: Path) -> None:
         """Replace the attributes of a part, durably and atomically."""
-        atomic_write_bytes(part / _GROUP, self.to_bytes())
+        atomic_write_bytes(part / GROUP, self.to_bytes())
 
 
 def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_header(part: Path) -> StoreHeader:
     """Read the attributes; raises `InputError` when there is no store and `CorruptError` when it is not one of ours."""
-    file = part / _GROUP
+    file = part / GROUP
     try:
         data = read_small(file)
         attributes = dict(parse_json(data, str(file))["attributes"])

@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from hpc.errors import CorruptError, InputError
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.data.write import SUMMARY
-from snw_dist.embedding.commits import RECORDS
 from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.header import REPAIR, StoreHeader, check_same_plan
 from snw_dist.embedding.names import check_against_input, check_parts
+from snw_dist.embedding.part_names import RECORDS, part_paths
 from snw_dist.embedding.parts import PartPlan, Tables, replan_part
 from snw_dist.embedding.repair import repair_files
-from snw_dist.embedding.run import input_tables, prepare_encoder
-from snw_dist.embedding.store import part_paths
+from snw_dist.embedding.run import OWNER, input_tables, prepare_encoder
 from snw_dist.embedding.verify import Damage, load_tables, verify_files, verify_shard
 from snw_dist.embedding.writer import ShardWriter
 
@@ -82,9 +81,15 @@ def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
             damage += _verify_shards(part, wanted, runtime)
         else:
             check_same_plan(part, header, wanted)
-        _repair_shards(runtime, encoder, planned, wanted, [d.shard for d in damage if d.shard is not None])
-        mended = functools.partial(repair_files, planned, header or wanted, damage)
-        runtime.comm.on_rank_0(mended)
+        fence = claim_together(runtime.comm, functools.partial(Fence, part / RECORDS, runtime.attempt, OWNER))
+        try:
+            shards = [item.shard for item in damage if item.shard is not None]
+            _repair_shards(runtime, encoder, planned, wanted, shards, fence)
+            runtime.comm.on_rank_0(functools.partial(repair_files, planned, header or wanted, damage, fence.work))
+        finally:
+            if runtime.comm.rank == 0:
+                fence.release()
+                shutil.rmtree(part / RECORDS, ignore_errors=True)
         left = _verify(part, runtime)[1]
         if left:
             raise CorruptError(f"{part}: still damaged after mending: {left[0]}")
@@ -93,12 +98,12 @@ def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
 
 
 def _parts(store: Path, runtime: Runtime) -> list[Path]:
-    def look() -> list[Path]:
+    def look() -> list[str]:
         if not store.is_dir():
             raise InputError(f"{store}: there is no embedding store. Make it with: python launch/embed.py")
-        return part_paths(store)
+        return [str(part) for part in part_paths(store)]
 
-    return runtime.comm.on_rank_0(look)
+    return [Path(part) for part in runtime.comm.on_rank_0(look)]
 
 
 def _verify(part: Path, runtime: Runtime) -> tuple[StoreHeader | None, list[Damage]]:
@@ -124,10 +129,9 @@ def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Da
 
 
 def _repair_shards(
-    runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int]
+    runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int], fence: Fence
 ) -> None:
     part, plan = planned.path, planned.plan
-    fence = runtime.comm.on_rank_0(lambda: Fence(part / RECORDS, runtime.attempt))
     with (
         ShardWriter(part, plan, header.d_model, torch_dtype(header.logical_dtype), fence) as writer,
         shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,
@@ -138,6 +142,3 @@ def _repair_shards(
                 runtime.guard.mark_boundary()
             writer.commit(shards[unit])
     runtime.comm.barrier()
-    if runtime.comm.rank == 0:
-        fence.release()
-    runtime.comm.on_rank_0(lambda: shutil.rmtree(part / RECORDS))

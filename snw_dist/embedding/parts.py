@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.errors import InputError
-from snw_dist.embedding.header import StoreHeader, encoder_identity, read_header
+from snw_dist.embedding.header import GROUP, StoreHeader, encoder_identity, read_header
+from snw_dist.embedding.part_names import RECORDS, is_begun, part_path, part_paths
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
-from snw_dist.embedding.store import part_path, part_paths
 from snw_dist.embedding.tables import Name, read_names, read_table
 
 Tables = Sequence[tuple[str, Mapping[str, str]]]
@@ -71,9 +71,22 @@ def read_content(parts: Iterable[Path]) -> Content:
 
 def complete_parts(store: Path) -> list[Path]:
     """The parts that are complete, in order; none where there is no store."""
-    if not store.exists():
-        return []
-    return [part for part in part_paths(store) if read_header(part).complete]
+    return [part for part in part_paths(store) if is_complete(part)]
+
+
+def is_complete(part: Path) -> bool:
+    """Whether everything is in a part; false where it is not begun, or was killed in its first moment.
+
+    Raises `InputError` for a folder that is something else.
+    """
+    if not is_begun(part) or (not (part / GROUP).exists() and (part / RECORDS).is_dir()):
+        return False
+    if not (part / GROUP).exists():
+        raise InputError(
+            f"{part}: a folder without {GROUP}. If it was an embedding store, mend it: python launch/embed.py "
+            "--repair; else choose another store.path."
+        )
+    return read_header(part).complete
 
 
 def missing_sequences(tables: Tables, content: Content) -> list[str]:

@@ -18,9 +18,9 @@ from snw_dist.embedding.commits import shard_path
 from snw_dist.embedding.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.header import REPAIR, read_header
 from snw_dist.embedding.open_shard import OpenShard, most_kept_open
+from snw_dist.embedding.part_names import part_paths
 from snw_dist.embedding.plan import sequence_digest
 from snw_dist.embedding.shard_file import ShardLayout
-from snw_dist.embedding.store import part_paths
 from snw_dist.embedding.tables import read_tables
 
 Numbers = NDArray[np.int64]

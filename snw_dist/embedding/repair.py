@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from hpc.errors import CorruptError
 from hpc.files import atomic_write_bytes
@@ -16,7 +17,6 @@ from snw_dist.embedding.store import (
     ShardResult,
     checksums,
     complete_header,
-    staging_folder,
     table_files,
     write_results,
     write_skeleton,
@@ -24,18 +24,19 @@ from snw_dist.embedding.store import (
 from snw_dist.embedding.verify import FOREIGN, Damage, header_layout
 
 
-def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage]) -> None:
+def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage], work: Path) -> None:
     """Make the damaged files of a part again; its shards must be sound by now.
 
     `header` is the part's own where that is sound, and then says what every file must become; else the one that the
-    plan gives. Raises `CorruptError` when the present input does not give the bytes that were there.
+    plan gives. `work` is a folder of the caller's own. Raises `CorruptError` when the present input does not give the
+    bytes that were there.
     """
     part = planned.path
     bad = {item.file for item in damage if item.shard is None and item.what != FOREIGN}
     for item in damage:
         if item.what == FOREIGN:
-            (part / item.file).unlink()
-    staging = staging_folder(part, "mending")
+            (part / item.file).unlink(missing_ok=True)
+    staging = work / "mending"
     try:
         write_skeleton(staging, planned.plan, header, planned.names)
         if not header.complete or any(name.startswith(("pooled/", "commits/")) for name in bad):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,34 +11,37 @@ from typing import Any
 import torch
 
 from hpc.errors import EnvironmentProblem, InputError, Preempted
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.logs import JsonLines
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.batch_size import agreed_tokens_per_batch
-from snw_dist.embedding.commits import RECORDS, is_committed, shard_layout
+from snw_dist.embedding.commits import is_committed, num_without_record, shard_layout
 from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
 from snw_dist.embedding.gemm import gemm_rate
-from snw_dist.embedding.header import StoreHeader, check_same_plan, encoder_identity, read_header
+from snw_dist.embedding.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
 from snw_dist.embedding.meter import Meter
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.parts import (
     PartPlan,
     Tables,
     check_mixes,
     complete_parts,
+    is_complete,
     missing_sequences,
     plan_part,
     read_content,
 )
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.reference import check_parity
-from snw_dist.embedding.store import create_part, finalize_part, sweep_staging
+from snw_dist.embedding.store import create_part, finalize_part, tidy_part
 from snw_dist.embedding.writer import ShardWriter
 
-_ABANDONED_S = 3600.0  # what other array tasks are making right now is younger
+OWNER = "attempt_0.json"
+"""Claims of whoever fills a part, or mends it, by itself; every other task of an array has its own number."""
 log = logging.getLogger(__name__)
 
 
@@ -116,52 +119,84 @@ def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Enco
 def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     tables = input_tables(load_prepared(config.data_folder))
     encoder = prepare_encoder(config, runtime, tables)
-    parts = runtime.comm.on_rank_0(lambda: complete_parts(config.store_path))
-    planned = plan_work(config, tables, parts, append)
-    if planned is None:
-        log.info("%s is complete already", config.store_path)
-        runtime.comm.on_rank_0(lambda: _tidy(parts))
+    while (planned := _plan(config, runtime, tables, append)) is not None:
+        header = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
+        opened = functools.partial(_open, config.store_path, planned, header, runtime)
+        fence = claim_together(runtime.comm, opened)
+        if fence is None:  # another job has completed this part meanwhile
+            continue
+        num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one rank
+        encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
+            encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
+        )
+        try:
+            _fill(config, runtime, encoder, planned, fence)
+            runtime.comm.on_rank_0(functools.partial(_close, planned, fence.work))
+        finally:
+            if runtime.comm.rank == 0:
+                fence.release()
         return
-    header = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
-    name = f"attempt_{runtime.array_task}.json"
-    alone = runtime.num_array_tasks == 1
-    fence = runtime.comm.on_rank_0(lambda: _open(config.store_path, planned, header, runtime.attempt, name, alone))
-    num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one rank
-    encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
-        encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
-    )
+    log.info("%s is complete already", config.store_path)
+
+
+def _plan(config: SnwConfig, runtime: Runtime, tables: Tables, append: bool) -> PartPlan | None:
+    """Collective: the part to fill; what kills have left in the complete ones is removed."""
+
+    def look() -> list[str]:
+        parts = complete_parts(config.store_path)
+        for part in parts:
+            _tidy(part, runtime.attempt)
+        return [str(part) for part in parts]
+
+    return plan_work(config, tables, [Path(part) for part in runtime.comm.on_rank_0(look)], append)
+
+
+def _tidy(part: Path, attempt: str) -> None:
+    if not (part / RECORDS).exists():
+        return
     try:
-        _fill(config, runtime, encoder, planned, fence)
-    finally:
-        if runtime.comm.rank == 0:
-            fence.release()
-    runtime.comm.on_rank_0(lambda: _close(planned))
+        Fence(part / RECORDS, attempt, OWNER).release()
+    except EnvironmentProblem as error:  # it is being mended, or another job is just about to do the same
+        log.info("%s", error)
+        return
+    tidy_part(part)
 
 
-def _open(store: Path, planned: PartPlan, header: StoreHeader, attempt: str, name: str, alone: bool) -> Fence:
-    sweep_staging(planned.path, 0.0 if alone else _ABANDONED_S)
+def _open(store: Path, planned: PartPlan, header: StoreHeader, runtime: Runtime) -> Fence | None:
+    """Claim a part, then make what it needs before its shards; None when another job has completed it meanwhile."""
+    part, fence = planned.path, None
+    if is_complete(part):
+        return None
     if planned.part:
         check_mixes(store, header)
-    if not planned.path.exists():
-        create_part(planned.path, planned.plan, header, planned.names)
-    check_same_plan(planned.path, read_header(planned.path), header)
-    return Fence(planned.path / RECORDS, attempt, name)
+    if (part / GROUP).exists():
+        check_same_plan(part, read_header(part), header)
+    try:
+        fence = Fence(part / RECORDS, runtime.attempt, f"attempt_{runtime.array_task}.json")
+        if not is_complete(part):
+            create_part(part, planned.plan, header, planned.names, fence.work)
+            return fence
+    except Exception:
+        if not is_complete(part):
+            if fence is not None:
+                fence.release()
+            raise
+    if fence is not None:
+        fence.release()
+    return None
 
 
-def _close(planned: PartPlan) -> None:
+def _close(planned: PartPlan, work: Path) -> None:
     """Finish the part, unless other array tasks still have shards to do."""
-    records = sum(1 for _ in (planned.path / RECORDS).glob("*.safetensors"))
-    if records < planned.plan.num_shards and not read_header(planned.path).complete:
-        left = planned.plan.num_shards - records
-        log.info("%s: this task has done its share, %d shards of other tasks are left", planned.path, left)
+    part, plan = planned.path, planned.plan
+    if is_complete(part):  # another job was faster; what this one has made since goes too
+        tidy_part(part)
+    elif left := num_without_record(part, plan):
+        log.info("%s: this task has done its share, %d shards of other tasks are left", part, left)
         return
-    finalize_part(planned.path, planned.plan)
-    log.info("%s is complete: %d sequences", planned.path, len(planned.plan.sequences))
-
-
-def _tidy(parts: list[Path]) -> None:
-    for part in parts:  # a kill after the last commit leaves the records behind
-        shutil.rmtree(part / RECORDS, ignore_errors=True)
+    else:
+        finalize_part(part, plan, work)
+    log.info("%s is complete: %d sequences", part, len(plan.sequences))
 
 
 def own_shards(plan_shards: int, task: int, num_tasks: int) -> list[int]:
@@ -181,24 +216,29 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPl
     meter = Meter(runtime.progress, sum(residues.values()), gemm_rate(model.shape, model.device, model.dtype))
     records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
     layout = shard_layout(plan, model.row_width, config.store.dtype)
-    with (
-        ShardWriter(part, plan, model.row_width, dtype, fence) as writer,
-        shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
-    ):
-        for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
-            if _stop_requested(runtime) or (runtime.num_array_tasks > 1 and read_header(part).complete):
-                break  # complete: another array task saw the last record, and the records are gone
-            if is_committed(part, plan, shard, layout):
-                meter.skip(residues[shard])
-                continue
-            waited_s = writer.waited_s
-            meter.begin()
-            if not _compute(runtime, encoder, plan, shard, writer.buffer, meter):
-                break
-            writer.commit(shard)
-            facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
-            timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
-            records.write({"shard": shard, **meter.record(), **timing, **facts})
+    try:
+        with (
+            ShardWriter(part, plan, model.row_width, dtype, fence) as writer,
+            shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
+        ):
+            for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
+                if _stop_requested(runtime) or is_complete(part):
+                    break  # complete: another job saw the last record, and the records are gone
+                if is_committed(part, plan, shard, layout):
+                    meter.skip(residues[shard])
+                    continue
+                waited_s = writer.waited_s
+                meter.begin()
+                if not _compute(runtime, encoder, plan, shard, writer.buffer, meter):
+                    break
+                writer.commit(shard)
+                facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
+                timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
+                records.write({"shard": shard, **meter.record(), **timing, **facts})
+    except (EnvironmentProblem, OSError):
+        if not is_complete(part):
+            raise
+        log.info("%s: another job has completed it", part)
     meter.end()
     records.close()
     if runtime.comm.any(_stop_requested(runtime)):

@@ -18,9 +18,9 @@ rank did what, so equal input gives equal bytes. This is the only module that im
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import secrets
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,63 +32,63 @@ from zarr.codecs import Crc32cCodec
 
 from hpc.checkpoint import file_digest
 from hpc.errors import CorruptError, InputError
-from hpc.files import fsync_folder, fsync_tree, sweep_partial
-from snw_dist.embedding.commits import RECORDS, read_record
+from hpc.files import fsync_folder, fsync_tree, publish_once, sweep_partial
+from snw_dist.embedding.commits import read_record
 from snw_dist.embedding.dtypes import fill_value, stored_dtype
-from snw_dist.embedding.header import StoreHeader, read_header, sizes_problem
+from snw_dist.embedding.header import GROUP, StoreHeader, check_same_plan, read_header, sizes_problem
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.plan import EmbeddingPlan, sequence_digest
-from snw_dist.embedding.tables import TABLES, Name, chunk_rows_of
+from snw_dist.embedding.tables import TABLES, Name, chunk_rows_of, read_table, read_tables
 
-STAGING = ("creating", "finishing", "mending")
 ShardResult = tuple[int, int, NDArray[np.float32]]
 """The row of a shard in `commits`, and its rows of `pooled`."""
 
 
-def part_path(store: Path, part: int) -> Path:
-    """Folder of a part: the store itself, then `append_1`, `append_2`, ..."""
-    return store / f"append_{part}" if part else store
+def create_part(
+    part: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name], work: Path | None = None
+) -> None:
+    """Make what an unfinished part needs before its shards: first its header, which decides what it is, then tables.
 
-
-def part_paths(store: Path) -> list[Path]:
-    """The parts that are there, in order; raises `CorruptError` where one is missing in between."""
-    numbers = sorted(int(p.name.removeprefix("append_")) for p in store.glob("append_*") if p.name[7:].isdigit())
-    if numbers != list(range(1, len(numbers) + 1)):
-        raise CorruptError(f"{store}: parts append_{numbers} are there, one before them is missing")
-    return [part_path(store, part) for part in range(len(numbers) + 1)]
-
-
-def sweep_staging(part: Path, older_than_s: float) -> None:
-    """Remove folders beside a part in which a killed process was making something."""
-    for kind in STAGING:
-        for folder in part.parent.glob(f".{part.name}.*.{kind}"):
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - folder.stat().st_mtime >= older_than_s:
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
-def staging_folder(part: Path, kind: str) -> Path:
-    """A new name beside a part, from which what is made can be moved into place."""
-    assert kind in STAGING
-    return part.with_name(f".{part.name}.{secrets.token_hex(4)}.{kind}")
-
-
-def create_part(part: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
-    """Create an empty part; it appears as a whole or not at all, and one that is there already stays as it is.
-
-    Raises `InputError` for sizes that no reader would take.
+    What is there already and as it should be stays, so any number of jobs may do this at once, and one that was killed
+    is followed by another. `work` is the caller's own folder below the part, by default one that all share. Raises
+    `InputError` when the part is there with another plan, and for sizes that no reader would take.
     """
     if problem := sizes_problem(header):
         raise InputError(f"{part}: {problem}. Correct store.shard_rows and store.chunk_rows, or take fewer layers.")
-    staging = staging_folder(part, "creating")
+    file = part / GROUP
+    (part / RECORDS).mkdir(parents=True, exist_ok=True)
+    while not file.exists():  # `publish_once` may also fail because somebody has swept
+        publish_once(file, header.to_bytes())
+    present = read_header(part)
+    check_same_plan(part, present, header)
+    if not present.complete:
+        with _staging(part, work) as staging:
+            write_skeleton(staging, plan, header, names)
+            _move_files(staging, part)
+
+
+@contextlib.contextmanager
+def _staging(part: Path, work: Path | None) -> Iterator[Path]:
+    """A new folder, from which what is made can be moved into place."""
+    folder = (part / RECORDS if work is None else work) / f"{secrets.token_hex(4)}.staging"
     try:
-        write_skeleton(staging, plan, header, names)
-        (staging / RECORDS).mkdir()
-        fsync_tree(staging)
-        with contextlib.suppress(FileExistsError, OSError):  # another array task was faster; `read_header` tells
-            staging.rename(part)
-        fsync_folder(part.parent)
+        yield folder
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_files(staging: Path, part: Path) -> None:
+    """Put the tables into their places, file by file; equal input gives equal bytes, so those that fit stay."""
+    fsync_tree(staging)
+    folders = {part}
+    for name in table_files(staging):
+        source, target = staging / name, part / name
+        if not (target.is_file() and filecmp.cmp(source, target, shallow=False)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            folders |= {part / parent for parent in Path(name).parents}
+    for folder in folders:
+        fsync_folder(folder)
 
 
 def write_skeleton(folder: Path, plan: EmbeddingPlan, header: StoreHeader, names: Sequence[Name]) -> None:
@@ -115,30 +115,39 @@ def write_skeleton(folder: Path, plan: EmbeddingPlan, header: StoreHeader, names
     header.write(folder)
 
 
-def finalize_part(part: Path, plan: EmbeddingPlan) -> None:
-    """Turn the shard records into `pooled` and `commits`, then mark the part complete.
+def finalize_part(part: Path, plan: EmbeddingPlan, work: Path | None = None) -> None:
+    """Turn the shard records into `pooled` and `commits`, then mark the part complete; `work` as for `create_part`.
 
-    Raises `CorruptError` naming a shard that is not committed. Restartable, and two array tasks that end at the same
-    time may both do it: each makes the same bytes apart and moves them into place as a whole; `complete` comes last.
+    Raises `CorruptError` naming a shard that is not committed or a table that is not whole. Restartable, and array
+    tasks that end at the same time may all do it: each makes the same bytes apart; `complete` comes last.
     """
     header = read_header(part)
-    staging = staging_folder(part, "finishing")
     try:
-        write_results(staging, header, _recorded(part, plan))
-        fsync_tree(staging)
-        for name in ("pooled", "commits"):
-            with contextlib.suppress(OSError):  # there already, from another task or a start that was killed
-                (staging / name).rename(part / name)
-        for folder in (part, part / "residues"):
-            sweep_partial(folder)
-            fsync_folder(folder)
+        with _staging(part, work) as staging:
+            write_results(staging, header, _recorded(part, plan))
+            _move_files(staging, part)
+        _check_tables(part, header)
+        fsync_folder(part / "residues")
         complete_header(header, checksums(part)).write(part)
-        shutil.rmtree(part / RECORDS, ignore_errors=True)
-    except (CorruptError, OSError):
+    except Exception:  # zarr has errors of its own
         if not read_header(part).complete:  # else another task was faster and has tidied up
             raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    tidy_part(part)
+
+
+def tidy_part(part: Path) -> None:
+    """Remove from a complete part what was needed to fill it; the folder goes last, so a kill is seen by it."""
+    for folder in (part, part / "residues"):
+        sweep_partial(folder)
+    shutil.rmtree(part / RECORDS, ignore_errors=True)
+
+
+def _check_tables(part: Path, header: StoreHeader) -> None:
+    """What was made at the start of the job must still be there: its digests are about to be taken for the truth."""
+    lengths = read_tables(part, header)["lengths"]
+    names = read_table(part, "ids"), read_table(part, "id_sequence")
+    if len(lengths) != header.num_sequences or int(lengths.sum()) != header.num_residues or not all(map(len, names)):
+        raise CorruptError(f"{part}: its tables are not those of its header. Start embed again.")
 
 
 def _recorded(part: Path, plan: EmbeddingPlan) -> Iterator[ShardResult]:

@@ -70,8 +70,9 @@ class ShardWriter:
     def _write(self, shard: int, buffer: torch.Tensor) -> int:
         self._fence.check()
         try:
-            return commit_shard(self._part, self._plan, shard, buffer)
+            return commit_shard(self._part, self._plan, shard, buffer, self._fence.work, self._fence.check)
         except OSError as error:
+            self._fence.check()  # a successor removes what this one was making
             if error.errno not in _DISK:
                 raise
             free = shutil.disk_usage(self._part).free

@@ -11,7 +11,7 @@ import torch
 
 from hpc.checkpoint import find_checkpoint
 from hpc.errors import EnvironmentProblem, InputError, Preempted
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
 from hpc.runtime import Runtime
@@ -121,7 +121,7 @@ class TrainingJob:
         self.saved: Progress | None = None
         """What the newest checkpoint says of it."""
         self.folder = config.run_folder
-        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.fence = claim_together(self.comm, lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
         self.comm.on_rank_0(self._describe)

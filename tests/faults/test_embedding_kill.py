@@ -158,7 +158,7 @@ def test_killed_at_a_random_moment(tmp_path: Path, clean: dict[str, str], seed: 
     with started(config, second_way, second, tmp_path / "second") as jobs:
         finish(jobs, tmp_path / "second")
     assert tree(config.store_path) == clean
-    assert second_way == "array" or not list(tmp_path.glob(".*")), "a killed rank's leavings are not swept"
+    assert not list(tmp_path.glob(".*")), "something is left beside the store"
     done = [record["shard"] for record in records(config)]
     ranks = first * (3 if first_way == "array" else 1)
     assert len(done) - len(set(done)) <= ranks, "more than one shard a rank was computed twice"
@@ -183,3 +183,59 @@ def test_a_stop_request_keeps_what_is_committed(tmp_path: Path, clean: dict[str,
     assert tree(config.store_path) == clean
     done = [record["shard"] for record in records(config)]
     assert len(done) == len(set(done)), "a shard was computed twice"
+
+
+def codes_of(jobs: list[Ranks]) -> list[int]:
+    """How jobs of one rank have ended; none with a traceback."""
+    ends = [rank for job in jobs for rank in job.finish(150)]
+    assert not [rank.log for rank in ends if "Traceback" in rank.log or rank.returncode not in (0, 4)]
+    assert all("in use by attempt " in rank.log for rank in ends if rank.returncode == 4)
+    return [rank.returncode for rank in ends]
+
+
+@pytest.mark.parametrize("seed", range(max(1, REPEATS // 4)))
+def test_several_embeddings_at_the_same_instant(tmp_path: Path, clean: dict[str, str], seed: int) -> None:
+    """One job fills the store; the others are refused and name it, or come when it is complete."""
+    config = configuration(tmp_path, "shared.zarr")
+    with contextlib.ExitStack() as stack:
+        started_at = [
+            start_ranks(ENTRY_POINT, 1, config_to_dict(config), tmp_path / f"{job}", env={"SLURM_JOB_ID": f"{job}"})
+            for job in range(70 + 10 * seed, 74 + 10 * seed)
+        ]
+        codes = codes_of([stack.enter_context(job) for job in started_at])
+    assert 0 in codes
+    assert tree(config.store_path) == clean
+
+
+@pytest.mark.parametrize("seed", range(max(1, REPEATS // 4)))
+def test_a_second_embedding_while_the_first_is_killed(tmp_path: Path, clean: dict[str, str], seed: int) -> None:
+    """The first dies while it makes the store, fills or finishes it; a job and an array begin at about that moment."""
+    chance = random.Random(seed)
+    config = configuration(tmp_path, "shared.zarr")
+    values, store = config_to_dict(config), config.store_path
+    moments = [
+        lambda: (store / ".parts").exists(),
+        lambda: (store / "zarr.json").exists(),
+        lambda: (store / "id_sequence").exists(),
+        lambda: len(list((store / ".parts").glob("*.safetensors"))) >= 30,
+        lambda: (store / "commits").exists(),
+    ]
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(start_ranks(ENTRY_POINT, 1, values, tmp_path / "first", env={"SLURM_JOB_ID": "71"}))
+        first.wait_for(chance.choice(moments))
+        jobs = [
+            stack.enter_context(
+                start_ranks(ENTRY_POINT, 1, values, tmp_path / name, env={"SLURM_JOB_ID": name}, **array)
+            )
+            for name, array in (
+                ("72", {}),
+                ("73", {"array_task": 0, "num_array_tasks": 2}),
+                ("74", {"array_task": 1, "num_array_tasks": 2}),
+            )
+        ]
+        time.sleep(chance.uniform(0, 1))
+        first.kill()
+        codes_of(jobs)
+    with start_ranks(ENTRY_POINT, 1, values, tmp_path / "last", env={"SLURM_JOB_ID": "75"}) as last:
+        assert [rank.returncode for rank in last.finish(150)] == [0], last.logs()
+    assert tree(config.store_path) == clean

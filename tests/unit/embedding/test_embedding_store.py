@@ -30,10 +30,11 @@ from embedding_tools import (
 )
 
 from hpc.errors import CorruptError, InputError
-from snw_dist.embedding.commits import RECORDS, commit_shard, pool, shard_path
+from snw_dist.embedding.commits import commit_shard, pool, shard_path
 from snw_dist.embedding.dtypes import as_logical
 from snw_dist.embedding.header import check_same_plan, read_header
 from snw_dist.embedding.open_shard import OpenShard
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.plan import plan_embedding, sequence_digest
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.shard_file import ShardLayout, crc32c, shard_digest, shard_index, write_shard

@@ -169,7 +169,7 @@ def test_a_part_that_is_missing_in_between(tmp_path: Path) -> None:
     embed(config, tables_of({"x": LATER[0]}), append=True)
     embed(config, tables_of({"y": LATER[1]}), append=True)
     (tmp_path / "s" / "append_1").rename(tmp_path / "elsewhere")
-    with pytest.raises(CorruptError, match="one before them is missing"):
+    with pytest.raises(CorruptError, match="append_1: missing, though append_2 is there"):
         StoreReader(tmp_path / "s")
 
 

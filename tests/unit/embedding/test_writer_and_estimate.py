@@ -11,8 +11,8 @@ from embedding_tools import ENCODER, WIDTH, committed, files_of, filled_buffer, 
 
 from hpc.errors import CorruptError, EnvironmentProblem
 from hpc.fence import Fence
-from snw_dist.embedding.commits import RECORDS
 from snw_dist.embedding.estimate import StoreEstimate
+from snw_dist.embedding.part_names import RECORDS
 from snw_dist.embedding.parts import PartPlan
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding
 from snw_dist.embedding.store import create_part, finalize_part

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pickle
+import json
 import subprocess
 import sys
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc import fence
+from hpc import claims, fence
 from hpc.errors import EnvironmentProblem, ExitCode
 from hpc.fence import Fence
 from tests.ranks import REPOSITORY, names
@@ -34,7 +34,7 @@ def test_two_starts_of_the_same_attempt_are_told_apart(tmp_path: Path) -> None:
 
 def test_another_rank_checks_the_same_claim(tmp_path: Path) -> None:
     own = Fence(tmp_path, "41-0")
-    theirs = pickle.loads(pickle.dumps(own))
+    theirs = Fence.from_plain(json.loads(json.dumps(own.to_plain())))
     theirs.check()
     Fence(tmp_path, "41-1")
     with pytest.raises(EnvironmentProblem, match="superseded"):
@@ -54,8 +54,8 @@ def test_what_was_released_is_taken_at_once(tmp_path: Path) -> None:
     Fence(tmp_path, "41-0").release()
     started = time.monotonic()
     Fence(tmp_path, "42-0").release()
-    assert time.monotonic() - started < fence.PATIENCE_S / 2
-    assert names(tmp_path) == ["attempt.json"]
+    assert time.monotonic() - started < claims.PATIENCE_S / 2
+    assert names(tmp_path) == [".attempt.claims", "attempt.json"]
 
 
 def test_a_killed_owner_is_waited_for_and_then_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +66,10 @@ def test_a_killed_owner_is_waited_for_and_then_replaced(tmp_path: Path, monkeypa
         check=False,
     )
     assert killed.returncode == -9
-    monkeypatch.setattr(fence, "PATIENCE_S", 1.0)
+    monkeypatch.setattr(claims, "PATIENCE_S", 1.0)
     started = time.monotonic()
     new = Fence(tmp_path, "42-0")
     assert time.monotonic() - started >= 1.0
     new.check()
     new.release()
-    assert names(tmp_path) == ["attempt.json"]
+    assert names(tmp_path) == [".attempt.claims", "attempt.json"]
