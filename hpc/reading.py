@@ -18,6 +18,7 @@ MOST_BYTES = 64 * 2**20
 """What a small file has at most."""
 MOST_DEPTH = 64
 """Lists and objects within each other."""
+_PIECE = 2**20
 
 
 class BadFileError(ValueError):
@@ -36,7 +37,7 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         if size > most_bytes:
             raise BadFileError(f"{path}: {size:,} bytes, more than the {most_bytes:,} that it may have")
         parts, left = [], most_bytes + 1  # it may grow while it is read
-        while left and (part := os.read(descriptor, left)):
+        while left and (part := os.read(descriptor, min(left, _PIECE))):  # a piece is allocated before it is read
             parts.append(part)
             left -= len(part)
     finally:
