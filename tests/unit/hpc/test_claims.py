@@ -68,8 +68,9 @@ def race(folders: list[Path], starts: int, before: Callable[[], None] = lambda: 
         owner = 100 + found.index("owner")
         said = "in use by attempt ", "superseded by attempt "
         assert all(any(word in text for word in said) for text in found if text != "owner"), found
-        shown = json.loads((folder / "run" / "attempt.json").read_text())
-        assert shown["attempt"] == f"{owner}-0"
+        if not any("superseded" in text for text in found):  # else the one before may have been the last to write it
+            shown = json.loads((folder / "run" / "attempt.json").read_text())
+            assert shown["attempt"] == f"{owner}-0"
         numbers = sorted(int(name) for name in names(folder / "run" / ".attempt.claims") if name.isdigit())
         assert numbers == list(range(1, len(numbers) + 1))
 
@@ -88,8 +89,9 @@ def die(folder: Path) -> None:
     assert fork(lambda: (Fence(folder, "1-0"), os.kill(os.getpid(), 9))).result() is None
 
 
-def test_two_starts_at_the_same_instant(tmp_path: Path) -> None:
+def test_two_starts_at_the_same_instant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading and then writing granted both in 60 of 60 tries."""
+    monkeypatch.setattr(claims, "PATIENCE_S", 30.0)
     race([tmp_path / str(i) for i in range(15 * REPEATS)], 2)
 
 
@@ -196,8 +198,10 @@ def test_a_damaged_attempt_json_is_written_again(tmp_path: Path, content: bytes)
     right = (tmp_path / "attempt.json").read_bytes()
     (tmp_path / "attempt.json").write_bytes(content)
     own.check()
-    time.sleep(0.3)
-    assert (tmp_path / "attempt.json").read_bytes() == right
+    end = time.monotonic() + 30
+    while (tmp_path / "attempt.json").read_bytes() != right:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     own.release()
     (tmp_path / "attempt.json").write_bytes(content)
     new = Fence(tmp_path, "2-0")
@@ -237,13 +241,16 @@ def test_a_damaged_claim_of_an_owner_that_has_gone(tmp_path: Path, damage: str) 
     own.release()
     started = time.monotonic()
     new = Fence(tmp_path, "2-0")
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < claims.PATIENCE_S
     new.check()
     new.release()
 
 
 @pytest.mark.parametrize("damage", ["empty", "another shape", "a pipe"])
-def test_a_damaged_claim_of_an_owner_that_lives_is_not_taken(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_claim_of_an_owner_that_lives_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 30.0)
     own = Fence(tmp_path, "1-0")
     damages(tmp_path / ".attempt.claims" / "1")[damage]()
     with pytest.raises(EnvironmentProblem, match=r"in use by another job \(\S+/1 is damaged.*Wait for its end"):
