@@ -33,16 +33,8 @@ import hpc
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.files import atomic_write_json
 from hpc.profile import SiteProfile, one_line
-from hpc.submitted import (
-    RECORD,
-    Cluster,
-    LocalProcess,
-    SlurmJobs,
-    SlurmQueue,
-    SubmittedJob,
-    process_started,
-    slurm_command,
-)
+from hpc.schedulers import LocalProcess, SlurmJobs, SlurmQueue, process_started, slurm_command
+from hpc.submitted import RECORD, Cluster, SubmittedJob
 
 _REPOSITORY = Path(hpc.__file__).resolve().parents[1]
 _LOCAL_TIMEOUT_MIN = 60 * 24 * 365
