@@ -15,6 +15,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from torch._C._distributed_c10d import Store
@@ -27,7 +28,12 @@ GRACE_S = 10.0
 _FAREWELL = "farewell"
 _HELLO_S = 5.0
 _NEWS_S = 3.0
+_HAS_GONE = "has gone without a word; see its log"
 log = logging.getLogger(__name__)
+
+
+class PeerGoneError(Exception):
+    """Another rank has ended without a word; what this rank's collectives say of it is only an echo of that."""
 
 
 class PeerWatch:
@@ -39,6 +45,8 @@ class PeerWatch:
         self._gone = ""
         self._noticed = threading.Event()
         self._finished = threading.Event()
+        self.leave: Callable[[str], None] = log.debug
+        """Notes why this rank ends, where nobody else is left to do it."""
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
 
     def __enter__(self) -> PeerWatch:
@@ -53,8 +61,8 @@ class PeerWatch:
                 _send(connection, _FAREWELL)
         # A collective that fails may be a moment ahead of the news of who has gone.
         elif not isinstance(error, SnwError) and self._noticed.wait(_NEWS_S):
-            log.error("%s has gone without a word; see its log", self._gone)
-            return  # still on guard: the way out may wait for the dead rank too (NCCL)
+            # Still on guard: the way out may wait for the dead rank too (NCCL).
+            raise PeerGoneError(f"{self._gone} {_HAS_GONE}") from None
         self._finished.set()
         self._thread.join()
         for connection in self._connections.values():
@@ -78,7 +86,8 @@ class PeerWatch:
                 _send(connection, self._gone)
         self._noticed.set()  # not before: a rank 0 that left at once would be taken for the one that has gone
         if not self._finished.wait(self._grace_s):
-            log.error("%s has gone without a word; see its log. This rank waits for it and is ended", self._gone)
+            log.error("%s %s. This rank waits for it and is ended", self._gone, _HAS_GONE)
+            self.leave(f"{self._gone} {_HAS_GONE}")
             logging.shutdown()
             os._exit(1)
 

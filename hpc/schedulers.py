@@ -5,18 +5,20 @@ Its word alone is not the end of a job; see `hpc.submitted`.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import math
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from hpc.local_tasks import EXIT_CODES
+from hpc.reading import BadFileError, read_json
 
 _SLURM_INTERVAL_S = 3.0
 _SLURM_TIMEOUT_S = 20.0
@@ -40,6 +42,8 @@ _SLURM_RUNNING = frozenset(
 # States in which a job may be seen for a moment before it is queued again.
 _SLURM_SETTLE_S: Mapping[str, float] = {"PREEMPTED": 60.0, "NODE_FAIL": 60.0, "BOOT_FAIL": 60.0}
 DEFAULT_SETTLE_S = 10.0
+ALL_WELL = "exit code 0"
+"""How the end of a local job in which nothing failed is put."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Seen:
     restarts: int = 0
     settle_s: float = 0.0
     """How long an end must last before it is believed without a rank's word."""
+    of_ranks: Mapping[int, str] = field(default_factory=dict)
+    """What is known of single ranks that did not end well."""
 
 
 class Scheduler(Protocol):
@@ -155,39 +161,71 @@ class SlurmJobs:
 
 
 class LocalProcess:
-    """The process that runs the tasks of a job on this machine."""
+    """The process that runs the tasks of a job on this machine; it leads a session, and the tasks are in its group."""
 
-    def __init__(self, pid: int, folder: Path, process: subprocess.Popen[bytes] | None, started: str | None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        folder: Path,
+        process: subprocess.Popen[bytes] | None,
+        started: str | None,
+        host: str | None = None,
+    ) -> None:
+        """`started` and `host` say which process had that pid; `process` is for whoever has started it."""
         self._pid = pid
         self._folder = folder
         self._process = process
         self._started = started
+        self._elsewhere = None if host in (None, socket.gethostname()) else host
 
     def look(self) -> Seen:
-        """Running, or ended with the exit codes in words."""
-        return Seen("running") if self._alive() else Seen("ended", self._ending())
+        """Running, also while tasks live on alone, or ended with the exit codes in words."""
+        if self._alive():
+            return Seen("running")
+        codes = self._exit_codes()
+        if codes is not None:
+            words = {rank: f"rank {rank} {_in_words(code)}" for rank, code in enumerate(codes) if code}
+            return Seen("ended", ", ".join(words.values()) or ALL_WELL, of_ranks=words)
+        if self._elsewhere is not None:
+            return Seen("unknown", f"was started on {self._elsewhere}; what runs there cannot be seen from here")
+        orphans = self._orphans()
+        if orphans:
+            pids = " ".join(map(str, orphans))
+            return Seen(
+                "running", f"its controller was killed; the ranks save and end by themselves, or: kill -9 {pids}"
+            )
+        return Seen("ended", "the process that runs the tasks was killed")
 
     def stop(self) -> None:
         """SIGTERM, which the process hands on to every task."""
-        if self._alive():
-            os.kill(self._pid, signal.SIGTERM)
+        for pid in [self._pid] if self._alive() else self._orphans():
+            _signal(pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL to the tasks too: they are all in the group of the process, which leads its own session."""
         if self._alive():
             os.killpg(self._pid, signal.SIGKILL)
+        for pid in self._orphans():
+            _signal(pid, signal.SIGKILL)
 
     def _alive(self) -> bool:
         if self._process is not None:
             return self._process.poll() is None
-        return process_started(self._pid) == self._started is not None
+        return self._elsewhere is None and process_started(self._pid) == self._started is not None
 
-    def _ending(self) -> str:
+    def _orphans(self) -> list[int]:
+        """Tasks that have outlived the process. A pid comes again, so each must say itself whose task it is."""
+        if self._elsewhere is not None or self._alive():
+            return []
+        return [pid for pid in _processes() if _group(pid) == self._pid and _is_task_of(pid, self._pid, self._folder)]
+
+    def _exit_codes(self) -> list[int] | None:
+        """What the process has left at its end; None where it could not, or where that is damaged."""
         try:
-            codes = json.loads((self._folder / EXIT_CODES).read_text())
-        except (OSError, ValueError):
-            return "the process that runs the tasks was killed"
-        return ", ".join(f"rank {rank} {_in_words(code)}" for rank, code in enumerate(codes) if code) or "exit code 0"
+            codes = read_json(self._folder / EXIT_CODES, 2**20)
+        except (OSError, BadFileError):
+            return None
+        return codes if isinstance(codes, list) and all(type(code) is int for code in codes) else None
 
 
 def slurm_command(*command: str, timeout_s: float = _SLURM_TIMEOUT_S) -> subprocess.CompletedProcess[str] | None:
@@ -207,6 +245,32 @@ def process_started(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _group(pid: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.getpgid(pid)
+    return None
+
+
+def _is_task_of(pid: int, controller: int, folder: Path) -> bool:
+    """Whether a process that still runs was started as a task by `controller`, for the logs in `folder`."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        output = Path(f"/proc/{pid}/fd/1").resolve()
+    except OSError:  # it has just ended, or is somebody else's
+        return False
+    ours = f"SUBMITIT_LOCAL_JOB_ID={controller}".encode() in variables
+    return ours and output.parent == folder.resolve() and process_started(pid) is not None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _slurm_seen(state: str, restarts: int, reason: str) -> Seen:

@@ -23,6 +23,8 @@ def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: typ
     `source` names where the values come from. Raises `refuse` with one line for every wrong key and value.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):  # what a damaged file holds
+        raise refuse(f"{source}: no object with keys and values.")
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:

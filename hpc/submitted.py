@@ -1,24 +1,31 @@
 """A job that has been handed over: where its files are, what has become of it, how to end it.
 
-Two witnesses are heard. Each rank leaves `outcome-rank<r>.json` when it ends by itself; the scheduler knows
+Two witnesses are heard. Each rank leaves an outcome (`hpc.outcome`) when it ends by itself; the scheduler knows
 of jobs that were killed. A scheduler's word alone is believed only after a while, because a job that is being
 requeued passes through states that look like an end.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from hpc.errors import ExitCode, InputError
-from hpc.schedulers import DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs, process_started
+from pydantic import ConfigDict, Field, StrictInt, StrictStr
+from pydantic.dataclasses import dataclass as checked_dataclass
 
-Status = Literal["pending", "running", "done", "failed", "requeued"]
+from hpc.errors import CorruptError, ExitCode, InputError
+from hpc.outcome import Outcome, read_outcomes
+from hpc.reading import BadFileError, read_json
+from hpc.schedulers import ALL_WELL, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs, process_started
+from hpc.strict import validated
+
+Status = Literal["pending", "running", "done", "failed", "requeued", "unknown"]
 Cluster = Literal["slurm", "local"]
 RECORD = "submitted.json"
 _TAIL_LINES = 15
@@ -82,10 +89,12 @@ class SubmittedJob:
         """What has become of the job by now; quick, may be called several times a second."""
         seen = self._scheduler.look()
         attempt = max(self._attempt, seen.restarts + 1)
-        outcomes = self._outcomes(seen.restarts)
+        outcomes = read_outcomes(self.job_folder, seen.restarts)
         if self._is_over(seen, outcomes):
             return self._end(seen, outcomes, attempt)
-        if seen.phase in ("pending", "unknown"):
+        if seen.phase == "unknown":
+            return JobState("unknown", message=seen.word, attempt=attempt)
+        if seen.phase == "pending":
             if self._is_running:  # seen running before, so this is a new attempt even if Slurm does not count it yet
                 attempt = max(attempt, self._attempt + 1)
             self._is_running, self._attempt = False, attempt
@@ -110,15 +119,21 @@ class SubmittedJob:
             "name": self.name,
             "job_id": self.job_id,
             "cluster": self.cluster,
-            "log_folder": str(self.log_folder),
+            "log_folder": os.path.relpath(self.log_folder, self.job_folder),  # a run may be moved as a whole
             "num_tasks": self.num_tasks,
             "process_started": started,
+            "host": socket.gethostname(),
         }
 
-    def _is_over(self, seen: Seen, outcomes: dict[int, tuple[int, str]]) -> bool:
+    def _is_over(self, seen: Seen, outcomes: dict[int, Outcome]) -> bool:
         now = self._clock()
+        # Found again, it may have been moved to where its number is another job's, or nobody's.
+        if not self._fresh and self._all_done(outcomes) and (self.cluster == "slurm" or seen.phase != "running"):
+            return True
+        if seen.phase == "unknown":
+            return len(outcomes) == self.num_tasks
         # A queued job will run (again): what its ranks have left is of an attempt that no longer counts.
-        reported = 0 in outcomes and outcomes[0][0] != ExitCode.PREEMPTED and seen.phase != "pending"
+        reported = 0 in outcomes and outcomes[0].exit_code != ExitCode.PREEMPTED and seen.phase != "pending"
         self._reported_since = _since(self._reported_since, reported, now)
         self._ended_since = _since(self._ended_since, seen.phase == "ended", now)
         if self._ended_since is not None:
@@ -126,69 +141,81 @@ class SubmittedJob:
             return bool(outcomes) or now - self._ended_since >= settle_s
         if self.cluster == "local" or self._reported_since is None:
             return False
-        all_well = len(outcomes) == self.num_tasks and not any(code for code, _ in outcomes.values())
-        return all_well or now - self._reported_since >= _OUTCOMES_S
+        return self._all_done(outcomes) or now - self._reported_since >= _OUTCOMES_S
 
-    def _end(self, seen: Seen, outcomes: dict[int, tuple[int, str]], attempt: int) -> JobState:
-        failures = {rank: outcome for rank, outcome in outcomes.items() if outcome[0] != ExitCode.DONE}
-        clean = seen.phase != "ended" or seen.word in ("COMPLETED", "exit code 0", "gone from the queue")
-        if outcomes.get(0, (1, ""))[0] == ExitCode.DONE and not failures and clean:
-            return JobState("done", int(ExitCode.DONE), outcomes[0][1], attempt)
-        if failures:
-            code = min((code for code, _ in failures.values()), key=exit_code_weight)
-            message = _failure_text(failures, code)
+    def _all_done(self, outcomes: Mapping[int, Outcome]) -> bool:
+        return sorted(outcomes) == [*range(self.num_tasks)] and not any(o.exit_code for o in outcomes.values())
+
+    def _end(self, seen: Seen, outcomes: dict[int, Outcome], attempt: int) -> JobState:
+        """The first cause, not what the other ranks have noticed of it."""
+        failures = {rank: outcome for rank, outcome in outcomes.items() if outcome.exit_code != ExitCode.DONE}
+        causes = {rank: outcome for rank, outcome in failures.items() if not outcome.echo}
+        clean = seen.phase != "ended" or seen.word in ("COMPLETED", "gone from the queue", ALL_WELL)
+        if self._all_done(outcomes) or (0 in outcomes and not failures and clean):
+            return JobState("done", int(ExitCode.DONE), outcomes[0].message, attempt)
+        if causes:
+            code = min((outcome.exit_code for outcome in causes.values()), key=exit_code_weight)
+            message = _failure_text(causes, code)
             silent = sorted(set(range(self.num_tasks)) - set(outcomes))
             if silent and code != ExitCode.PREEMPTED:
                 message += f"\nNo word from {_ranks(silent)} ({seen.word or seen.phase})."
             return JobState("failed", code, message, attempt)
         return JobState("failed", 1, self._silent_death(seen, outcomes), attempt)
 
-    def _silent_death(self, seen: Seen, outcomes: dict[int, tuple[int, str]]) -> str:
-        """Say what the scheduler knows, and the end of the log of the first rank that left no word."""
+    def _silent_death(self, seen: Seen, outcomes: Mapping[int, Outcome]) -> str:
+        """Say what the scheduler knows, and the end of the log of the rank that has gone first."""
         silent = [rank for rank in range(self.num_tasks) if rank not in outcomes] or [0]
-        text = f"The job ended without a word of its own: {seen.word}."
+        named = Counter(outcome.gone for outcome in outcomes.values() if outcome.gone in silent)
+        silent.sort(key=lambda rank: -named[rank])
+        word = seen.of_ranks.get(silent[0], seen.word) if named else seen.word
+        text = f"The job ended without a word of its own: {word}."
         for rank in silent:
             tail = _tail(self.log_path(rank))
             if tail:
                 return f"{text} Last lines of {self.log_path(rank)}:\n" + "\n".join(tail)
         return f"{text} Nothing in {self.log_path(silent[0])}."
 
-    def _outcomes(self, restarts: int) -> dict[int, tuple[int, str]]:
-        """Rank -> (exit code, message), as far as the ranks have left them; not those of earlier attempts."""
-        outcomes: dict[int, tuple[int, str]] = {}
-        for path in self.job_folder.glob("outcome-rank*.json"):
-            try:
-                content = json.loads(path.read_text())
-                rank = int(path.stem.removeprefix("outcome-rank"))
-                if int(content.get("restarts", restarts)) == restarts:
-                    outcomes[rank] = (int(content["exit_code"]), str(content["message"]))
-            except (OSError, ValueError, TypeError, KeyError, AttributeError):
-                continue
-        return outcomes
+
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class _Record:
+    """`submitted.json`; one that was written before places were relative has no host."""
+
+    name: StrictStr
+    job_id: Annotated[str, Field(pattern=r"^\d{1,18}(_\d{1,18})?$")]
+    cluster: Cluster
+    log_folder: StrictStr
+    """Seen from the folder of the job."""
+    num_tasks: Annotated[StrictInt, Field(ge=1, le=10**6)]
+    process_started: StrictStr | None
+    host: StrictStr | None = None
 
 
 def load_submitted(job_folder: Path) -> SubmittedJob:
-    """Find a job again by its private folder; raises `InputError` when nothing was submitted from there."""
+    """Find a job again by its private folder.
+
+    Raises `InputError` when nothing was submitted from there, `CorruptError` when its record is damaged.
+    """
+    file = job_folder / RECORD
     try:
-        record = json.loads((job_folder / RECORD).read_text())
-        log_folder = Path(record["log_folder"])
-        job_id, cluster = str(record["job_id"]), record["cluster"]
-        started = record["process_started"]
-        scheduler: Scheduler = (
-            SlurmJobs(job_id) if cluster == "slurm" else LocalProcess(int(job_id), log_folder, None, started)
-        )
-        return SubmittedJob(
-            record["name"],
-            job_id,
-            cluster,
-            job_folder,
-            log_folder,
-            int(record["num_tasks"]),
-            scheduler,
-            fresh=False,
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{job_folder / RECORD}: no submitted job is described here: {error}") from None
+        record = validated(_Record, read_json(file, 2**20), str(file), CorruptError)
+    except BadFileError as error:
+        raise CorruptError(str(error)) from None
+    except OSError as error:
+        raise InputError(f"{file}: no submitted job is described here: {error.strerror}") from None
+    logs = Path(os.path.normpath(job_folder / record.log_folder))
+    if record.cluster == "slurm":
+        scheduler: Scheduler = SlurmJobs(record.job_id)
+    else:
+        pid = int(record.job_id.partition("_")[0])
+        scheduler = LocalProcess(pid, logs, None, record.process_started, record.host)
+    place = record.name, record.job_id, record.cluster, job_folder, logs, record.num_tasks
+    return SubmittedJob(*place, scheduler, fresh=False)
+
+
+def submission_number(job_folder: Path) -> int:
+    """Which submission of its run a job folder belongs to, from its name; 0 for those that were named by time only."""
+    number, _, rest = job_folder.name.partition("-")
+    return int(number) if rest and number.isascii() and number.isdecimal() and len(number) < 16 else 0
 
 
 def _since(before: float | None, holds: bool, now: float) -> float | None:
@@ -204,12 +231,12 @@ def exit_code_weight(code: int) -> tuple[int, int]:
     return (0 if code in known else 2 if code == ExitCode.PREEMPTED else 1, code)
 
 
-def _failure_text(failures: Mapping[int, tuple[int, str]], code: int) -> str:
+def _failure_text(failures: Mapping[int, Outcome], code: int) -> str:
     """The distinct messages that go with `code`, at most three."""
     ranks: dict[str, list[int]] = {}
-    for rank, (other, message) in sorted(failures.items()):
-        if other == code:
-            ranks.setdefault(message, []).append(rank)
+    for rank, outcome in sorted(failures.items()):
+        if outcome.exit_code == code:
+            ranks.setdefault(outcome.message, []).append(rank)
     lines = [f"{message} ({_ranks(who)})" if len(ranks) > 1 else message for message, who in ranks.items()]
     more = f"\n... and {len(lines) - 3} further messages in the logs" if len(lines) > 3 else ""
     return "\n".join(lines[:3]) + more
