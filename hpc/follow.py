@@ -56,8 +56,13 @@ def say(console: Console, text: str) -> None:
 
 
 def _watch(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
-    if not console.is_terminal:
-        return _watch_in_lines(job, console, poll_s)
+    if console.is_terminal:
+        with contextlib.suppress(OSError):  # the terminal has gone, and who started this wants it to go on
+            return _watch_live(job, console, poll_s)
+    return _watch_in_lines(job, console, poll_s)
+
+
+def _watch_live(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not (state := job.poll()).ended:
             live.update(_view(job, state))
