@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
-from hpc.logs import setup_logging
+from hpc.logs import log_file, setup_logging
 from hpc.outcome import Outcome, outcome_file, write_outcome
 from hpc.peers import PeerGoneError
 from hpc.preemption import PreemptionGuard, requeue_and_wait
@@ -29,7 +29,8 @@ from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
-from hpc.topology import JobIdentity, Topology
+from hpc.topology import JobIdentity, Topology, local_controller
+from hpc.watchdog import start_watchdog, stop_watchdog
 from hpc.work_queue import leave_mpi
 
 EntryPoint = Callable[[dict[str, Any], Runtime], None]
@@ -54,6 +55,7 @@ def run_job(payload: dict[str, Any]) -> None:
         rank = topology.rank
         outcome_file(folder, rank).unlink(missing_ok=True)
         setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", payload["entry_point"].split(".")[0]))
+        start_watchdog(log_file(folder, rank), outcome_file(folder, rank), identity.restart_count, local_controller())
         # Without this every rank of a node starts as many threads as the node has processors.
         torch.set_num_threads(topology.num_cpus)
         attempt = f"{identity.job_id or folder.name}-{identity.restart_count}"
@@ -101,6 +103,7 @@ def run_job(payload: dict[str, Any]) -> None:
             write_outcome(folder, rank, Outcome(code, message, identity.restart_count, echo))
         except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
             log.error("the outcome could not be written: %s", error)
+    stop_watchdog()
     logging.shutdown()
     end_process(code)
 

@@ -9,6 +9,7 @@ node for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -22,6 +23,7 @@ from torch._C._distributed_c10d import Store
 
 from hpc.errors import EnvironmentProblem, Preempted, SnwError
 from hpc.topology import Topology
+from hpc.watchdog import watchdog
 
 GRACE_S = 10.0
 """A collective that does notice ends its rank in this time, with a message and an outcome."""
@@ -50,6 +52,8 @@ class PeerWatch:
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
 
     def __enter__(self) -> PeerWatch:
+        for name, connection in self._connections.items():
+            watchdog().watch(name, connection, f"{{who}} {_HAS_GONE}", self._grace_s, _FAREWELL, echo=True)
         self._thread.start()
         return self
 
@@ -65,7 +69,10 @@ class PeerWatch:
             raise PeerGoneError(f"{self._gone} {_HAS_GONE}") from None
         self._finished.set()
         self._thread.join()
-        for connection in self._connections.values():
+        for name, connection in self._connections.items():
+            watchdog().forget(name)
+            with contextlib.suppress(OSError):  # the watchdog may still hold it
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
     def _watch(self) -> None:
@@ -77,10 +84,12 @@ class PeerWatch:
                     return
                 for key, _ in selector.select(0.2):
                     said = _receive(self._connections[key.data])
+                    watchdog().forget(key.data)
                     if said == _FAREWELL:
                         selector.unregister(self._connections[key.data])
                     else:
                         self._gone = self._gone or said or key.data
+        watchdog().news("peer", f"{self._gone} {_HAS_GONE}", self._grace_s, echo=True)
         for name, connection in self._connections.items():
             if name != self._gone:
                 _send(connection, self._gone)
