@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import os
 import random
 import shutil
 import signal
@@ -279,6 +280,26 @@ def zero_stages(config: Config, runtime: Runtime) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
         leave(runtime, "trained", {name: _trained(name, config, runtime) for name in config["models"]})
+
+
+def starved(config: Config, runtime: Runtime) -> None:
+    """Like `zero_stages`, but one rank may write 1 MB of its shared buffer only, as where `/dev/shm` is full."""
+    import resource
+
+    if runtime.comm.rank == config["starved_rank"]:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    leave(runtime, "running")
+    zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
+
+
+def killed_before_mapping(config: Config, runtime: Runtime) -> None:
+    """Make this rank's shared buffer; the other one is killed before it has."""
+    from snw_dist.train import engine
+
+    if runtime.comm.rank == 1:
+        engine.announce_buffer = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
 
 
 def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:

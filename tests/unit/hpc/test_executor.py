@@ -1,6 +1,7 @@
 import json
 import os
 import pickletools
+import signal
 import sys
 import time
 from pathlib import Path
@@ -206,11 +207,19 @@ def test_a_refused_submission_is_an_environment_problem(tmp_path, programs):
 ENTRY_POINTS = """
 import os, signal, sys, time
 from pathlib import Path
+from hpc.errors import Preempted
 
 def good(config, runtime):
     rank = runtime.topology.rank
     text = f"{os.environ['GREETING']} {config['x']} of {runtime.topology.world_size}"
     (runtime.job_folder / f"here-{rank}").write_text(text)
+
+def saves(config, runtime):
+    (runtime.job_folder / f"pid-{runtime.topology.rank}").write_text(str(os.getpid()))
+    while not runtime.guard.should_stop():
+        time.sleep(0.05)
+    time.sleep(1.0)
+    raise Preempted("all is saved")
 
 def killed(config, runtime):
     (runtime.job_folder / f"pid-{runtime.topology.rank}").write_text(str(os.getpid()))
@@ -266,6 +275,23 @@ def test_a_killed_task_takes_the_others_with_it(tmp_path, entry_points):
     assert "rank 1" in state.message
     for rank in range(2):
         assert process_started(int((job.job_folder / f"pid-{rank}").read_text())) is None
+
+
+def test_ranks_save_and_end_when_their_controller_is_killed(tmp_path, entry_points):
+    job = submit(local_request(tmp_path / "run", "saves"), SiteProfile(), "local")
+    end = time.monotonic() + 60
+    while len(list(job.job_folder.glob("pid-*"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    pids = [int((job.job_folder / f"pid-{rank}").read_text()) for rank in range(2)]
+    os.kill(int(job.job_id), signal.SIGKILL)
+    time.sleep(0.2)
+    for seen in (job, load_submitted(job.job_folder)):
+        assert "its controller was killed" in seen.poll().message
+        assert seen.poll().status == "running"
+    state = wait(job)
+    assert (state.exit_code, state.message) == (75, "all is saved")
+    assert all(process_started(pid) is None for pid in pids)
 
 
 def test_the_development_cluster_profile_renders():
