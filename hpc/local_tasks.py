@@ -1,9 +1,9 @@
 """Runs the tasks of a job on this machine: started by the launcher as `python -m hpc.local_tasks FOLDER`.
 
 It replaces the controller of submitit's local executor, whose variables and log names it keeps, in order to do what
-Slurm does: a task that fails takes the others with it, a signal reaches every task, the exit codes are kept, and no task
-outlives the process that runs it. (submitit's own controller dies of USR2 and leaves its tasks behind; on Ctrl-C it
-kills them after a second.)
+Slurm does: a task that fails takes the others with it, a signal reaches every task, the exit codes are kept, and no
+task outlives the process that runs it. (submitit's own controller dies of USR2 and leaves its tasks behind; on Ctrl-C
+it kills them after a second.)
 """
 
 from __future__ import annotations

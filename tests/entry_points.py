@@ -283,13 +283,18 @@ def zero_stages(config: Config, runtime: Runtime) -> None:
 
 
 def starved(config: Config, runtime: Runtime) -> None:
-    """Like `zero_stages`, but one rank may write 1 MB of its shared buffer only, as where `/dev/shm` is full."""
+    """Rank 1 may write a page of its shared buffer and no more, as where `/dev/shm` is full."""
     import resource
 
-    if runtime.comm.rank == config["starved_rank"]:
+    from snw_dist.train import engine
+
+    def limit(num_bytes: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+    if runtime.comm.rank == 1:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    leave(runtime, "running")
+        unlink, engine.announce_buffer = engine.unlink_buffers, lambda: limit(4096)
+        engine.unlink_buffers = lambda: (limit(resource.RLIM_INFINITY), unlink())[1]
     zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
 
 

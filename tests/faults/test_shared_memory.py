@@ -22,7 +22,7 @@ def buffers() -> set[str]:
 def test_a_rank_that_waits_in_shared_memory_for_a_dead_one_is_ended(tmp_path: Path, entry_point: str) -> None:
     """Rank 0 turns in C code with the interpreter's lock: without a watchdog of its own it would for ever."""
     before = buffers()
-    with start_ranks(entry_point, 2, {"starved_rank": 1}, tmp_path) as ranks:
+    with start_ranks(entry_point, 2, {}, tmp_path) as ranks:
         end = time.monotonic() + 100
         while ranks.processes[1].poll() is None:
             assert time.monotonic() < end, ranks.logs()

@@ -291,7 +291,8 @@ def test_ranks_save_and_end_when_their_controller_is_killed(tmp_path, entry_poin
         assert seen.poll().status == "running"
     state = wait(job)
     assert (state.exit_code, state.message) == (75, "all is saved")
-    assert all(process_started(pid) is None for pid in pids)
+    while any(process_started(pid) for pid in pids):  # what is saved is said a moment before the process is gone
+        assert time.monotonic() < end
 
 
 def test_the_development_cluster_profile_renders():

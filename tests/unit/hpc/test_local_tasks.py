@@ -131,7 +131,7 @@ def test_tasks_save_and_end_with_their_controller(tmp_path, number):
     until(lambda: again.look().phase == "ended")
     assert len(list(tmp_path.glob("saved-*"))) == 2
     pids = [int(path.read_text()) for path in tmp_path.glob("ready-*")]
-    assert all(process_started(pid) is None for pid in pids)
+    until(lambda: all(process_started(pid) is None for pid in pids))
 
 
 def test_tasks_that_do_not_listen_can_be_killed_without_their_controller(tmp_path):
