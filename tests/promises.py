@@ -27,6 +27,7 @@ EVERY = "tests/slurm/test_every_stop.py::"
 ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/train/test_train_state.py::"
 TRAIN = "tests/faults/test_training_faults.py::"
+WATCHDOG = "tests/unit/hpc/test_watchdog.py::"
 STORE = "tests/unit/embedding/test_embedding_store.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
@@ -50,11 +51,23 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{SLURM}test_one_rank_killed",
             f"{RANKS}test_a_dead_rank_ends_the_job",
             f"{RANKS}test_ranks_outside_a_collective_do_not_outlive",
+            "tests/faults/test_shared_memory.py::",
+            f"{WATCHDOG}test_a_peer_that_dies",
+            "tests/unit/hpc/test_local_tasks.py::test_tasks_save_and_end_with_their_controller",
+            "tests/unit/hpc/test_executor.py::test_ranks_save_and_end_when_their_controller_is_killed",
+            "tests/unit/hpc/test_submitted.py::test_the_first_cause_is_told",
             f"{EVERY}test_a_failed_node",
         ],
     ),
     5: ("SIGKILL inside a save", [f"{KILL}test_killed_while_saving", f"{KILL}test_one_rank_killed_while_saving"]),
-    6: ("a rank that hangs when the signal comes", [f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs"]),
+    6: (
+        "a rank that hangs when the signal comes",
+        [
+            f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs",
+            f"{WATCHDOG}test_a_stop_request",
+            f"{WATCHDOG}test_a_rank_that_is_only_slow",
+        ],
+    ),
     7: (
         "checkpoints missing or all damaged",
         [f"{CHECKPOINT}test_all_damaged_is_never_a_start_from_zero", f"{KILL}test_resume_after_the_newest_was_damaged"],
@@ -144,6 +157,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/distributed/test_rendezvous.py::test_a_missing_rank_is_named_by_all_others",
             "tests/distributed/test_preflight_of_ranks.py::",
             "tests/unit/launch/test_mistakes.py::test_the_doctor",
+            "tests/unit/train/test_shared_buffers.py::",
         ],
     ),
     25: (
