@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -283,18 +284,28 @@ def zero_stages(config: Config, runtime: Runtime) -> None:
 
 
 def starved(config: Config, runtime: Runtime) -> None:
-    """Rank 1 may write a page of its shared buffer and no more, as where `/dev/shm` is full."""
+    """Rank 1 cannot make its shared buffer, as where `/dev/shm` is full; DeepSpeed goes on all the same."""
     import resource
 
-    from snw_dist.train import engine
+    from snw_dist.train.engine import prepare_deepspeed
 
-    def limit(num_bytes: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        prepare_deepspeed(runtime.device)
+    backend: Any = sys.modules["deepspeed.comm.torch"]
+    build = backend.build_shm_op
+
+    class Starved:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(build(), name)
+
+        def initialize(self, size: int, rank: int) -> None:
+            operation = build()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            operation.initialize(size, rank)
 
     if runtime.comm.rank == 1:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        unlink, engine.announce_buffer = engine.unlink_buffers, lambda: limit(4096)
-        engine.unlink_buffers = lambda: (limit(resource.RLIM_INFINITY), unlink())[1]
+        backend.build_shm_op = Starved
     zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
 
 
