@@ -32,8 +32,9 @@ from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 import hpc
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.files import atomic_write_json
+from hpc.processes import process_started
 from hpc.profile import SiteProfile, one_line
-from hpc.schedulers import LocalProcess, SlurmJobs, SlurmQueue, process_started, slurm_command
+from hpc.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
 from hpc.submitted import RECORD, Cluster, SubmittedJob, submission_number
 
 _REPOSITORY = Path(hpc.__file__).resolve().parents[1]

@@ -5,7 +5,6 @@ Its word alone is not the end of a job; see `hpc.submitted`.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from hpc.local_tasks import EXIT_CODES
+from hpc.processes import process_started, send_signal, tasks_of
 from hpc.reading import BadFileError, read_json
 
 _SLURM_INTERVAL_S = 3.0
@@ -199,14 +199,14 @@ class LocalProcess:
     def stop(self) -> None:
         """SIGTERM, which the process hands on to every task."""
         for pid in [self._pid] if self._alive() else self._orphans():
-            _signal(pid, signal.SIGTERM)
+            send_signal(pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """SIGKILL to the tasks too: they are all in the group of the process, which leads its own session."""
         if self._alive():
             os.killpg(self._pid, signal.SIGKILL)
         for pid in self._orphans():
-            _signal(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
 
     def _alive(self) -> bool:
         if self._process is not None:
@@ -214,10 +214,8 @@ class LocalProcess:
         return self._elsewhere is None and process_started(self._pid) == self._started is not None
 
     def _orphans(self) -> list[int]:
-        """Tasks that have outlived the process. A pid comes again, so each must say itself whose task it is."""
-        if self._elsewhere is not None or self._alive():
-            return []
-        return [pid for pid in _processes() if _group(pid) == self._pid and _is_task_of(pid, self._pid, self._folder)]
+        """Tasks that have outlived the process."""
+        return [] if self._elsewhere is not None or self._alive() else tasks_of(self._pid, self._folder)
 
     def _exit_codes(self) -> list[int] | None:
         """What the process has left at its end; None where it could not, or where that is damaged."""
@@ -236,41 +234,6 @@ def slurm_command(*command: str, timeout_s: float = _SLURM_TIMEOUT_S) -> subproc
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-
-
-def process_started(pid: int) -> str | None:
-    """When a process started, as a pid alone may have been given to another; None if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]
-
-
-def _processes() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-
-
-def _group(pid: int) -> int | None:
-    with contextlib.suppress(OSError):
-        return os.getpgid(pid)
-    return None
-
-
-def _is_task_of(pid: int, controller: int, folder: Path) -> bool:
-    """Whether a process that still runs was started as a task by `controller`, for the logs in `folder`."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        output = Path(f"/proc/{pid}/fd/1").resolve()
-    except OSError:  # it has just ended, or is somebody else's
-        return False
-    ours = f"SUBMITIT_LOCAL_JOB_ID={controller}".encode() in variables
-    return ours and output.parent == folder.resolve() and process_started(pid) is not None
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
 
 
 def _slurm_seen(state: str, restarts: int, reason: str) -> Seen:

@@ -21,8 +21,9 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from hpc.errors import CorruptError, ExitCode, InputError
 from hpc.outcome import Outcome, read_outcomes
+from hpc.processes import process_started
 from hpc.reading import BadFileError, read_json
-from hpc.schedulers import ALL_WELL, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs, process_started
+from hpc.schedulers import ALL_WELL, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs
 from hpc.strict import validated
 
 Status = Literal["pending", "running", "done", "failed", "requeued", "unknown"]

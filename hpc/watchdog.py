@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -105,6 +106,7 @@ def start_watchdog(log_file: Path, outcome_file: Path, restarts: int, controller
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     place = {
         "control": its.fileno(),
+        "rank": os.getpid(),
         "log": str(log_file),
         "outcome": str(outcome_file),
         "restarts": restarts,

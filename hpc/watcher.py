@@ -33,15 +33,15 @@ _SHOW_S = 1.0
 class Watcher:
     """Watches the process that has started this one, and closes `control` when it ends.
 
-    `place`: `log` (file of the rank), `outcome` (file that it would leave), `restarts` (of the job), `show` (signal at
-    which it prints where it stands), `tick_s` (time between two signs of life), `controller` (the process that it must
-    not outlive, or 0).
+    `place`: `rank` (its process), `log` (its file), `outcome` (file that it would leave), `restarts` (of the job),
+    `show` (signal at which it prints where it stands), `tick_s` (time between two signs of life), `controller` (the
+    process that it must not outlive, or 0).
     """
 
     def __init__(self, control: socket.socket, place: dict[str, Any]) -> None:
         self._control = control
         self._place = place
-        self._rank = os.getppid()
+        self._rank = int(place["rank"])
         self._watched: dict[str, tuple[socket.socket, dict[str, Any]]] = {}
         self._known: dict[str, dict[str, Any]] = {}
         self._remove: list[str] = []

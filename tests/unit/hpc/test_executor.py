@@ -10,8 +10,8 @@ import pytest
 
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.executor import JobRequest, render_sbatch, resolve_cluster, submit
+from hpc.processes import process_started
 from hpc.profile import SiteProfile, load_profile
-from hpc.schedulers import process_started
 from hpc.strict import validated
 from hpc.submitted import load_submitted
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from hpc.schedulers import LocalProcess, process_started
+from hpc.processes import process_started
+from hpc.schedulers import LocalProcess
 from tests.ranks import REPOSITORY
 
 

@@ -5,7 +5,8 @@ import socket
 import pytest
 
 from hpc.errors import CorruptError, InputError
-from hpc.schedulers import LocalProcess, Seen, process_started
+from hpc.processes import process_started
+from hpc.schedulers import LocalProcess, Seen
 from hpc.submitted import SubmittedJob, load_submitted
 
 

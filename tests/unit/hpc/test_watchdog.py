@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc.schedulers import process_started
+from hpc.processes import process_started
 from tests.ranks import REPOSITORY
 
 # Waits for ever with the interpreter's lock, as in DeepSpeed's shared memory; no signal frees it.
