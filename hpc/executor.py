@@ -32,17 +32,10 @@ from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 import hpc
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.files import atomic_write_json
+from hpc.processes import process_started
 from hpc.profile import SiteProfile, one_line
-from hpc.submitted import (
-    RECORD,
-    Cluster,
-    LocalProcess,
-    SlurmJobs,
-    SlurmQueue,
-    SubmittedJob,
-    process_started,
-    slurm_command,
-)
+from hpc.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
+from hpc.submitted import RECORD, Cluster, SubmittedJob, submission_number
 
 _REPOSITORY = Path(hpc.__file__).resolve().parents[1]
 _LOCAL_TIMEOUT_MIN = 60 * 24 * 365
@@ -360,11 +353,11 @@ def _sbatch_says(error: BaseException) -> str:
 
 
 def _make_job_folder(request: JobRequest) -> Path:
-    """A private folder that no other submission has."""
-    name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
+    """A private folder that no other submission has; its number says which came last, whatever the clocks say."""
     request.folder.mkdir(parents=True, exist_ok=True)
-    _private_folder(request.folder / "jobs")
-    folder = request.folder / "jobs" / name
+    jobs = _private_folder(request.folder / "jobs")
+    number = max((submission_number(folder) for folder in jobs.iterdir()), default=0) + 1
+    folder = jobs / f"{number:06d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
     folder.mkdir(mode=0o700)
     return folder
 

@@ -24,6 +24,7 @@ INTERRUPTED = 130
 _POLL_S = 0.5
 _LINE_INTERVAL_S = 10.0
 _MAX_FIGURES = 4
+_INTERRUPTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
@@ -49,13 +50,19 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
 
 
 def say(console: Console, text: str) -> None:
-    """A line as it is: brackets in a path are no markup."""
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+    """A line as it is: brackets in a path are no markup. Without a terminal left to show it, the job goes on."""
+    with contextlib.suppress(OSError):
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def _watch(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
-    if not console.is_terminal:
-        return _watch_in_lines(job, console, poll_s)
+    if console.is_terminal:
+        with contextlib.suppress(OSError):  # the terminal has gone, and who started this wants it to go on
+            return _watch_live(job, console, poll_s)
+    return _watch_in_lines(job, console, poll_s)
+
+
+def _watch_live(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not (state := job.poll()).ended:
             live.update(_view(job, state))
@@ -166,7 +173,10 @@ def report(state: JobState, console: Console) -> int:
 
 @contextlib.contextmanager
 def signals_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal count like Ctrl-C, so that no task is left behind."""
+    """Let SIGTERM and a closed terminal count like Ctrl-C, so that no task is left behind.
+
+    One of them that is ignored stays ignored: `nohup` asks for that, and so does a shell for what runs behind it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -174,7 +184,8 @@ def signals_as_interrupt() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    heard = [number for number in _INTERRUPTS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
-from hpc.files import atomic_write_json
-from hpc.logs import setup_logging
+from hpc.logs import log_file, setup_logging
+from hpc.outcome import Outcome, outcome_file, write_outcome
+from hpc.peers import PeerGoneError
 from hpc.preemption import PreemptionGuard, requeue_and_wait
 from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import STARTUP_DEADLINE_S, choose_device, end_process, process_group
@@ -28,7 +29,8 @@ from hpc.progress import ProgressFile
 from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
-from hpc.topology import JobIdentity, Topology
+from hpc.topology import JobIdentity, Topology, local_controller
+from hpc.watchdog import start_watchdog, stop_watchdog
 from hpc.work_queue import leave_mpi
 
 EntryPoint = Callable[[dict[str, Any], Runtime], None]
@@ -41,18 +43,19 @@ def run_job(payload: dict[str, Any]) -> None:
     Further keys: `config` (plain data for the entry point), `job_folder` (shared by the ranks), `time_min` (limit of
     the job, or None), `device` (auto, cpu or cuda), `startup_deadline_s` (all ranks have joined by then), `mpi` (srun
     starts the ranks as one MPI job), `array_task` and `num_array_tasks`.
-    What became of the rank is left in `outcome-rank<r>.json`.
+    What became of the rank is left as its outcome (`hpc.outcome`).
     """
     started = time.monotonic()
     never_fail_to_print()
     folder = Path(payload["job_folder"])
-    rank, requeued, identity = 0, False, JobIdentity()
+    rank, requeued, echo, identity = 0, False, False, JobIdentity()
     try:
         identity = JobIdentity.detect()
         topology = Topology.detect()
         rank = topology.rank
-        (folder / f"outcome-rank{rank}.json").unlink(missing_ok=True)
+        outcome_file(folder, rank).unlink(missing_ok=True)
         setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", payload["entry_point"].split(".")[0]))
+        start_watchdog(log_file(folder, rank), outcome_file(folder, rank), identity.restart_count, local_controller())
         # Without this every rank of a node starts as many threads as the node has processors.
         torch.set_num_threads(topology.num_cpus)
         attempt = f"{identity.job_id or folder.name}-{identity.restart_count}"
@@ -84,6 +87,8 @@ def run_job(payload: dict[str, Any]) -> None:
         code, message = int(ExitCode.DONE), "done"
     except SnwError as error:
         code, message = int(error.exit_code), str(error)
+    except PeerGoneError as error:
+        code, message, echo = 1, str(error), True
     except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
         problem = storage_problem(error, folder) if isinstance(error, OSError) else None
         if problem is None:
@@ -94,11 +99,11 @@ def run_job(payload: dict[str, Any]) -> None:
     if code not in (ExitCode.DONE, ExitCode.PREEMPTED):
         log.error("%s", message)
     if not requeued:  # a requeued job has not ended: its next incarnation writes the outcome
-        outcome = {"exit_code": code, "message": message, "restarts": identity.restart_count}
         try:
-            atomic_write_json(folder / f"outcome-rank{rank}.json", outcome)
+            write_outcome(folder, rank, Outcome(code, message, identity.restart_count, echo))
         except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
             log.error("the outcome could not be written: %s", error)
+    stop_watchdog()
     logging.shutdown()
     end_process(code)
 

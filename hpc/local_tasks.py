@@ -1,14 +1,16 @@
 """Runs the tasks of a job on this machine: started by the launcher as `python -m hpc.local_tasks FOLDER`.
 
-It replaces the controller of submitit's local executor, whose variables and log names it keeps, in order to
-do what Slurm does: a task that fails takes the others with it, a signal reaches every task, and the exit
-codes are kept. (submitit's own controller dies of USR2 and leaves its tasks behind; on Ctrl-C it kills them
-after a second.)
+It replaces the controller of submitit's local executor, whose variables and log names it keeps, in order to do what
+Slurm does: a task that fails takes the others with it, a signal reaches every task, the exit codes are kept, and no
+task outlives the process that runs it. (submitit's own controller dies of USR2 and leaves its tasks behind; on Ctrl-C
+it kills them after a second.)
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import json
 import os
 import shlex
@@ -23,6 +25,8 @@ from types import FrameType
 from hpc.errors import ExitCode
 
 EXIT_CODES = "exit_codes.json"
+_PRCTL = ctypes.CDLL(None).prctl
+_SET_PARENT_DEATH_SIGNAL = 1
 _POLL_S = 0.05
 _TERMINATE_AFTER_S = 3.0
 _REMIND_S = 2.0
@@ -37,7 +41,7 @@ class LocalTasks:
         self._folder = folder
         self._stopping = False
         self._processes: list[subprocess.Popen[bytes]] = []
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, self._forward)
         for rank in range(num_tasks):
             self._processes.append(self._start(command, rank))
@@ -66,7 +70,12 @@ class LocalTasks:
         prefix = self._folder / f"{job_id}_{rank}_log"
         with prefix.with_suffix(".out").open("ab") as output, prefix.with_suffix(".err").open("ab") as errors:
             return subprocess.Popen(
-                list(command), env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
+                list(command),
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                preexec_fn=functools.partial(_end_with, os.getpid()),
             )
 
     def _wait(self, limit_s: float | None) -> None:
@@ -95,7 +104,7 @@ class LocalTasks:
         self._send(signal.SIGKILL)
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
-        """USR2 goes on as it is; SIGTERM and Ctrl-C ask every task to save and end."""
+        """USR2 goes on as it is; SIGTERM, SIGHUP and Ctrl-C ask every task to save and end."""
         if number != signal.SIGUSR2:
             self._stopping = True
         self._send(signal.SIGUSR2 if number == signal.SIGUSR2 else signal.SIGTERM)
@@ -104,6 +113,16 @@ class LocalTasks:
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(number)
+
+
+def _end_with(controller: int) -> None:
+    """In a task before it begins: when the controller is killed, the kernel asks the task to save and end.
+
+    Its watchdog (`hpc.watcher`) asks again, as some libraries listen to no signal while they start.
+    """
+    _PRCTL(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    if os.getppid() != controller:  # it was killed before that
+        os._exit(1)
 
 
 def main() -> int:

@@ -26,15 +26,15 @@ def setup_logging(rank: int, world_size: int, job_folder: Path, verbose: Iterabl
     The packages in `verbose` are logged there from DEBUG, everything else from INFO. A second call replaces
     the first.
     """
-    folder = job_folder / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
+    path = log_file(job_folder, rank)
+    path.parent.mkdir(parents=True, exist_ok=True)
     width = max(2, len(str(world_size - 1)))
     formatter = logging.Formatter(
         f"%(asctime)s r{rank:0{width}d} %(levelname)-5s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
     console = logging.StreamHandler(sys.stderr)
     console.setLevel(logging.INFO if rank == 0 else logging.WARNING)
-    file = logging.FileHandler(folder / f"rank_{rank:05d}.log", encoding="utf-8")
+    file = logging.FileHandler(path, encoding="utf-8")
     root = logging.getLogger()
     _remove_own_handlers(root)
     for handler in (console, file):
@@ -46,6 +46,11 @@ def setup_logging(rank: int, world_size: int, job_folder: Path, verbose: Iterabl
         logging.getLogger(package).setLevel(logging.DEBUG)
     # submitit prints by itself as well as through the root: every line of it would be there twice.
     logging.getLogger("submitit").handlers.clear()
+
+
+def log_file(job_folder: Path, rank: int) -> Path:
+    """Where all of a rank's log goes."""
+    return job_folder / "logs" / f"rank_{rank:05d}.log"
 
 
 def _remove_own_handlers(root: logging.Logger) -> None:

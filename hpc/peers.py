@@ -9,25 +9,33 @@ node for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from torch._C._distributed_c10d import Store
 
 from hpc.errors import EnvironmentProblem, Preempted, SnwError
 from hpc.topology import Topology
+from hpc.watchdog import watchdog
 
 GRACE_S = 10.0
 """A collective that does notice ends its rank in this time, with a message and an outcome."""
 _FAREWELL = "farewell"
 _HELLO_S = 5.0
 _NEWS_S = 3.0
+_HAS_GONE = "has gone without a word; see its log"
 log = logging.getLogger(__name__)
+
+
+class PeerGoneError(Exception):
+    """Another rank has ended without a word; what this rank's collectives say of it is only an echo of that."""
 
 
 class PeerWatch:
@@ -39,9 +47,13 @@ class PeerWatch:
         self._gone = ""
         self._noticed = threading.Event()
         self._finished = threading.Event()
+        self.leave: Callable[[str], None] = log.debug
+        """Notes why this rank ends, where nobody else is left to do it."""
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
 
     def __enter__(self) -> PeerWatch:
+        for name, connection in self._connections.items():
+            watchdog().watch(name, connection, f"{{who}} {_HAS_GONE}", self._grace_s, _FAREWELL, echo=True)
         self._thread.start()
         return self
 
@@ -53,11 +65,14 @@ class PeerWatch:
                 _send(connection, _FAREWELL)
         # A collective that fails may be a moment ahead of the news of who has gone.
         elif not isinstance(error, SnwError) and self._noticed.wait(_NEWS_S):
-            log.error("%s has gone without a word; see its log", self._gone)
-            return  # still on guard: the way out may wait for the dead rank too (NCCL)
+            # Still on guard: the way out may wait for the dead rank too (NCCL).
+            raise PeerGoneError(f"{self._gone} {_HAS_GONE}") from None
         self._finished.set()
         self._thread.join()
-        for connection in self._connections.values():
+        for name, connection in self._connections.items():
+            watchdog().forget(name)
+            with contextlib.suppress(OSError):  # the watchdog may still hold it
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
 
     def _watch(self) -> None:
@@ -69,16 +84,19 @@ class PeerWatch:
                     return
                 for key, _ in selector.select(0.2):
                     said = _receive(self._connections[key.data])
+                    watchdog().forget(key.data)
                     if said == _FAREWELL:
                         selector.unregister(self._connections[key.data])
                     else:
                         self._gone = self._gone or said or key.data
+        watchdog().news("peer", f"{self._gone} {_HAS_GONE}", self._grace_s, echo=True)
         for name, connection in self._connections.items():
             if name != self._gone:
                 _send(connection, self._gone)
         self._noticed.set()  # not before: a rank 0 that left at once would be taken for the one that has gone
         if not self._finished.wait(self._grace_s):
-            log.error("%s has gone without a word; see its log. This rank waits for it and is ended", self._gone)
+            log.error("%s %s. This rank waits for it and is ended", self._gone, _HAS_GONE)
+            self.leave(f"{self._gone} {_HAS_GONE}")
             logging.shutdown()
             os._exit(1)
 

@@ -28,6 +28,7 @@ from hpc.background import Background
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
 from hpc.topology import JobIdentity
+from hpc.watchdog import watchdog
 
 T = TypeVar("T")
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
@@ -54,6 +55,7 @@ class PreemptionGuard:
         self._finished = threading.Event()
         self._previous: dict[signal.Signals, Any] = {}
         self._previous_wakeup = -1
+        self._name = f"stop request {id(self)}"
 
     def __enter__(self) -> PreemptionGuard:
         self._heard, self._wakeup = socket.socketpair()
@@ -62,6 +64,7 @@ class PreemptionGuard:
         self._previous_wakeup = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
+        watchdog().watch(self._name, self._heard, self._no_boundary, self._watchdog_s)
         self._watchdog = threading.Thread(target=self._watch, name="preemption-watchdog", daemon=True)
         self._watchdog.start()
         return self
@@ -76,6 +79,8 @@ class PreemptionGuard:
         with contextlib.suppress(BlockingIOError):  # full: then there is something to wake up for anyway
             self._wakeup.send(b"\0")
         self._watchdog.join()
+        watchdog().forget(self._name)
+        watchdog().forget(f"{self._name} heard")
         self._heard.close()
         self._wakeup.close()
 
@@ -83,6 +88,10 @@ class PreemptionGuard:
         self._count += 1
         if self._flagged_at is None:
             self._flagged_at = time.monotonic()
+
+    @property
+    def _no_boundary(self) -> str:
+        return f"asked to stop, but no step boundary within {self._watchdog_s:.0f} s"
 
     @property
     def requested(self) -> bool:
@@ -131,6 +140,7 @@ class PreemptionGuard:
         self._boundary_at = time.monotonic()
 
     def _watch(self) -> None:
+        is_known = False
         poll = select.poll()  # select() refuses descriptors above 1,023, and rank 0 holds one for each rank
         poll.register(self._heard, select.POLLIN)
         while not self._finished.is_set():
@@ -140,9 +150,12 @@ class PreemptionGuard:
                     self._flagged_at = time.monotonic()
             if not self.requested or self._flagged_at is None:
                 continue
+            if not is_known:
+                watchdog().news(f"{self._name} heard", self._no_boundary, self._watchdog_s)
+                is_known = True
             waited = time.monotonic() - max(self._flagged_at, self._boundary_at)
             if waited > self._watchdog_s:
-                log.error("asked to stop, but no step boundary within %.0f s: ending this rank", self._watchdog_s)
+                log.error("%s: ending this rank", self._no_boundary)
                 logging.shutdown()
                 os._exit(ExitCode.PREEMPTED)
 

@@ -30,6 +30,7 @@ from hpc.topology import JobIdentity, Topology
 PACKAGES = ("torch", "deepspeed", "transformers", "zarr", "numpy", "safetensors")
 MIN_FREE_GB = 1.0
 MAX_CLOCK_SKEW_S = 5.0
+SHARED_MEMORY = Path("/dev/shm")
 _REPOSITORY = Path(hpc.__file__).resolve().parents[1]
 log = logging.getLogger(__name__)
 
@@ -127,6 +128,30 @@ def compared(facts: Sequence[Mapping[str, Any]]) -> list[Check]:
         _clocks(facts),
     ]
     return [check for check in checks if check is not None]
+
+
+def check_shared_memory(comm: Communicator, topology: Topology, bytes_per_rank: int) -> Check:
+    """Collective: whether each node has room for what each of its ranks is to map in its shared memory."""
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    return room_to_share(comm.gather({"host": topology.host, "free": free, "needed": bytes_per_rank}))
+
+
+def room_to_share(facts: Sequence[Mapping[str, Any]]) -> Check:
+    """The answer from what all ranks need and see."""
+    for host in dict.fromkeys(fact["host"] for fact in facts):
+        ranks = [fact for fact in facts if fact["host"] == host]
+        needed, free = (sum(fact["needed"] for fact in ranks), min(fact["free"] for fact in ranks))
+        if needed > free:
+            text = (
+                f"{free / 1e6:.0f} MB are free in {SHARED_MEMORY} of {host}, but its {len(ranks)} rank(s) need "
+                f"{needed / 1e6:.0f} MB there, {needed / len(ranks) / 1e6:.0f} MB each. Make it larger "
+                f"(in a container --shm-size; else mount -o remount,size=... {SHARED_MEMORY}), remove what lies there, "
+                "or ask for fewer ranks a node."
+            )
+            return Check("shared memory", "problem", text)
+    least = min(fact["free"] for fact in facts)
+    needs = max(fact["needed"] for fact in facts)
+    return Check("shared memory", "ok", f"{least / 1e6:.0f} MB free, {needs / 1e6:.0f} MB a rank needed")
 
 
 def _same(name: str, seen: Sequence[tuple[str, str]], fix: str) -> Check:

@@ -8,6 +8,7 @@ and the file a random word that the store must repeat, so that a rank never join
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 from hpc.communicator import Communicator
 from hpc.errors import EnvironmentProblem
 from hpc.files import atomic_write_json
+from hpc.outcome import leave_echo
 from hpc.peers import watch_peers
 from hpc.topology import Topology, export_for_torch
 
@@ -86,7 +88,8 @@ def process_group(
             yield Communicator(0, 1, store, None)
         else:
             control = dist.new_group(backend="gloo", timeout=timeout)
-            with watch_peers(topology, store, address, deadline_s):
+            with watch_peers(topology, store, address, deadline_s) as watch:
+                watch.leave = functools.partial(leave_echo, folder, topology.rank, attempt)
                 yield Communicator(topology.rank, topology.world_size, store, control)
                 dist.barrier(group=control)  # the store ends with rank 0, and the others may still need it
     finally:

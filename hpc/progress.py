@@ -14,8 +14,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, StrictInt, StrictStr
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from hpc.errors import CorruptError
+from hpc.reading import BadFileError, read_json
+from hpc.strict import validated
+
+_MOST_BYTES = 2**20
 MIN_INTERVAL_S = 0.5
 
 
@@ -48,6 +56,26 @@ class ProgressSummary:
     num_ranks: int
     figures: dict[str, float | None]
     """Those of the lowest rank that reports any."""
+
+
+_Count = Annotated[StrictInt, Field(ge=0, le=2**63)]
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@checked_dataclass(frozen=True, config=_STRICT)
+class _Kind:
+    done: _Count
+    total: _Count
+    unit: StrictStr
+    rate: float
+    figures: dict[str, float | None]
+    updated: float
+
+
+@checked_dataclass(frozen=True, config=_STRICT)
+class _File:
+    rank: _Count
+    kinds: dict[str, _Kind]
 
 
 class ProgressFile:
@@ -93,15 +121,16 @@ class ProgressFile:
 
 
 def read_progress(folder: Path) -> list[ProgressRecord]:
-    """All records in `folder`, by rank; what is missing or cannot be read is left out."""
+    """All records in `folder`, by rank; what is missing or is not as it was written is left out."""
     records: list[ProgressRecord] = []
     for path in sorted(folder.glob("rank_*.json")):
         try:
-            content = json.loads(path.read_text())
-            rank = int(content["rank"])
-            records += [ProgressRecord(rank=rank, kind=kind, **values) for kind, values in content["kinds"].items()]
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            content = validated(_File, read_json(path, _MOST_BYTES), str(path), CorruptError)
+        except (OSError, BadFileError, CorruptError):
             continue
+        records += [
+            ProgressRecord(rank=content.rank, kind=kind, **vars(values)) for kind, values in content.kinds.items()
+        ]
     return records
 
 
@@ -137,8 +166,8 @@ def _summary(kind: str, records: list[ProgressRecord]) -> ProgressSummary:
     done = min(sum(record.done for record in records), total)
     rate = sum(record.rate for record in records)
     figures = next((r.figures for r in sorted(records, key=lambda r: r.rank) if r.figures), {})
-    eta_s = (total - done) / rate if rate > 0 else None
-    return ProgressSummary(kind, done, total, records[0].unit, eta_s, len(records), figures)
+    eta_s = (total - done) / rate if rate > 0 else math.inf
+    return ProgressSummary(kind, done, total, records[0].unit, _finite(eta_s), len(records), figures)
 
 
 def _finite(value: float) -> float | None:

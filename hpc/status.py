@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
-from hpc.errors import InputError
+from hpc.errors import CorruptError, InputError, SnwError
 from hpc.follow import describe, eta, figures
 from hpc.progress import ProgressRecord, read_progress, summarise
-from hpc.submitted import RECORD, JobState, SubmittedJob, load_submitted
+from hpc.submitted import RECORD, JobState, SubmittedJob, load_submitted, submission_number
+
+log = logging.getLogger(__name__)
 
 
 def latest_jobs(folder: Path) -> list[SubmittedJob]:
     """The last submission of every kind of job of a run, oldest first; all tasks of it where it was an array.
 
-    Raises `InputError` when nothing was submitted for this run.
+    A record that is damaged is named in a warning. Raises `InputError` when nothing was submitted for this run, and
+    `CorruptError` when no record of it can be read.
     """
-    jobs = [load_submitted(record.parent) for record in sorted((folder / "jobs").glob(f"*/{RECORD}"))]
+    jobs, problems = [], []
+    for job_folder in sorted(_with_record(folder), key=lambda path: (submission_number(path), path.name)):
+        try:
+            jobs.append(load_submitted(job_folder))
+        except SnwError as error:
+            problems.append(str(error))
+    if not jobs and problems:
+        raise CorruptError("\n".join(problems))
     if not jobs:
         raise InputError(f"{folder}: no job was submitted for this run")
-    last = {job.name: job.job_id.partition("_")[0] for job in jobs}
-    return [job for job in jobs if job.job_id.partition("_")[0] == last[job.name]]
+    for problem in problems:
+        log.warning("%s", problem)
+    last = {job.name: _submission(job) for job in jobs}
+    return [job for job in jobs if _submission(job) == last[job.name]]
+
+
+def _with_record(folder: Path) -> list[Path]:
+    return [record.parent for record in (folder / "jobs").glob(f"*/{RECORD}")]
+
+
+def _submission(job: SubmittedJob) -> str:
+    """Equal for the tasks of an array, and for nothing else: the number of a local job, a pid, comes again."""
+    return job.job_id.partition("_")[0] if job.cluster == "slurm" else job.job_folder.name
 
 
 def jobs_table(jobs: list[SubmittedJob], states: list[JobState]) -> Table:

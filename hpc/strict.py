@@ -24,6 +24,8 @@ def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: typ
     no input of the user, with one line.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):  # what a damaged file holds
+        raise refuse(f"{source}: no object with keys and values.")
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:

@@ -112,6 +112,17 @@ class JobIdentity:
         return JobIdentity(job_id, _integer(environ, "SLURM_RESTART_COUNT", "slurm", "0"))
 
 
+def torch_address(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
+    """Address and port of rank 0, as `export_for_torch` has set them."""
+    return environ.get("MASTER_ADDR", ""), environ.get("MASTER_PORT", "")
+
+
+def local_controller(environ: Mapping[str, str] = os.environ) -> int | None:
+    """The process (`hpc.local_tasks`) that runs the ranks on this machine, if this is one of them."""
+    pid = environ.get("SUBMITIT_LOCAL_JOB_ID", "")
+    return int(pid) if pid.isascii() and pid.isdigit() and environ.get("SUBMITIT_EXECUTOR") == "local" else None
+
+
 def export_for_torch(topology: Topology, address: str, port: int) -> None:
     """Set the variables DeepSpeed insists on; with one of them missing it would start MPI by itself."""
     os.environ.update(

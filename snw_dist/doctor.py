@@ -31,6 +31,7 @@ from snw_dist.embedding.weights import locate_weights, read_shape
 from snw_dist.model.build import count_parameters
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import prepare_deepspeed
+from snw_dist.train.shared_buffers import check_buffers
 
 RESULT = "doctor.json"
 _TRIAL_BYTES = 64 * 2**20
@@ -47,6 +48,7 @@ def run_doctor(values: dict[str, Any], runtime: Runtime) -> None:
     checks = [
         *runtime.checks,
         _tried(runtime, "precision", lambda: _precision(config, device)),
+        check_buffers(runtime),
         _tried(runtime, "DeepSpeed", lambda: _deepspeed(device)),
         _tried(runtime, "encoder weights", lambda: _weights(config)),
         _same_everywhere(runtime, "data", config.data_folder, "prepare", lambda: _data_digest(config)),

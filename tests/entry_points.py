@@ -3,9 +3,11 @@
 import errno
 import gc
 import json
+import os
 import random
 import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -286,6 +288,41 @@ def zero_stages(config: Config, runtime: Runtime) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
         leave(runtime, "trained", {name: _trained(name, config, runtime) for name in config["models"]})
+
+
+def starved(config: Config, runtime: Runtime) -> None:
+    """Rank 1 cannot make its shared buffer, as where `/dev/shm` is full; DeepSpeed goes on all the same."""
+    import resource
+
+    from snw_dist.train.engine import prepare_deepspeed
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        prepare_deepspeed(runtime.device)
+    backend: Any = sys.modules["deepspeed.comm.torch"]
+    build = backend.build_shm_op
+
+    class Starved:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(build(), name)
+
+        def initialize(self, size: int, rank: int) -> None:
+            operation = build()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            operation.initialize(size, rank)
+
+    if runtime.comm.rank == 1:
+        backend.build_shm_op = Starved
+    zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
+
+
+def killed_before_mapping(config: Config, runtime: Runtime) -> None:
+    """Make this rank's shared buffer; the other one is killed before it has."""
+    from snw_dist.train import engine
+
+    if runtime.comm.rank == 1:
+        engine.announce_buffer = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
 
 
 def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:

@@ -34,6 +34,7 @@ TRAIN = "tests/faults/test_training_faults.py::"
 RETENTION = "tests/unit/hpc/test_retention.py::"
 MANIFEST = "tests/unit/hpc/test_manifest.py::"
 SAVED = "tests/unit/train/test_saved.py::"
+WATCHDOG = "tests/unit/hpc/test_watchdog.py::"
 STORE = "tests/unit/embedding/test_embedding_store.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
@@ -57,6 +58,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{SLURM}test_one_rank_killed",
             f"{RANKS}test_a_dead_rank_ends_the_job",
             f"{RANKS}test_ranks_outside_a_collective_do_not_outlive",
+            "tests/faults/test_shared_memory.py::",
+            f"{WATCHDOG}test_a_peer_that_dies",
+            "tests/unit/hpc/test_local_tasks.py::test_tasks_save_and_end_with_their_controller",
+            "tests/unit/hpc/test_executor.py::test_ranks_save_and_end_when_their_controller_is_killed",
+            "tests/unit/hpc/test_submitted.py::test_the_first_cause_is_told",
             f"{EVERY}test_a_failed_node",
         ],
     ),
@@ -79,6 +85,8 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{STOP}test_a_save_that_moves_is_waited_for",
             f"{ATTACKS}test_a_stop_during_the_validation",
             "tests/unit/hpc/test_background.py::test_the_watchdog_knows",
+            f"{WATCHDOG}test_a_stop_request",
+            f"{WATCHDOG}test_a_rank_that_is_only_slow",
         ],
     ),
     7: (
@@ -236,6 +244,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/distributed/test_rendezvous.py::test_a_missing_rank_is_named_by_all_others",
             "tests/distributed/test_preflight_of_ranks.py::",
             "tests/unit/launch/test_mistakes.py::test_the_doctor",
+            "tests/unit/train/test_shared_buffers.py::",
         ],
     ),
     25: (

@@ -25,6 +25,7 @@ from snw_dist.model.tower import Tower
 from snw_dist.train.finite import Suspect, refuse_not_finite
 from snw_dist.train.gradients import GradientWatch
 from snw_dist.train.portable import Piece, Snapshot, read_into, share, snapshot
+from snw_dist.train.shared_buffers import announce_buffer, unlink_buffers
 
 _SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
 log = logging.getLogger(__name__)
@@ -87,8 +88,9 @@ class Engine:
 
         refuse_not_finite(dict(model.named_parameters()), "before the first step")  # as from an encoder's file
         deepspeed_logger.setLevel(logging.WARNING)
+        announce_buffer()
         deepspeed.init_distributed(auto_mpi_discovery=False, verbose=False)
-        _unlink_shared_memory()
+        unlink_buffers()
         settings: dict[str, Any] = {
             "train_micro_batch_size_per_gpu": micro_batch_size,
             "gradient_accumulation_steps": accumulation_steps,
@@ -300,18 +302,6 @@ def _pairs(wrapped: Any) -> Iterator[tuple[nn.Parameter, torch.Tensor]]:
 
 def _items(shapes: Mapping[str, list[int]]) -> set[tuple[str, tuple[int, ...]]]:
     return {(name, tuple(shape)) for name, shape in shapes.items()}
-
-
-def _unlink_shared_memory() -> None:
-    """Take the names from DeepSpeed's shared buffers, once all ranks have mapped them.
-
-    DeepSpeed never does: every start of every rank, killed or not, would keep 69 MB of the node's memory for ever.
-    """
-    torch.distributed.barrier()
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        name = line.split(maxsplit=5)[-1]
-        if name.startswith("/dev/shm/deepspeed_"):
-            Path(name).unlink(missing_ok=True)
 
 
 def _groups(model: nn.Module, ratios: Mapping[str, float]) -> list[dict[str, Any]]:

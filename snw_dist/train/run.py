@@ -14,6 +14,7 @@ from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
 from hpc.logs import JsonLines
+from hpc.preflight import refuse_problems
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
@@ -32,6 +33,7 @@ from snw_dist.train.provenance import provenance
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
+from snw_dist.train.shared_buffers import check_buffers
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.tokens import TokenReader
@@ -65,6 +67,7 @@ class TrainingJob:
         self.config, self.runtime, self.comm = config, runtime, runtime.comm
         self.device = runtime.device
         check_precision(section.precision, self.device.type)
+        refuse_problems([check_buffers(runtime)])
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
         self.reader = StoreReader(config.store_path)

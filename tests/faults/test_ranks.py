@@ -26,11 +26,12 @@ def test_a_dead_rank_ends_the_job(tmp_path: Path, victim: int, number: signal.Si
     for rank in done:
         if rank.rank != victim:
             assert rank.returncode == 1, rank.log
-            if rank.outcome:  # its collective has noticed
-                assert "RuntimeError" in rank.outcome["message"] or "Dist" in rank.outcome["message"]
-            else:
-                assert "This rank waits for it and is ended" in rank.log
-            assert f"rank {victim} on {socket.gethostname()} has gone without a word" in rank.log
+            said = f"rank {victim} on {socket.gethostname()} has gone without a word"
+            assert rank.outcome["message"] == f"{said}; see its log"
+            assert rank.outcome["echo"]
+            assert said in rank.log
+            assert "Traceback" not in rank.log, "what its collective says is no cause"
+            assert "Connection closed" not in rank.log
             assert not (tmp_path / "job" / f"stopped-rank{rank.rank}.json").exists()
 
 
@@ -45,6 +46,7 @@ def test_ranks_outside_a_collective_do_not_outlive_one_that_died(tmp_path: Path)
     assert [rank.returncode for rank in done] == [1, -signal.SIGKILL, 1], ranks.logs()
     for rank in (done[0], done[2]):
         assert f"rank 1 on {socket.gethostname()} has gone without a word" in rank.log
+        assert rank.outcome["echo"]
 
 
 def test_a_rank_that_fails_alone_ends_the_job(tmp_path: Path) -> None:
@@ -52,6 +54,7 @@ def test_a_rank_that_fails_alone_ends_the_job(tmp_path: Path) -> None:
         done = ranks.finish(60)
     assert [rank.returncode for rank in done] == [1, 2, 1], ranks.logs()
     assert done[1].outcome["message"] == "only rank 1 saw this"
+    assert [rank.outcome.get("echo", False) for rank in done] == [True, False, True]
 
 
 def test_a_rank_killed_while_it_starts_is_named(tmp_path: Path) -> None:

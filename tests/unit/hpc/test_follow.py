@@ -1,6 +1,8 @@
 import io
 import os
+import pty
 import signal
+import sys
 import threading
 import time
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from hpc.follow import describe, follow
 from hpc.progress import ProgressFile
 from hpc.submitted import JobState
+from tests.ranks import REPOSITORY
 
 
 class Job:
@@ -149,3 +152,60 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path):
 )
 def test_states_in_words(state, text):
     assert describe(state, 1) == text
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path, number):
+    def ignored():
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)
+        return JobState("running")
+
+    previous = signal.signal(number, signal.SIG_IGN)
+    try:
+        for terminal in (False, True):
+            job = Job(tmp_path, [ignored, JobState("done", 0)], "local")
+            assert run(job, terminal)[0] == 0
+            assert job.calls == []
+            assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, previous)
+
+
+FOLLOWING = """
+import sys, time
+from pathlib import Path
+from rich.console import Console
+from hpc.follow import follow
+from hpc.submitted import JobState
+class Job:
+    name, job_id, cluster, num_tasks = "train", "41", "local", 1
+    job_folder = progress_folder = Path(sys.argv[1])
+    def poll(self):
+        (self.job_folder / "following").touch()
+        return JobState("done", 0) if (self.job_folder / "end").exists() else JobState("running")
+    def stop(self):
+        (self.job_folder / "stopped").touch()
+sys.exit(follow(Job(), Console(), 0.02))
+"""
+
+
+@pytest.mark.parametrize("wrapper", [["nohup"], ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]])
+def test_nohup_outlives_the_terminal(tmp_path, wrapper):
+    """Really: the terminal is a pseudo-terminal that is closed while the job is followed."""
+    (tmp_path / "follow.py").write_text(FOLLOWING)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        os.environ["PYTHONPATH"] = str(REPOSITORY)
+        os.execvp(wrapper[0], [*wrapper, sys.executable, str(tmp_path / "follow.py"), str(tmp_path)])
+    end = time.monotonic() + 30
+    while not (tmp_path / "following").exists():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    os.close(terminal)
+    time.sleep(0.5)
+    assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the launcher has ended with its terminal"
+    (tmp_path / "end").touch()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not (tmp_path / "stopped").exists()

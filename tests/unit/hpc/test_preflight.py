@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hpc.errors import EnvironmentProblem
-from hpc.preflight import Check, compared, refuse_problems, sources_digest
+from hpc.preflight import Check, compared, refuse_problems, room_to_share, sources_digest
 
 SPOILT: list[tuple[str, str, Any, str, list[str]]] = [
     ("world_size", "ranks", 1, "problem", ["3 ranks", "[1, 3]"]),
@@ -87,3 +87,13 @@ def test_a_changed_source_file_changes_the_digest(tmp_path: Path) -> None:
     assert sources_digest(tmp_path, ["one"]) == before
     (tmp_path / "one" / "a.py").write_text("x = 2\n")
     assert sources_digest(tmp_path, ["one"]) != before
+
+
+def test_room_in_the_shared_memory_of_each_node() -> None:
+    ranks = [{"host": f"n{rank // 2}", "free": 150 * 10**6, "needed": 69 * 10**6} for rank in range(4)]
+    assert room_to_share(ranks).status == "ok"
+    ranks[3]["free"] = 137 * 10**6  # it may have looked a moment later
+    check = room_to_share(ranks)
+    assert check.status == "problem"
+    assert check.text.startswith("137 MB are free in /dev/shm of n1, but its 2 rank(s) need 138 MB there, 69 MB each.")
+    assert room_to_share([{"host": "n1", "free": 0, "needed": 0}]).status == "ok"

@@ -82,3 +82,23 @@ def test_summary_adds_what_ranks_share_out(tmp_path):
     assert embed.eta_s == 10.0
     assert embed.figures == {"tokens": 7.0}
     assert (check.kind, check.eta_s) == ("check", None)
+
+
+def test_odd_numbers_are_shown_or_left_out(tmp_path):
+    def kind(**changes):
+        values = {"done": 1, "total": 2, "unit": "steps", "rate": 1.0, "figures": {}, "updated": 0.0}
+        return {"rank": 0, "kinds": {"train": values | changes}}
+
+    odd = [
+        {"done": 10**400},
+        {"done": "1"},
+        {"rate": 10**400},
+        {"figures": {"loss": "x"}},
+        {"figures": []},
+        {"unit": 5},
+    ]
+    for number, changes in enumerate(odd):
+        (tmp_path / f"rank_{number:05d}.json").write_text(json.dumps(kind(**changes)))
+    assert read_progress(tmp_path) == []
+    (tmp_path / "rank_00000.json").write_text(json.dumps(kind(rate=5e-324, total=2**62)))
+    assert summarise(read_progress(tmp_path))[0].eta_s is None

@@ -4,7 +4,7 @@ import socket
 import pytest
 
 from hpc.errors import EnvironmentProblem, ExitCode
-from hpc.topology import JobIdentity, Topology, export_for_torch
+from hpc.topology import JobIdentity, Topology, export_for_torch, local_controller, torch_address
 
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "x",
@@ -178,3 +178,11 @@ def test_variables_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
     export_for_torch(Topology.detect(SLURM), "10.0.0.1", 4711)
     assert [os.environ[name] for name in names] == ["6", "8", "2", "4", "10.0.0.1", "4711"]
+    assert torch_address() == ("10.0.0.1", "4711")
+
+
+def test_the_process_that_runs_local_ranks() -> None:
+    assert local_controller(SUBMITIT | {"SUBMITIT_LOCAL_JOB_ID": "41"}) == 41
+    assert local_controller(SLURM | {"SUBMITIT_LOCAL_JOB_ID": "41"}) is None
+    assert local_controller(SUBMITIT | {"SUBMITIT_LOCAL_JOB_ID": "x"}) is None
+    assert local_controller({}) is None

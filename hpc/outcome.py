@@ -1,0 +1,71 @@
+"""What a rank leaves when it ends by itself, `outcome-rank3.json`, for whoever asks what has become of the job."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic.dataclasses import dataclass
+
+from hpc.errors import CorruptError
+from hpc.files import atomic_write_json
+from hpc.reading import BadFileError, read_json
+from hpc.strict import validated
+
+_STRICT = ConfigDict(extra="forbid")
+_MOST_BYTES = 2**20
+_FILE = re.compile(r"outcome-rank(\d{1,7})\.json")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Outcome:
+    """How one rank has ended."""
+
+    exit_code: Annotated[StrictInt, Field(ge=0, le=255)]
+    message: StrictStr
+    restarts: Annotated[StrictInt, Field(ge=0)] = 0
+    """Of the job, so that the outcome of an earlier attempt is known for what it is."""
+    echo: StrictBool = False
+    """This rank has only noticed that another one is gone; the message begins with that one's name."""
+
+    @property
+    def gone(self) -> int | None:
+        """The rank that an echo names."""
+        named = re.match(r"rank (\d{1,7}) ", self.message)
+        return int(named[1]) if self.echo and named else None
+
+
+def outcome_file(folder: Path, rank: int) -> Path:
+    """Where a rank of the job with this private folder leaves its outcome."""
+    return folder / f"outcome-rank{rank}.json"
+
+
+def write_outcome(folder: Path, rank: int, outcome: Outcome) -> None:
+    """Leave what has become of a rank; raises `OSError`, as on a full disk."""
+    found = {"exit_code": outcome.exit_code, "message": outcome.message, "restarts": outcome.restarts}
+    atomic_write_json(outcome_file(folder, rank), found | ({"echo": True} if outcome.echo else {}))
+
+
+def leave_echo(folder: Path, rank: int, attempt: str, message: str) -> None:
+    """For a rank that ends only because another one is gone; `attempt` ends with the number of restarts."""
+    with contextlib.suppress(OSError):
+        write_outcome(folder, rank, Outcome(1, message, int(attempt.rpartition("-")[2]), echo=True))
+
+
+def read_outcomes(folder: Path, restarts: int) -> dict[int, Outcome]:
+    """What the ranks of one attempt have left so far, by rank; what cannot be read is no word of anybody."""
+    outcomes: dict[int, Outcome] = {}
+    for path in folder.glob("outcome-rank*.json"):
+        named = _FILE.fullmatch(path.name)
+        if named is None:
+            continue
+        try:
+            outcome = validated(Outcome, read_json(path, _MOST_BYTES), str(path), CorruptError)
+        except (OSError, BadFileError, CorruptError):
+            continue
+        if outcome.restarts == restarts:
+            outcomes[int(named[1])] = outcome
+    return outcomes
