@@ -38,7 +38,8 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
         if status.st_size > most_bytes:
             raise BadFileError(f"{path}: {status.st_size:,} bytes, more than the {most_bytes:,} that it may have")
         parts, left = [], most_bytes + 1  # it may grow while it is read
-        while left and (part := os.read(descriptor, left)):
+        step = status.st_size + 1  # and not all that it may have: the system takes that much memory at once
+        while left and (part := os.read(descriptor, min(left, step))):
             parts.append(part)
             left -= len(part)
     finally:
