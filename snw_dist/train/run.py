@@ -16,7 +16,7 @@ from hpc.checkpoint import find_checkpoint
 from hpc.errors import CorruptError, EnvironmentProblem, Preempted
 from hpc.fence import Fence
 from hpc.files import atomic_write_json
-from hpc.logs import JsonLines
+from hpc.json_lines import JsonLines
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
