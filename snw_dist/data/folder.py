@@ -68,7 +68,7 @@ def _beside(target: Path, suffix: str) -> Path:
 def _left_beside(target: Path) -> list[Path]:
     try:
         beside = list(target.parent.iterdir())
-    except FileNotFoundError:
+    except OSError:
         return []
     return [p for p in beside if p.name.startswith(f".{target.name}.") and p.suffix in (_FRESH, _OLD)]
 

@@ -73,7 +73,7 @@ def read_training_log(log: Path) -> TrainingLog:
             step, value = record.get("step"), record.get(name)
             if record.get("kind") == kind and step is not None:
                 values.pop(step, None)  # the last one counts, also where it has no number
-                if type(value) in (int, float) and abs(value) < _LARGEST:
+                if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
                     values[step] = value
     return TrainingLog(*(dict(sorted(values.items())) for values in vars(found).values()))
 
