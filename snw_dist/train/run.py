@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.metrics import classification_metrics
-from snw_dist.model.build import build_model
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
@@ -32,12 +32,13 @@ from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
+from snw_dist.train.remake import lost_export, validation_at, weights_of
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.tokens import TokenReader
-from snw_dist.train.tuning import tuned_network
+from snw_dist.train.tuning import network_of
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +87,9 @@ class TrainingJob:
             section.triplet_margin,
             section.mining,
         )
-        network, self.tuned = build_model(config.model, self.header.d_model, config.run.seed), {}
-        if section.encoder_mode != "frozen":
-            network, facts = tuned_network(network, config, self.header)
-            self.tuned, self.reader = {"tuned_encoder": facts}, TokenReader(self.reader, prepared)
+        network, self.tuned = network_of(config, self.header)
+        if self.tuned:
+            self.reader = TokenReader(self.reader, prepared)
         torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
         self.engine = Engine(
             network,
@@ -201,6 +201,7 @@ class TrainingJob:
         self._save()
         self._commit()
         self.tensorboard.close()
+        self.comm.on_rank_0(self._mend_export)
         self.comm.on_rank_0(lambda: self._close(reason))
 
     def _step(self) -> None:
@@ -258,7 +259,8 @@ class TrainingJob:
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
             weights = self.engine.full_weights()
-            self.comm.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
+            values = {"auroc": auroc, "loss": loss}
+            self.comm.on_rank_0(lambda: self._export(weights, values, self.progress.step, self.facts))
 
     def _score(self, table: PairTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores and losses of all pairs of a table; equal on all ranks, and for any number of them.
@@ -331,8 +333,18 @@ class TrainingJob:
         atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
         atomic_write_json(self.folder / "provenance.json", self.facts)
 
-    def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
-        facts = {"step": self.progress.step, "validation": values, "provenance": self.facts, **self.tuned}
+    def _mend_export(self) -> None:
+        """A finished run has its export, also when it was lost since: then it is made again, without training."""
+        found = lost_export(self.folder, self.progress)
+        if found is not None:
+            weights = weights_of(found, network_of(self.config, self.header)[0], self.config.train.precision)
+            values = validation_at(self.folder / "metrics.jsonl", found.step)
+            self._export(weights, values, found.step, found.meta["provenance"])
+
+    def _export(
+        self, weights: dict[str, torch.Tensor], values: Mapping[str, float | None], step: int, provenance: Any
+    ) -> None:
+        facts = {"step": step, "validation": dict(values), "provenance": provenance, **self.tuned}
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
     def _close(self, reason: str | None) -> None:
