@@ -17,6 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 CHECKPOINT = "tests/unit/hpc/test_checkpoint.py::"
+CALIBRATION = "tests/unit/evaluate/test_calibration.py::"
+EXPORT = "tests/unit/train/test_export_damage.py::"
+WHOLE = "tests/unit/evaluate/test_whole_evaluation.py::"
 KILL = "tests/faults/test_checkpoint_kill.py::"
 MEND = "tests/unit/embedding/test_verify_and_repair.py::"
 RANKS = "tests/faults/test_ranks.py::"
@@ -66,14 +69,20 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{CHECKPOINT}test_other_damage_to_any_file",
             f"{CHECKPOINT}test_no_flipped_bit_of_the_manifest",
             f"{RUNS}test_damage_falls_back_and_ends_equal",
+            f"{RUNS}test_a_lost_export",
+            f"{EXPORT}test_any_flipped_bit",
+            f"{EXPORT}test_a_file_cut_or_grown",
+            f"{CALIBRATION}test_any_flipped_bit",
+            f"{WHOLE}test_the_command_with_a_flipped_bit",
         ],
     ),
-    9: ("files of two saves mixed", [f"{CHECKPOINT}test_files_of_two_saves_mixed"]),
+    9: ("files of two saves mixed", [f"{CHECKPOINT}test_files_of_two_saves_mixed", f"{EXPORT}test_two_exports_mixed"]),
     10: (
         "full disk",
         [
             f"{CHECKPOINT}test_full_disk",
             f"{TRAIN}test_a_full_disk",
+            f"{WHOLE}test_a_file_that_may_not_grow",
             "tests/unit/hpc/test_job.py::test_a_full_disk_ends_with_3",
             "tests/unit/embedding/test_writer_and_estimate.py::test_a_full_disk_is_said",
         ],
@@ -126,6 +135,12 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/unit/embedding/test_weights.py::test_code_in_a_pth_does_not_run",
             f"{CHECKPOINT}test_files_of_another_user",
             f"{CHECKPOINT}test_names_that_lead_elsewhere",
+            f"{EXPORT}test_a_manifest_that_means_harm",
+            f"{EXPORT}test_weights_that_mean_harm",
+            f"{EXPORT}test_what_is_no_file",
+            f"{EXPORT}test_any_bytes",
+            f"{CALIBRATION}test_a_calibration_that_means_harm",
+            "tests/unit/hpc/test_json_lines.py::test_any_bytes",
         ],
     ),
     23: (

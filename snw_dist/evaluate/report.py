@@ -79,7 +79,8 @@ def evaluate_scores(
             "comparison": {name: compare(model, rivals, name) for name in splits if name not in (TRAIN, VAL)},
         }
     )
-    drawn = _pictures(pairs, scores, model, controls, metrics, metrics_log)
+    drawn = _pictures(pairs, scores, model, controls, metrics)
+    drawn |= _of_training(metrics_log, provenance["encoder"])
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     predictions = pairs.assign(score=scores, probability=model.probability)
     with new_folder(folder, ours=_FILES) as fresh:
@@ -110,7 +111,6 @@ def _pictures(
     model: Measured,
     controls: Mapping[ControlName, FloatArray],
     metrics: Mapping[str, Any],
-    metrics_log: Path | None,
 ) -> dict[str, bytes]:
     """File name to PNG; the control with the best AUROC on `val` is drawn beside the model."""
     encoder: str = metrics["provenance"]["encoder"]
@@ -126,7 +126,7 @@ def _pictures(
         other = None if strongest is None else controls[strongest][at]
         shown.append(pictures.SplitScores(name, positive[at], scores[at], model.probability[at], other))
     tested = [split for split in shown if split.name != VAL]
-    drawn = {
+    return {
         "roc.png": pictures.roc_picture(shown, encoder, str(strongest)),
         "precision_recall.png": pictures.precision_recall_picture(shown, encoder, str(strongest)),
         "score_histogram.png": pictures.histogram_picture(tested or shown, model.threshold, encoder),
@@ -134,12 +134,17 @@ def _pictures(
         "controls.png": bars.controls_picture(metrics, encoder),
         "strata.png": bars.strata_picture(metrics, encoder),
     }
-    if metrics_log is not None and metrics_log.exists():
-        try:
-            drawn["training_curve.png"] = training_picture(metrics_log, encoder)
-        except (CorruptError, OSError) as error:
-            log.warning("no picture of the training: %s", error)
-    return drawn
+
+
+def _of_training(metrics_log: Path | None, encoder: str) -> dict[str, bytes]:
+    """The course of training, where it is known: it is no result, and a log that is damaged spoils none."""
+    if metrics_log is None or not metrics_log.exists():
+        return {}
+    try:
+        return {"training_curve.png": training_picture(metrics_log, encoder)}
+    except (CorruptError, OSError) as error:
+        log.warning("no picture of the training: %s", error)
+        return {}
 
 
 def without_nan(value: Any) -> Any:

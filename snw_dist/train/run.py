@@ -344,6 +344,7 @@ class TrainingJob:
     def _export(
         self, weights: dict[str, torch.Tensor], values: Mapping[str, float | None], step: int, provenance: Any
     ) -> None:
+        self.fence.check()
         facts = {"step": step, "validation": dict(values), "provenance": provenance, **self.tuned}
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 

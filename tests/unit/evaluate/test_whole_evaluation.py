@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import multiprocessing
 import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +23,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
-from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.header import read_header
@@ -33,6 +36,7 @@ from snw_dist.model.build import build_model
 from snw_dist.train.export import verify_export, write_export
 from tests.unit.train.train_tools import WIDTH, stored
 
+ROOT = Path(__file__).resolve().parents[3]
 REPEATS = int(os.environ.get("SNW_FAULT_REPEATS", "12"))
 
 
@@ -197,15 +201,44 @@ def test_weights_that_are_replaced_meanwhile(config: SnwConfig, monkeypatch: pyt
 
 
 def test_a_log_of_training_that_is_damaged_spoils_no_figure(
-    config: SnwConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    config: SnwConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.undo()
-    os.mkfifo(config.run_folder / "metrics.jsonl")
+    picture, log = config.run_folder / "evaluation" / "training_curve.png", config.run_folder / "metrics.jsonl"
+    lines = [b'{"kind": "train", "step": 1, "loss": 0.5}', b"\xff\xfe", b"[" * 10**5, b'{"step": "x"}', b""]
+    log.write_bytes(b"\n".join(lines))
+    evaluate_run(config)
+    assert "metrics.jsonl:2: damaged, left out" in caplog.text
+    assert picture.exists()
+    log.unlink()
+    os.mkfifo(log)
     evaluate_run(config)
     assert "no picture of the training" in caplog.text
-    names = {path.name for path in (config.run_folder / "evaluation").iterdir()}
-    assert {"metrics.json", "roc.png"} <= names
-    assert "training_curve.png" not in names
+    assert not picture.exists()
+    agrees(picture.parent)
+
+
+def evaluate_command(config: SnwConfig) -> tuple[int, str]:
+    """Exit code of `launch/evaluate.py`, and what it says of problems."""
+    folder = config.run_folder.parent
+    (folder / "SNW_config.json").write_text(json.dumps(config_to_dict(config)))
+    command = [sys.executable, ROOT / "launch" / "evaluate.py", "--config", folder / "SNW_config.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_the_command_with_a_flipped_bit(config: SnwConfig) -> None:
+    file = config.run_folder / "export" / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    expected = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.write_bytes(data)
+    code, said = evaluate_command(config)
+    assert code == 3
+    assert len(said.splitlines()) == 1
+    assert said.startswith(f"error: {file}: SHA-256 {hashlib.sha256(data).hexdigest()}, expected {expected}.")
+    assert "python launch/train.py" in said
+    assert not (config.run_folder / "evaluation").exists()
 
 
 def test_a_comparison_stays_until_the_next_is_whole(config: SnwConfig, monkeypatch: pytest.MonkeyPatch) -> None:
