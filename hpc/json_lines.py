@@ -58,7 +58,7 @@ class JsonLines:
         Records without a step stay. Atomic: afterwards the file is the old or the new one. Returns how many
         went.
         """
-        return self._keep(lambda record: record is not None and record.get("step", -1) <= step)
+        return self._keep(lambda record: record.get("step", -1) <= step)
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
@@ -87,14 +87,18 @@ class JsonLines:
                     file.write(line if line.endswith(b"\n") else line + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self._keep(lambda record: record is not None)
+        self._keep(lambda record: True)
 
-    def _keep(self, wanted: Callable[[dict[str, Any] | None], bool]) -> int:
-        """Write the file anew with the wanted lines alone; how many went."""
-        num_gone = sum(not wanted(record) for _, _, record in _lines(self.path))
+    def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> int:
+        """Write the file anew with the wanted records alone, and no damaged line; how many went."""
+
+        def stays(record: dict[str, Any] | None) -> bool:
+            return record is not None and wanted(record)
+
+        num_gone = sum(not stays(record) for _, _, record in _lines(self.path))
         if num_gone:
             self._file.close()
-            atomic_write_groups(self.path, ([line] for _, line, record in _lines(self.path) if wanted(record)))
+            atomic_write_groups(self.path, ([line] for _, line, record in _lines(self.path) if stays(record)))
             self._file = self.path.open("ab", buffering=0)
         return num_gone
 

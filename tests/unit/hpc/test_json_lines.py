@@ -162,6 +162,7 @@ ANY_LINE = st.binary(max_size=60) | st.sampled_from(
 )
 
 
+@pytest.mark.timeout(3600)
 @settings(max_examples=REPEATS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(lines=st.lists(ANY_LINE, max_size=8), step=st.integers(0, 5))
 def test_any_bytes_are_read_and_gone_on_with(tmp_path_factory, lines, step):

@@ -231,13 +231,21 @@ def re_shape(text: str) -> bool:
     return "tensors differ, such as" in text and "expected (" in text
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, header: StoreHeader) -> tuple[Path, dict[str, bytes]]:
+    """An export to be damaged again and again, and its files."""
+    folder = written(tmp_path_factory.mktemp("any") / "export", header)
+    return folder, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.timeout(3600)
 @settings(max_examples=REPEATS, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_bytes_end_in_success_or_one_line(
-    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, header: StoreHeader
-) -> None:
+def test_any_bytes_end_in_success_or_one_line(data: st.DataObject, whole: tuple[Path, dict[str, bytes]]) -> None:
     """Random bytes, and valid content that was changed, in either file, with right digests and with wrong ones."""
-    folder = written(tmp_path_factory.mktemp("any") / "export", header)
+    folder, files = whole
+    for file, original in files.items():
+        (folder / file).write_bytes(original)
     name = data.draw(st.sampled_from([WEIGHTS, MANIFEST]))
     good = bytearray((folder / name).read_bytes())
     kind = data.draw(st.sampled_from(["random", "spliced", "value", "header"]))
