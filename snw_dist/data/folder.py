@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hpc.errors import EnvironmentProblem
 from hpc.files import fsync_folder, fsync_tree
 from hpc.storage import told_where
 
@@ -33,6 +34,8 @@ def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
     somebody else. What the system refuses is told as `hpc.storage` tells it.
     """
     target = Path(os.path.realpath(target))  # a link to another disk stays one
+    if target.exists() and not target.is_dir():
+        raise EnvironmentProblem(f"{target}: not a folder, and a folder is to be written there. Move it away.")
     with told_where(target), _claimed(target) as fresh:
         try:
             recover(target)

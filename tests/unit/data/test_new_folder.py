@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hpc.errors import EnvironmentProblem
 from snw_dist.data.folder import new_folder
 
 
@@ -53,6 +54,13 @@ def test_a_link_to_another_disk_stays_one(tmp_path: Path) -> None:
     _publish(tmp_path / "data", "new")
     assert (tmp_path / "data").is_symlink()
     assert (tmp_path / "scratch" / "a").read_text() == "new"
+
+
+def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("mine")
+    with pytest.raises(EnvironmentProblem, match="data: not a folder"):
+        _publish(tmp_path / "data", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_without_an_exchange_of_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
