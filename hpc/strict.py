@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,14 +15,16 @@ from pydantic import TypeAdapter, ValidationError
 from hpc.errors import InputError, SnwError
 
 T = TypeVar("T")
+_MOST_SHOWN = 200
+"""Characters of a wrong value, and lines of a message."""
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: type[SnwError] = InputError) -> T:
     """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
 
-    `source` names where the values come from. Raises `refuse` with one line for every wrong key and value; for what is
-    no input of the user, with one line.
+    `source` names where the values come from. Raises `refuse`: an `InputError` with one line for every wrong key and
+    value, another error, of a file that nobody wrote by hand, with the first one.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
     if not isinstance(values, Mapping):  # what a damaged file holds
@@ -29,10 +32,8 @@ def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: typ
     try:
         return adapter.validate_python(dict(values))
     except ValidationError as error:
-        lines = list(_explanations(kind, error.errors(), source))
-        if refuse is not InputError:  # nobody writes these files by hand, so nobody corrects them key by key
-            lines = lines[:1]
-        raise refuse("\n".join(lines)) from None
+        text = "\n".join(itertools.islice(_explanations(kind, error.errors(), source), _MOST_SHOWN))
+        raise refuse(text if issubclass(refuse, InputError) else text.splitlines()[0]) from None
 
 
 def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
@@ -89,8 +90,14 @@ def _explain(kind: Any, item: Any, source: str) -> str:
     location = tuple(item["loc"])
     key = ".".join(str(part) for part in location)
     if item["type"] in _UNKNOWN_KEY:
-        return f"{source}: unknown key {key!r}; legal here: {legal_keys(kind, location[:-1])}."
+        return f"{source}: unknown key {_short(key)}; legal here: {legal_keys(kind, location[:-1])}."
     cause = item["msg"].removeprefix("Value error, ")
     if not key:
         return f"{source}: {cause}."
-    return f"{source}: {key}: {cause} (got {item['input']!r:.200})."
+    return f"{source}: {key}: {cause} (got {_short(item['input'])})."
+
+
+def _short(value: Any) -> str:
+    """A damaged file may hold anything where a number should be."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."

@@ -20,6 +20,9 @@ CLAIMS = "tests/unit/hpc/test_claims.py::"
 EMBED = "tests/faults/test_embedding_kill.py::"
 MAKING = "tests/unit/embedding/test_store_making.py::"
 CHECKPOINT = "tests/unit/hpc/test_checkpoint.py::"
+CALIBRATION = "tests/unit/evaluate/test_calibration.py::"
+EXPORT = "tests/unit/train/test_export_damage.py::"
+WHOLE = "tests/unit/evaluate/test_whole_evaluation.py::"
 KILL = "tests/faults/test_checkpoint_kill.py::"
 MEND = "tests/unit/embedding/test_verify_and_repair.py::"
 RANKS = "tests/faults/test_ranks.py::"
@@ -113,6 +116,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{RUNS}test_damage_falls_back_and_ends_equal",
             f"{RETENTION}test_an_older_damaged_one_does_not_count",
             f"{MANIFEST}test_any_manifest",
+            f"{RUNS}test_a_lost_export",
+            f"{EXPORT}test_any_flipped_bit",
+            f"{EXPORT}test_a_file_cut_or_grown",
+            f"{CALIBRATION}test_any_flipped_bit",
+            f"{WHOLE}test_the_command_with_a_flipped_bit",
         ],
     ),
     9: (
@@ -122,6 +130,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{RETENTION}test_a_whole_one_of_a_future_that_was_given_up",
             f"{SAVED}test_an_overlap_does_not_hide_what_is_missing",
             f"{SAVED}test_signed_pieces_that_are_not_the_network",
+            f"{EXPORT}test_two_exports_mixed",
         ],
     ),
     10: (
@@ -129,6 +138,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         [
             f"{CHECKPOINT}test_full_disk",
             f"{TRAIN}test_a_full_disk",
+            f"{WHOLE}test_a_file_that_may_not_grow",
             "tests/unit/hpc/test_job.py::test_a_full_disk_ends_with_3",
             "tests/unit/embedding/test_writer_and_estimate.py::test_a_full_disk_is_said",
         ],
@@ -223,6 +233,12 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{SAVED}test_a_file_of_a_terabyte",
             f"{SAVED}test_a_state_that_is_no_file",
             f"{SAVED}test_any_signed_content",
+            f"{EXPORT}test_a_manifest_that_means_harm",
+            f"{EXPORT}test_weights_that_mean_harm",
+            f"{EXPORT}test_what_is_no_file",
+            f"{EXPORT}test_any_bytes",
+            f"{CALIBRATION}test_a_calibration_that_means_harm",
+            "tests/unit/hpc/test_json_lines.py::test_any_bytes",
         ],
     ),
     23: (

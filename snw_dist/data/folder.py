@@ -1,43 +1,99 @@
-"""Publishing a whole folder at once."""
+"""Publishing a whole folder at once: a reader sees the old one or the new one, also after a kill at any moment."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
+import fcntl
+import fnmatch
+import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hpc.errors import EnvironmentProblem
 from hpc.files import fsync_folder, fsync_tree
 from hpc.storage import told_where
 
 _ATTEMPTS = 100
+_FRESH, _OLD = ".new", ".old"
+_EXCHANGE, _HERE = 2, -100
+"""RENAME_EXCHANGE and AT_FDCWD of Linux."""
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well.
 
-    When the block fails nothing is left. An older `target` is moved aside first and then removed, so a kill
-    between the two renames leaves no `target`, never a part of one. What the system
-    refuses is told as `hpc.storage` tells it.
+    When the block fails nothing is left. An older `target` is exchanged for the new one in one step. Where the file
+    system cannot do that it is moved aside first: a kill in between leaves it there, and `recover` brings it back.
+    What the older one has under names that are not among the patterns `ours` goes on into the new one: it belongs to
+    somebody else. What the system refuses is told as `hpc.storage` tells it.
     """
-    fresh = target.with_name(f".{target.name}.{secrets.token_hex(6)}.new")
-    try:
-        with told_where(target):
-            fresh.mkdir(parents=True)
+    target = Path(os.path.realpath(target))  # a link to another disk stays one
+    if target.exists() and not target.is_dir():
+        raise EnvironmentProblem(f"{target}: not a folder, and a folder is to be written there. Move it away.")
+    with told_where(target), _claimed(target) as fresh:
+        try:
+            recover(target)
             yield fresh
+            _keep(target, fresh, ours)
             fsync_tree(fresh)
             _replace(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+
+
+def recover(target: Path) -> None:
+    """Bring back a `target` that a killed writer had moved aside, and remove what it has left beside it.
+
+    Whoever reads a folder that may be missing asks first. What a living writer has is left alone.
+    """
+    target = Path(os.path.realpath(target))
+    leftovers = _left_beside(target)
+    aside = [path for path in leftovers if path.suffix == _OLD]
+    if aside and not target.exists():
+        with suppress(OSError):  # another process has brought it back, or published
+            max(aside, key=lambda path: path.stat().st_mtime_ns).rename(target)
+    if target.exists():  # seen after the leftovers: so none of them is the only one there is
+        for path in leftovers:
+            with suppress(OSError), _locked(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f".{target.name}.{secrets.token_hex(6)}{suffix}")
+
+
+def _left_beside(target: Path) -> list[Path]:
+    try:
+        beside = list(target.parent.iterdir())
+    except OSError:
+        return []
+    return [p for p in beside if p.name.startswith(f".{target.name}.") and p.suffix in (_FRESH, _OLD)]
+
+
+def _keep(target: Path, fresh: Path, ours: Sequence[str]) -> None:
+    """Copy into `fresh` what `target` has of others."""
+    foreign = target.iterdir() if target.is_dir() else iter(())
+    for path in foreign:
+        if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in ours):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, fresh / path.name, symlinks=True)
+        elif path.is_file() or path.is_symlink():
+            shutil.copy2(path, fresh / path.name, follow_symlinks=False)
 
 
 def _replace(fresh: Path, target: Path) -> None:
-    """Rename `fresh` over `target`; another process that publishes between the two renames only costs a turn."""
+    """Put `fresh` at `target`; another process that publishes between two renames only costs a turn."""
     for attempt in range(1, _ATTEMPTS + 1):
-        old = target.with_name(f".{target.name}.{secrets.token_hex(6)}.old")
+        if _exchange(fresh, target):
+            break
+        old = _beside(target, _OLD)
         moved = False
         with suppress(FileNotFoundError):
             target.rename(old)
@@ -54,5 +110,49 @@ def _replace(fresh: Path, target: Path) -> None:
             if attempt == _ATTEMPTS:
                 raise
         finally:
-            shutil.rmtree(old, ignore_errors=True)
+            if target.exists():
+                shutil.rmtree(old, ignore_errors=True)
     fsync_folder(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where one is missing or the system cannot do it."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), ctypes.c_uint(_EXCHANGE)) == 0)
+
+
+@contextmanager
+def _claimed(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, locked until the block ends, so that nobody takes it for a leftover."""
+    while True:
+        fresh = _beside(target, _FRESH)
+        fresh.mkdir(parents=True)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(_locked(fresh))
+            except (BlockingIOError, FileNotFoundError):  # swept by another process before it was locked
+                continue
+            except OSError:  # no locks here: then nothing is swept either
+                pass
+            yield fresh
+            return
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder that ends with this process.
+
+    Raises `BlockingIOError` when another holds it, `FileNotFoundError` when the folder has gone, and `OSError` where
+    the file system has no locks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(folder.stat(), os.fstat(descriptor)):
+            raise FileNotFoundError(errno.ENOENT, "replaced", str(folder))
+        yield
+    finally:
+        os.close(descriptor)

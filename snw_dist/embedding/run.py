@@ -12,7 +12,7 @@ import torch
 
 from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence, claim_together
-from hpc.logs import JsonLines
+from hpc.json_lines import JsonLines
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import SnwConfig, config_from_dict

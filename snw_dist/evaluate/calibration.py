@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pydantic
+from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import StratifiedKFold
 
-from hpc.checkpoint import file_digest
-from hpc.errors import CorruptError, InputError
-from hpc.files import atomic_write_json
+from hpc.errors import CorruptError, InputError, SnwError
+from hpc.reading import BadFileError
+from hpc.sealed import read_sealed, write_sealed
+from hpc.strict import validated
 from snw_dist.evaluate.metrics import checked
 from snw_dist.evaluate.ranked import BoolArray, FloatArray
+from snw_dist.train.export import check_still_there, verify_export
 
 FILE = "calibration.json"
 _FOLDS = 5
 _EDGE = 1e-6
 """Scores are kept this far from 0 and 1, where the logit is infinite."""
 _LOG_TEMPERATURE = (-5.0, 5.0)
+_AGAIN = "Make it with: python launch/evaluate.py"
+_Number = Annotated[float, Field(strict=True)]
+_Count = Annotated[int, Field(strict=True, ge=0)]
+Method = Literal["temperature", "isotonic", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Calibration:
     (score, probability), constant outside them (Zadrozny & Elkan 2002). `none`: the score, clipped to [0, 1].
     """
 
-    method: Literal["temperature", "isotonic", "none"]
+    method: Method
     temperature: float | None = None
     """Of `temperature`."""
     points: tuple[tuple[float, float], ...] = ()
@@ -92,35 +101,83 @@ def choose_calibration(positive: npt.ArrayLike, scores: npt.ArrayLike, seed: int
     return min((fit_temperature, fit_isotonic), key=error)(flags, values)
 
 
-def save_calibration(export: Path, calibration: Calibration, split: str, num_pairs: int) -> None:
-    """Write `calibration.json` beside the weights it was fitted for, whose SHA-256 it names."""
+def save_calibration(
+    export: Path, calibration: Calibration, split: str, num_pairs: int, made_of: Mapping[str, str]
+) -> None:
+    """Write `calibration.json` beside the weights that made the scores it was fitted on.
+
+    `made_of`: `weights_sha256`, the digest of the weights that were loaded, and others. Raises `EnvironmentProblem`
+    when the export holds other weights by now, before or after: no calibration is left beside those.
+    """
+    check_still_there(export, made_of["weights_sha256"])
     record = {
         **dataclasses.asdict(calibration),
         "fitted_on": {"split": split, "num_pairs": num_pairs},
-        "weights_sha256": file_digest(export / "model.safetensors"),
+        "made_of": dict(made_of),
     }
-    atomic_write_json(export / FILE, record)
+    write_sealed(export / FILE, record)
+    try:
+        check_still_there(export, made_of["weights_sha256"])
+    except SnwError:
+        with contextlib.suppress(CorruptError, InputError):
+            if _read(export / FILE).made_of == made_of:
+                (export / FILE).unlink(missing_ok=True)
+        raise
 
 
 def load_calibration(export: Path) -> Calibration:
     """The calibration of an export.
 
-    Raises `InputError` where there is none or it belongs to other weights, `CorruptError` where it cannot be read.
+    Raises `InputError` where there is none or it belongs to other weights, `CorruptError` where it, or the export, is
+    damaged.
     """
-    file, again = export / FILE, "Make it with: python launch/evaluate.py"
+    file = export / FILE
+    record = _read(file)
+    weights, _ = verify_export(export)
+    if record.made_of["weights_sha256"] != weights:
+        raise InputError(f"{file}: belongs to other weights than those beside it. {_AGAIN}")
+    return Calibration(record.method, record.temperature, tuple((x, y) for x, y in record.points))
+
+
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid"), frozen=True)
+class _FittedOn:
+    split: str
+    num_pairs: _Count
+
+
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid"), frozen=True)
+class _Record:
+    """The content of `calibration.json`."""
+
+    method: Method
+    temperature: Annotated[float, Field(strict=True, gt=0)] | None
+    points: list[Annotated[list[_Number], Field(min_length=2, max_length=2)]]
+    fitted_on: _FittedOn
+    made_of: dict[str, str]
+
+    @pydantic.model_validator(mode="after")
+    def _is_one(self) -> _Record:
+        if (self.method == "temperature") != (self.temperature is not None):
+            raise ValueError("a temperature belongs to the method temperature, and to no other")
+        if (self.method == "isotonic") != bool(self.points):
+            raise ValueError("points belong to the method isotonic, and to no other")
+        if any(a > b for first, second in itertools.pairwise(self.points) for a, b in zip(first, second, strict=True)):
+            raise ValueError("the points do not rise")
+        if not all(0 <= probability <= 1 for _, probability in self.points):
+            raise ValueError("a probability is not from 0 to 1")
+        if "weights_sha256" not in self.made_of:
+            raise ValueError("made_of does not name the weights")
+        return self
+
+
+def _read(file: Path) -> _Record:
     try:
-        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        calibration = Calibration(
-            record["method"], record["temperature"], tuple((float(x), float(y)) for x, y in record["points"])
-        )
-        weights = record["weights_sha256"]
+        content = read_sealed(file)
     except FileNotFoundError:
-        raise InputError(f"{file}: the scores of this export are not calibrated yet. {again}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{file}: not a calibration of this program ({error}). {again}") from None
-    if weights != file_digest(export / "model.safetensors"):
-        raise InputError(f"{file}: belongs to other weights than those beside it. {again}")
-    return calibration
+        raise InputError(f"{file}: the scores of this export are not calibrated yet. {_AGAIN}") from None
+    except (BadFileError, OSError) as error:
+        raise CorruptError(f"{error}. {_AGAIN}") from None
+    return validated(_Record, content, str(file), refuse=CorruptError)
 
 
 def _logit(scores: FloatArray) -> FloatArray:

@@ -83,6 +83,7 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
         controls=means([fold.controls for fold in each]),
         missing=[name for fold in each for name in fold.missing],
         folds=len(each),
+        made_of={name: digests for fold in each for name, digests in fold.made_of.items()},
     )
 
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from hpc.errors import InputError
 from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.data.folder import new_folder
 from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.bootstrap import LEVEL, interval
 from snw_dist.evaluate.comparison import compare
@@ -29,9 +30,11 @@ from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.printed import counts, figure_cells, figures_table
 from snw_dist.evaluate.report import without_nan
-from snw_dist.evaluate.run import score_run
+from snw_dist.evaluate.run import made_of_what, score_run
 
 COMPARISON = "comparison.json"
+_FILES = (COMPARISON, "ensemble_*")
+"""What a comparison writes into its folder, which appears at once."""
 
 
 def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> dict[str, list[SnwConfig]]:
@@ -72,6 +75,8 @@ class Comparison:
     missing: list[str]
     """Runs that did not reach their end."""
     folds: int = 1
+    made_of: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    """Run -> the digests of what its scores are made of."""
 
     def plain(self) -> dict[str, Any]:
         """What the file of the comparison holds."""
@@ -97,6 +102,7 @@ class Comparison:
                     if split not in (TRAIN, VAL)
                 },
                 "missing": self.missing,
+                "made_of": self.made_of,
             }
         )
         return plain
@@ -111,7 +117,8 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
     The scores of each ensemble (see `ensembles_of`) are beside it as `ensemble_NAME.csv` and `.parquet`. Runs that did
-    not reach their end are listed under `missing`. Raises `InputError` when none did.
+    not reach their end are listed under `missing`. An earlier comparison stays whole until this one is. Raises
+    `InputError` when none did.
     """
     section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
     finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
@@ -126,21 +133,17 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         for name, scores in data_controls(pairs, names).items()
     }
     measured: dict[str, list[Measured]] = {}
-    encoder = ""
+    encoder, made_of = "", {}
     for model, group in finished.items():
         for run in group:
             scores, _, description = score_run(run, prepared, [])
-            encoder = str(description["encoder"]["description"])
+            encoder, made_of[run.run.name] = str(description["encoder"]["description"]), made_of_what(description)
             measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("ensemble_*"):
-        old.unlink()  # of an earlier comparison, of other runs
-    ensembles = {}
+    ensembles, tables = {}, {}
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
         ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
-        table = held_out.assign(score=scores, probability=ensembles[name].probability)
-        write_predictions(folder, f"ensemble_{name}", table)
+        tables[f"ensemble_{name}"] = held_out.assign(score=scores, probability=ensembles[name].probability)
     comparison = Comparison(
         encoder=encoder,
         repeats=section.bootstrap,
@@ -151,8 +154,12 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         ensembles=ensembles,
         controls=controls,
         missing=missing,
+        made_of=made_of,
     )
-    comparison.write(folder / COMPARISON)
+    with new_folder(folder, ours=_FILES) as fresh:
+        for name, table in tables.items():
+            write_predictions(fresh, name, table)
+        comparison.write(fresh / COMPARISON)
     return comparison
 
 

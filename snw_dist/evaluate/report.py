@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from hpc.errors import InputError
-from hpc.files import atomic_write_bytes
+from hpc.errors import CorruptError, InputError
 from snw_dist.config import ControlName
+from snw_dist.data.folder import new_folder
 from snw_dist.evaluate import bars, pictures
 from snw_dist.evaluate.bootstrap import LEVEL
 from snw_dist.evaluate.comparison import compare
@@ -25,6 +26,9 @@ from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.training_curve import training_picture
 
+log = logging.getLogger(__name__)
+_FILES = ("metrics.json", "predictions.*", "*.png")
+"""What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
 
 
@@ -38,14 +42,15 @@ def evaluate_scores(
     provenance: Mapping[str, Any],
     metrics_log: Path | None,
     folder: Path,
+    last_check: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], Measured]:
     """Measure, write everything into `folder`, and return what `metrics.json` holds, and the model's measures.
 
     pairs: one row a pair, with the columns of `COLUMNS`, see `pairs.pairs_of`; scores and each of controls: [rows].
     `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
     weights)'. Threshold and calibration come from the split `val` alone, for the model and for each control, and hold
-    for every split. `metrics.json` is written last: a folder that has it is complete. Undefined numbers are None
-    (null).
+    for every split. The folder appears at once when all is written and `last_check` has raised nothing; until then, and
+    when anything fails, an older one stays whole. Undefined numbers are None (null).
 
     Raises `InputError` when a column, the encoder's text or the split `val` is missing, `CorruptError` when scores are
     not finite; nothing is written then.
@@ -74,15 +79,16 @@ def evaluate_scores(
             "comparison": {name: compare(model, rivals, name) for name in splits if name not in (TRAIN, VAL)},
         }
     )
-    drawn = _pictures(pairs, scores, model, controls, metrics, metrics_log)
+    drawn = _pictures(pairs, scores, model, controls, metrics)
+    drawn |= _of_training(metrics_log, provenance["encoder"])
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     predictions = pairs.assign(score=scores, probability=model.probability)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").unlink(missing_ok=True)  # of an earlier evaluation: it would vouch for a mixture
-    for name, data in drawn.items():
-        atomic_write_bytes(folder / name, data)
-    write_predictions(folder, "predictions", predictions)
-    atomic_write_bytes(folder / "metrics.json", text.encode("utf-8"))
+    with new_folder(folder, ours=_FILES) as fresh:
+        for name, data in drawn.items():
+            (fresh / name).write_bytes(data)
+        write_predictions(fresh, "predictions", predictions)
+        (fresh / "metrics.json").write_text(text, encoding="utf-8")
+        last_check()
     return metrics, model
 
 
@@ -105,7 +111,6 @@ def _pictures(
     model: Measured,
     controls: Mapping[ControlName, FloatArray],
     metrics: Mapping[str, Any],
-    metrics_log: Path | None,
 ) -> dict[str, bytes]:
     """File name to PNG; the control with the best AUROC on `val` is drawn beside the model."""
     encoder: str = metrics["provenance"]["encoder"]
@@ -121,7 +126,7 @@ def _pictures(
         other = None if strongest is None else controls[strongest][at]
         shown.append(pictures.SplitScores(name, positive[at], scores[at], model.probability[at], other))
     tested = [split for split in shown if split.name != VAL]
-    drawn = {
+    return {
         "roc.png": pictures.roc_picture(shown, encoder, str(strongest)),
         "precision_recall.png": pictures.precision_recall_picture(shown, encoder, str(strongest)),
         "score_histogram.png": pictures.histogram_picture(tested or shown, model.threshold, encoder),
@@ -129,9 +134,17 @@ def _pictures(
         "controls.png": bars.controls_picture(metrics, encoder),
         "strata.png": bars.strata_picture(metrics, encoder),
     }
-    if metrics_log is not None and metrics_log.exists():
-        drawn["training_curve.png"] = training_picture(metrics_log, encoder)
-    return drawn
+
+
+def _of_training(metrics_log: Path | None, encoder: str) -> dict[str, bytes]:
+    """The course of training, where it is known: it is no result, and a log that is damaged spoils none."""
+    if metrics_log is None or not metrics_log.exists():
+        return {}
+    try:
+        return {"training_curve.png": training_picture(metrics_log, encoder)}
+    except (CorruptError, OSError) as error:
+        log.warning("no picture of the training: %s", error)
+        return {}
 
 
 def without_nan(value: Any) -> Any:

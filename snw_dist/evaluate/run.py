@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
-from snw_dist.train.export import check_same_encoder, read_export
+from snw_dist.train.export import check_same_encoder, check_still_there, read_export
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.tokens import TokenReader
 
@@ -30,13 +30,15 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
     """Score all pairs but those of `train`; writes `evaluation/` in the run folder and returns its metrics.
 
     Threshold and calibration come from `val` alone; the calibration is left in `export/`, beside the weights. Raises
-    `InputError` when there is no export, store or prepared data.
+    `InputError` when there is no export, store or prepared data, and `EnvironmentProblem` when other weights have taken
+    the place of those that were loaded: then nothing is written.
     """
     section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
     controls = chosen_controls(section.controls)
     scores, spoilt, description = score_run(config, prepared, controls)
     pairs = pairs_of(prepared)
+    made_of = made_of_what(description)
     metrics, measured = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
@@ -47,11 +49,13 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
             **description["provenance"],
             "encoder": description["encoder"]["description"],
             "step": description["step"],
+            **made_of,
         },
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
+        last_check=lambda: check_still_there(folder / "export", description["weights_sha256"]),
     )
-    save_calibration(folder / "export", measured.calibration, VAL, int((pairs["split"] == VAL).sum()))
+    save_calibration(folder / "export", measured.calibration, VAL, int((pairs["split"] == VAL).sum()), made_of)
     return metrics
 
 
@@ -65,7 +69,8 @@ def score_run(
     """
     model, description = read_export(config.run_folder / "export")
     reader = StoreReader(config.store_path)
-    check_same_encoder(description, reader.header, config.store_path)
+    header = reader.header
+    check_same_encoder(description, header, config.store_path)
     if "tuned_encoder" in description:
         reader = TokenReader(reader, prepared)
         controls = [name for name in controls if name != "noise"]  # there are no rows to be replaced
@@ -82,4 +87,9 @@ def score_run(
         controls,
         config.run.seed,
     )
-    return scores, spoilt, description
+    return scores, spoilt, {**description, "store_rows_sha256": header.rows_digest}
+
+
+def made_of_what(description: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of what scores are made of, from the description of the export that `score_run` gave back."""
+    return {key: description[key] for key in ("weights_sha256", "store_rows_sha256")}

@@ -1,26 +1,41 @@
-"""The export of a run: the weights for use, with all that is needed to use them; no optimiser state, no pickle."""
+"""The export of a run: the weights for use, with all that is needed to use them; no optimiser state, no pickle.
+
+A folder that appears as a whole: `manifest.json` names every file with its size and SHA-256, so the files of two
+exports never pass for one, and what is loaded is what was written. `calibration.json` comes later, and names the
+weights.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import nn
 
-from hpc.errors import CorruptError, InputError
-from hpc.files import atomic_write_bytes
-from snw_dist.config import ModelSection, config_from_dict
+from hpc.errors import CorruptError, EnvironmentProblem, InputError
+from hpc.strict import validated
+from snw_dist.config import ModelSection
+from snw_dist.data.folder import new_folder
 from snw_dist.embedding.esmc import EsmcShape
 from snw_dist.embedding.header import StoreHeader
 from snw_dist.model.build import build_model, size_of
+from snw_dist.train.manifest import (
+    MANIFEST,
+    WEIGHTS,
+    Description,
+    of_one_export,
+    read_exported,
+    read_manifest,
+    write_manifest,
+)
 from snw_dist.train.tuning import with_encoder
+from snw_dist.train.weights import check_shapes, shapes_of, tensors_of, to_bytes
+
+_MORE_LAYERS = 1000
+"""Than there are tensors: some networks have no use for one of the two numbers of layers."""
 
 
 def write_export(
@@ -30,49 +45,96 @@ def write_export(
     store: StoreHeader,
     facts: Mapping[str, Any],
 ) -> None:
-    """Replace the export by these weights; one file holds both weights and description, so they never mix.
+    """Replace the export, with its calibration, by these weights: a reader finds the old one or the new one.
 
-    `facts` say `tuned_encoder` of a network with ESM C in front: the sizes of that, and the rank of its updates.
+    `facts` are `step`, `validation`, `provenance`, and of a network with ESM C in front `tuned_encoder`: the sizes of
+    that, and the rank of its updates; more may be there, and is given back by `read_export`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     description = {
         "model": dataclasses.asdict(model) | dataclasses.asdict(size_of(model)),
         "d_input": store.d_model,
         "encoder": dict(store.encoder),
         **facts,
     }
-    text = json.dumps(description, sort_keys=True)
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
-    atomic_write_bytes(folder / "config.json", json.dumps(description, indent=2, sort_keys=True).encode())
-    atomic_write_bytes(folder / "model.safetensors", save_safetensors(tensors, {"description": text}))
+    with new_folder(folder) as fresh:
+        (fresh / WEIGHTS).write_bytes(to_bytes(weights))
+        write_manifest(fresh, description, [WEIGHTS])
 
 
 def read_export(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network in evaluation mode, and its description.
+    """The network in evaluation mode, and its description with `weights_sha256`, the digest of what was loaded.
 
-    Raises `InputError` when there is no export, `CorruptError` when it cannot be read.
+    Raises `InputError` when there is no export, and `CorruptError` naming the file when it is damaged: nothing is
+    allocated before sizes, digests and shapes agree.
     """
-    file = folder / "model.safetensors"
-    if not file.exists():
-        raise InputError(f"{file}: there is no trained model. Make one with: python launch/train.py")
+    return of_one_export(folder, lambda: _read(folder))
+
+
+def verify_export(folder: Path) -> tuple[str, int]:
+    """SHA-256 of the weights of an export, and the step they are of; every file is compared with the manifest.
+
+    Raises as `read_export`.
+    """
+    return of_one_export(folder, lambda: _verify(folder))
+
+
+def check_still_there(folder: Path, weights_sha256: str) -> None:
+    """Raise `EnvironmentProblem` when the export holds other weights by now than those that were loaded."""
+    now, step = verify_export(folder)
+    if now != weights_sha256:
+        raise EnvironmentProblem(
+            f"{folder}: replaced while it was evaluated: weights {weights_sha256[:12]} were loaded, now there are "
+            f"{now[:12]} of step {step}. A training of this run is still going on: evaluate again when it has ended."
+        )
+
+
+def _read(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    manifest, described = read_manifest(folder)
+    file = str(folder / WEIGHTS)
+    data = read_exported(folder, WEIGHTS, manifest)
+    found = shapes_of(data, file)
+    section = _section_of(described, len(found), str(folder / MANIFEST))
+    check_shapes(found, _shapes(section, described, file), file)
+    network = _network(section, described)
+    network.load_state_dict(tensors_of(data, file))
+    return network.eval(), {**manifest.description, "weights_sha256": manifest.files[WEIGHTS].sha256}
+
+
+def _verify(folder: Path) -> tuple[str, int]:
+    manifest, described = read_manifest(folder)
+    for name in manifest.files:
+        read_exported(folder, name, manifest)
+    if WEIGHTS not in manifest.files:
+        raise CorruptError(f"{folder / MANIFEST}: names no {WEIGHTS}")
+    return manifest.files[WEIGHTS].sha256, described.step
+
+
+def _section_of(described: Description, num_tensors: int, source: str) -> ModelSection:
+    section = validated(ModelSection, described.model, f"{source}: description.model", refuse=CorruptError)
+    tuned = described.tuned_encoder
+    layers = [section.num_conv_layers, section.num_transformer_layers, tuned and tuned.shape.num_layers]
+    if max(number or 0 for number in layers) > num_tensors + _MORE_LAYERS:
+        raise CorruptError(f"{source}: description: more layers than the {num_tensors} tensors of {WEIGHTS} can be")
+    return section
+
+
+def _shapes(section: ModelSection, described: Description, file: str) -> dict[str, tuple[int, ...]]:
+    """Of the described network, of which nothing is allocated."""
     try:
-        data = file.read_bytes()
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        description = json.loads(header["__metadata__"]["description"])
-        tensors = load_safetensors(data)
-        section = config_from_dict({"model": description["model"]}, str(file)).model
-        model = build_model(section, description["d_input"], seed=0)
-        if "tuned_encoder" in description:
-            model = _with_blank_encoder(model, description)
-        model.load_state_dict(tensors)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise CorruptError(f"{file}: not an export of this program ({error})") from None
-    return model.eval(), description
+        with torch.device("meta"):
+            network = _network(section, described)
+    except (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, InputError) as error:
+        reason = str(error).splitlines()[0]
+        raise CorruptError(f"{file}: the description of the network makes none ({reason})") from None
+    return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 
 
-def _with_blank_encoder(network: nn.Module, description: Mapping[str, Any]) -> nn.Module:
-    tuned = description["tuned_encoder"]
-    return with_encoder(network, EsmcShape(**tuned["shape"]).blank(), description["encoder"], tuned["rank"])
+def _network(section: ModelSection, described: Description) -> nn.Module:
+    network, tuned = build_model(section, described.d_input, seed=0), described.tuned_encoder
+    if tuned is None:
+        return network
+    facts = {"layers": described.encoder.layers, "combine": described.encoder.combine}
+    return with_encoder(network, EsmcShape(**vars(tuned.shape)).blank(), facts, tuned.rank)
 
 
 def check_same_encoder(description: Mapping[str, Any], store: StoreHeader, path: Path) -> None:

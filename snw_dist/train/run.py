@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,13 +14,13 @@ from hpc.checkpoint import find_checkpoint
 from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
-from hpc.logs import JsonLines
+from hpc.json_lines import JsonLines
 from hpc.preflight import refuse_problems
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.model.build import build_model, check_size
+from snw_dist.model.build import check_size
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
@@ -30,6 +31,7 @@ from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
+from snw_dist.train.remake import lost_export, validation_at, weights_of
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
@@ -37,7 +39,7 @@ from snw_dist.train.shared_buffers import check_buffers
 from snw_dist.train.state import Progress, check_resumable, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.tokens import TokenReader
-from snw_dist.train.tuning import tuned_network
+from snw_dist.train.tuning import network_of
 from snw_dist.train.validation import validate
 from snw_dist.train.verdict import settle_step
 
@@ -91,10 +93,9 @@ class TrainingJob:
         )
         sharing = topology.world_size if section.zero_stage else 1  # of gradients and moments, 12 bytes a parameter
         check_size(config.model, self.header.d_model, 4 + 12 / sharing)
-        network, self.tuned = build_model(config.model, self.header.d_model, config.run.seed), {}
-        if section.encoder_mode != "frozen":
-            network, facts = tuned_network(network, config, self.header)
-            self.tuned, self.reader = {"tuned_encoder": facts}, TokenReader(self.reader, prepared)
+        network, self.tuned = network_of(config, self.header)
+        if self.tuned:
+            self.reader = TokenReader(self.reader, prepared)
         torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
         self.engine = Engine(
             network,
@@ -199,6 +200,7 @@ class TrainingJob:
         self._save()
         self._commit()
         self.tensorboard.close()
+        self.comm.on_rank_0(self._mend_export)
         self.comm.on_rank_0(lambda: self._close(reason))
 
     def _train(self) -> str:
@@ -287,9 +289,9 @@ class TrainingJob:
         )
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
-            weights = self.engine.full_weights(guard.mark_boundary)
+            weights, values = self.engine.full_weights(guard.mark_boundary), {"auroc": auroc, "loss": loss}
             refuse_not_finite(weights, f"step {self.progress.step}")
-            guard.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
+            guard.on_rank_0(lambda: self._export(weights, values, self.progress.step, self.facts))
         self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
 
     def _save(self) -> None:
@@ -340,8 +342,19 @@ class TrainingJob:
         atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
         atomic_write_json(self.folder / "provenance.json", self.facts)
 
-    def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
-        facts = {"step": self.progress.step, "validation": values, "provenance": self.facts, **self.tuned}
+    def _mend_export(self) -> None:
+        """A finished run has its export, also when it was lost since: then it is made again, without training."""
+        found = lost_export(self.folder, self.progress)
+        if found is not None:
+            weights = weights_of(found, network_of(self.config, self.header)[0], self.config.train.precision)
+            values = validation_at(self.folder / "metrics.jsonl", found.step)
+            self._export(weights, values, found.step, found.meta["provenance"])
+
+    def _export(
+        self, weights: dict[str, torch.Tensor], values: Mapping[str, float | None], step: int, provenance: Any
+    ) -> None:
+        self.fence.check()
+        facts = {"step": step, "validation": dict(values), "provenance": provenance, **self.tuned}
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
     def _close(self, reason: str | None) -> None:

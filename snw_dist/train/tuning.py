@@ -17,7 +17,17 @@ from snw_dist.embedding.header import StoreHeader
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.embedding.tunable import TunableEsmc
 from snw_dist.embedding.weights import LoadedWeights
+from snw_dist.model.build import build_model
 from snw_dist.model.encoded import Encoded
+
+
+def network_of(config: SnwConfig, header: StoreHeader) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a run as it begins, and what its export must say of it beside the configuration."""
+    network = build_model(config.model, header.d_model, config.run.seed)
+    if config.train.encoder_mode == "frozen":
+        return network, {}
+    network, facts = tuned_network(network, config, header)
+    return network, {"tuned_encoder": facts}
 
 
 def tuned_network(network: nn.Module, config: SnwConfig, header: StoreHeader) -> tuple[Encoded, dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import numpy as np
 import pytest
 
 from hpc.checkpoint import committed_checkpoints
+from hpc.errors import CorruptError
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
+from snw_dist.train.remake import lost_export
+from snw_dist.train.state import Progress
 from tests.ranks import Finished, run_ranks
 from tests.shipped import embedded_run
 
@@ -70,6 +75,42 @@ def test_early_stop(base: SnwConfig, tmp_path: Path) -> None:
     assert "2 validations" in finished["reason"]
     assert json.loads((config.run_folder / "checkpoints.json").read_text()).keys() == {"best", "last"}
     assert list((config.run_folder / "tensorboard").iterdir())
+
+
+def test_a_lost_export_of_a_finished_run_is_made_again(base: SnwConfig, tmp_path: Path) -> None:
+    """Byte for byte, from the best checkpoint, though the last one is another; and nothing is trained."""
+    config = named(base, "lost", learning_rate=1e-12, validate_every=1, patience=2, max_steps=40)
+    [rank] = train(config, 1, tmp_path / "first")
+    assert rank.returncode == 0, rank.log
+    folder = config.run_folder / "export"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    metrics = (config.run_folder / "metrics.jsonl").read_bytes()
+    finished = json.loads((config.run_folder / "finished.json").read_text())
+    assert finished["best"]["step"] < finished["step"]
+    progress = Progress(finished["step"], finished["best"]["auroc"], finished["best"]["step"])
+    assert lost_export(config.run_folder, progress) is None
+    shutil.rmtree(folder)
+    [rank] = train(config, 2, tmp_path / "second")[:1]
+    assert rank.returncode == 0, rank.log
+    assert "there is no trained model" in rank.log
+    assert "Made again from" in rank.log
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert (config.run_folder / "metrics.jsonl").read_bytes() == metrics
+
+    def problem() -> str:
+        with pytest.raises(CorruptError, match="cannot be made again") as caught:
+            lost_export(config.run_folder, progress)
+        return str(caught.value)
+
+    data = bytearray(before["model.safetensors"])
+    data[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(data)
+    found = lost_export(config.run_folder, progress)
+    assert found is not None
+    (found.path / "state_00000.safetensors").write_bytes(b"")
+    assert re.search(r"model\.safetensors: SHA-256 \w+, expected .*state_00000\.safetensors: 0 bytes", problem())
+    shutil.rmtree(found.path)
+    assert re.search(rf"model\.safetensors: .*{found.path.name}.*Restore one of the two", problem())
 
 
 def test_damage_falls_back_and_ends_equal_and_total_damage_is_refused(base: SnwConfig, tmp_path: Path) -> None:

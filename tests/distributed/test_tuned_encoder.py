@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from hpc.checkpoint import committed_checkpoints
+from hpc.checkpoint import checkpoint_name, committed_checkpoints, verify_checkpoint
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
@@ -22,7 +22,8 @@ from snw_dist.evaluate.run import score_run
 from snw_dist.model.encoded import Encoded
 from snw_dist.train.check import check_training
 from snw_dist.train.export import read_export
-from snw_dist.train.tuning import check_lengths
+from snw_dist.train.remake import weights_of
+from snw_dist.train.tuning import check_lengths, network_of
 from tests.bench.embed import esm_model
 from tests.bench.natural import INNER, WIDTH
 from tests.ranks import run_ranks
@@ -73,6 +74,10 @@ def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_p
     assert losses(config) == whole
     model, description = read_export(config.run_folder / "export")
     _has_moved(model, lora=mode == "lora")
+    best = verify_checkpoint(config.run_folder / "checkpoints" / checkpoint_name(description["step"]))
+    again = weights_of(best, network_of(config, StoreReader(config.store_path).header)[0], section.precision)
+    assert again.keys() == model.state_dict().keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
     prepared = ensure_prepared(config)
     scores, spoilt, _ = score_run(config, prepared, ["noise", "shuffled_ligand"])
     assert list(spoilt) == ["shuffled_ligand"]

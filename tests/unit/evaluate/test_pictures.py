@@ -6,7 +6,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from hpc.errors import CorruptError
 from snw_dist.evaluate.bars import controls_picture, strata_picture
 from snw_dist.evaluate.pictures import (
     SplitScores,
@@ -119,16 +118,32 @@ def test_figures_move_the_bars_and_missing_ones_leave_them_out():
 def test_log_keeps_the_last_of_a_repeated_step_and_forgives_a_torn_end(log):
     with log.open("a") as file:
         file.write('{"kind": "train", "step": 40, "loss": 9.0}\n{"kind": "other", "step": 1}\n{"kind": "tra')
-    train, validation = read_training_log(log)
-    assert [record["step"] for record in train] == list(range(1, 101))
-    assert train[39]["loss"] == 9.0
-    assert [record["step"] for record in validation] == [50, 100]
+    found = read_training_log(log)
+    assert list(found.train_loss) == list(range(1, 101))
+    assert found.train_loss[40] == 9.0
+    assert list(found.validation_loss) == list(found.auroc) == [50, 100]
 
 
-def test_damage_inside_the_log_is_reported(log):
-    log.write_text("not json\n" + log.read_text())
-    with pytest.raises(CorruptError, match=r"metrics\.jsonl:1: not a record"):
-        training_picture(log, ENCODER)
+def test_damaged_lines_are_left_out_and_said(log, caplog):
+    whole = read_training_log(log)
+    log.write_bytes(
+        b"not json\n" + log.read_bytes() + b'{"kind": "train", "step": "x"}\n{"kind": "\xff"}\n' + b"[" * 10**5 + b"\n"
+    )
+    assert read_training_log(log) == whole
+    assert "metrics.jsonl:1: damaged" in caplog.text
+    assert "metrics.jsonl: 4 damaged lines" in caplog.text
+    shows_something(training_picture(log, ENCODER))
+
+
+def test_values_that_are_no_numbers_leave_no_point(log):
+    odd = [None, "0.5", [1], {}, True, 1e300, -(10**400), "NaN"]
+    with log.open("a") as file:
+        file.writelines(json.dumps({"kind": "train", "step": 200 + i, "loss": odd[i]}) + "\n" for i in range(len(odd)))
+        file.write(json.dumps({"kind": "validation", "step": 2**53 - 1, "loss": 1e99, "auroc": [0.5]}) + "\n")
+    found = read_training_log(log)
+    assert max(found.train_loss) == 100
+    assert max(found.auroc) == 100
+    shows_something(training_picture(log, ENCODER))
 
 
 @pytest.mark.parametrize(
