@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -13,14 +14,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hpc.errors import CorruptError, InputError
-from snw_dist.config import SnwConfig
+from hpc.reading import BadFileError, read_json
+from snw_dist.config import SnwConfig, with_values
 from snw_dist.data.digest import FORMAT, made_from
-from snw_dist.data.prepare import prepare
+from snw_dist.data.prepare import check_inputs, write_prepared
 from snw_dist.data.text import sha256_file
 from snw_dist.data.transform import LabelTransform, transform_from_json
 from snw_dist.data.write import PAIRS, SCORES, SEQUENCES, SUMMARY, TRANSFORM
 
 _AGAIN = "Run: python launch/prepare.py"
+_NEEDED = ("made_from", "files")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,27 +70,44 @@ def load_prepared(folder: Path) -> Prepared:
 
 
 def ensure_prepared(config: SnwConfig) -> Prepared:
-    """Load the run's data folder; prepare it first when absent or made from other inputs, settings or seed.
+    """The prepared data of a run, made first where need be, see `with_prepared`.
 
     In a job of several processes call it in one of them and `load_prepared` in the others afterwards.
     """
-    folder = config.data_folder
-    if not (folder / SUMMARY).is_file() or _read_summary(folder)["made_from"] != made_from(
-        config.data, config.split_seed
-    ):
-        prepare(config)
-    return load_prepared(folder)
+    return with_prepared(config, lambda prepared: prepared)
+
+
+def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_changes: bool = False) -> T:
+    """What `check` returns for the prepared data of a run; they are made first when absent or made from others.
+
+    What was given to `prepare` on its command line holds here too. New data take the place of older ones only after
+    `check`, so a command that refuses leaves them as they were. Raises as `write_prepared` does, to which
+    `allow_changes` is handed on.
+    """
+    folder, given = config.data_folder, {}
+    if (folder / SUMMARY).is_file():
+        summary = _read_summary(folder)
+        given = summary.get("given", {})
+        config = with_values(config, given, str(folder / SUMMARY))
+        if summary["made_from"] == made_from(config.data, config.split_seed):
+            return check(load_prepared(folder))
+    found: list[T] = []
+    checked = check_inputs(config)
+    write_prepared(config, checked, given, allow_changes, lambda fresh: found.append(check(load_prepared(fresh))))
+    return found[0]
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary = read_json(path)
     except FileNotFoundError:
         raise InputError(f"{folder}: no prepared data here. {_AGAIN}") from None
-    except ValueError as error:
+    except (BadFileError, OSError) as error:
         raise CorruptError(f"{path}: damaged: {error}. {_AGAIN}") from None
-    if not isinstance(summary, dict) or not {"made_from", "files"} <= summary.keys():
+    if not isinstance(summary, dict) or not all(isinstance(summary.get(k, {}), dict) for k in ("given", *_NEEDED)):
+        raise CorruptError(f"{path}: damaged: not what prepare writes. {_AGAIN}")
+    if not summary.keys() >= set(_NEEDED) or "format" not in summary["made_from"]:
         raise CorruptError(f"{path}: damaged: made_from or files is missing. {_AGAIN}")
     return summary
 
