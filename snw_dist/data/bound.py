@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hpc.checkpoint import committed_checkpoints
 from hpc.errors import InputError
 from hpc.reading import BadFileError, read_json
 from snw_dist.config import SnwConfig
@@ -12,9 +13,9 @@ from snw_dist.data.trained import data_digest, records, rows_of_checked, what_ch
 
 
 def trained_files(run_folder: Path) -> list[Path]:
-    """Files that training leaves only once a checkpoint exists, and checkpoints themselves."""
+    """What training leaves only once a checkpoint is committed."""
     names = ("checkpoints.json", "finished.json", "export/model.safetensors")
-    return [*(run_folder / name for name in names if (run_folder / name).exists()), *_checkpoints(run_folder)]
+    return [run_folder / name for name in names if (run_folder / name).exists()]
 
 
 def refuse_other_pairs(config: SnwConfig, checked: Checked) -> None:
@@ -23,7 +24,8 @@ def refuse_other_pairs(config: SnwConfig, checked: Checked) -> None:
     digest = data_digest(rows)
     for folder in _runs_on(config):
         seen = records(folder)
-        if seen and digest not in seen and trained_files(folder):
+        trained = trained_files(folder) or committed_checkpoints(folder / "checkpoints")
+        if trained and seen and digest not in seen:
             changed = "; or ".join(what_changed(folder, other, rows, checked.origin) for other in seen)
             raise InputError(
                 f"{config.data_folder}: the network in {folder} was trained on other pairs ({changed}). Nothing was "
@@ -44,7 +46,3 @@ def _runs_on(config: SnwConfig) -> list[Path]:
         if isinstance(folder, str) and Path(folder) == config.data_folder and file.parent != config.run_folder:
             found.append(file.parent)
     return found
-
-
-def _checkpoints(run_folder: Path) -> list[Path]:
-    return sorted((run_folder / "checkpoints").glob("step_*"))

@@ -56,6 +56,12 @@ def keys_of(rows: Rows) -> NDArray[np.bytes_]:
     return _joined(rows["ligand"], rows["receptor"])
 
 
+def keys_by_use(parts: Sequence[Rows]) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
+    """The keys of all pairs of several records that were trained on, and of those by which weights were chosen."""
+    train, val = (np.concatenate([keys_of(rows[rows["val"] == use]) for rows in parts]) for use in (0, 1))
+    return train, val
+
+
 def sequence_keys(sequences: Iterable[str]) -> NDArray[np.bytes_]:
     """The keys of sequences, as the columns `ligand` and `receptor` of a record hold them."""
     return np.array([_sequence_key(sequence) for sequence in sequences], dtype="S16")
@@ -145,7 +151,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 def _moved(then: Rows, now: Rows) -> list[str]:
     """What became of the pairs, in words."""
-    known = [{key: row for key, row in zip(keys_of(rows).tolist(), rows, strict=True)} for rows in (then, now)]
+    known = [dict(zip(keys_of(rows).tolist(), rows, strict=True)) for rows in (then, now)]
     train = [{key for key, row in side.items() if not row["val"]} for side in known]
     val = [known[side].keys() - train[side] for side in (0, 1)]
     gone, new = train[0] - train[1], train[1] - train[0]
@@ -195,10 +201,3 @@ def _path(run_folder: Path, digest: str) -> Path:
 def _short(value: Any) -> str:
     """Digests by their beginning."""
     return value[:12] if isinstance(value, str) and len(value) == 64 else repr(value)
-
-
-def known_uses(rows: Sequence[Rows]) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
-    """The keys of all pairs that were trained on, and of all by which weights were chosen."""
-    train = [keys_of(part[part["val"] == 0]) for part in rows]
-    val = [keys_of(part[part["val"] == 1]) for part in rows]
-    return np.unique(np.concatenate(train)), np.unique(np.concatenate(val))

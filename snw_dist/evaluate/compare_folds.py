@@ -83,6 +83,7 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
         controls=means([fold.controls for fold in each]),
         missing=[name for fold in each for name in fold.missing],
         folds=len(each),
+        data=[digest for fold in each for digest in fold.data],
     )
 
 

@@ -20,7 +20,8 @@ from rich.text import Text
 from hpc.errors import InputError
 from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import load_prepared
+from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.bootstrap import LEVEL, interval
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import chosen_controls, data_controls
@@ -30,6 +31,9 @@ from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.printed import counts, figure_cells, figures_table
 from snw_dist.evaluate.report import without_nan
 from snw_dist.evaluate.run import score_run
+from snw_dist.train.check import refuse_another_run
+from snw_dist.train.lineage import Lineage
+from snw_dist.train.run_folder import read_finished
 
 COMPARISON = "comparison.json"
 
@@ -72,6 +76,8 @@ class Comparison:
     missing: list[str]
     """Runs that did not reach their end."""
     folds: int = 1
+    data: list[str] = dataclasses.field(default_factory=list)
+    """Digest of the training pairs, see `snw_dist.data.trained`; one for each fold."""
 
     def plain(self) -> dict[str, Any]:
         """What the file of the comparison holds."""
@@ -84,6 +90,7 @@ class Comparison:
             {
                 "encoder": self.encoder,
                 "folds": self.folds,
+                "data": self.data,
                 "bootstrap": {"repeats": self.repeats, "seed": self.seed, "level": LEVEL},
                 "splits": self.splits,
                 "models": {
@@ -111,10 +118,12 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
     The scores of each ensemble (see `ensembles_of`) are beside it as `ensemble_NAME.csv` and `.parquet`. Runs that did
-    not reach their end are listed under `missing`. Raises `InputError` when none did.
+    not reach their end are listed under `missing`. Raises `InputError` when none did, and for a
+    run of other settings, or one that was trained on other data, see `measurable`.
     """
     section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
-    finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
+    digest = data_digest(rows_of(prepared))
+    finished = {m: [run for run in group if _is_finished(run, prepared)] for m, group in runs.items()}
     missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
     if not any(finished.values()):
         raise InputError(f"{config.run_folder}: none of the runs has reached its end: {', '.join(missing)}")
@@ -129,9 +138,9 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     encoder = ""
     for model, group in finished.items():
         for run in group:
-            scores, _, description = score_run(run, prepared, [])
-            encoder = str(description["encoder"]["description"])
-            measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
+            scored = score_run(run, prepared, [])
+            encoder = str(scored.description["encoder"]["description"])
+            measured.setdefault(model, []).append(measure_scores(held_out, parts, scored.scores, config.run.seed))
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("ensemble_*"):
         old.unlink()  # of an earlier comparison, of other runs
@@ -151,9 +160,18 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         ensembles=ensembles,
         controls=controls,
         missing=missing,
+        data=[digest],
     )
     comparison.write(folder / COMPARISON)
     return comparison
+
+
+def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
+    """Whether the run reached its end; raises `InputError` when what has ended is another run than `run` describes."""
+    finished = read_finished(run.run_folder)
+    if finished is not None and finished.trajectory:
+        refuse_another_run(run, Lineage.of(prepared, run.run_folder), dataclasses.asdict(finished))
+    return finished is not None
 
 
 def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:

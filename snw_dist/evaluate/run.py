@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,26 +17,41 @@ from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.calibration import save_calibration
 from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.measurable import Measurable, measurable
 from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.train.export import check_same_encoder, read_export
+from snw_dist.train.lineage import trained_on
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.tokens import TokenReader
 
 
-def evaluate_run(config: SnwConfig) -> dict[str, Any]:
+class Scored(NamedTuple):
+    """The held-out pairs of a run, scored by its network."""
+
+    scores: FloatArray
+    """[held-out pairs], in the order of `data.prepared.pairs`."""
+    spoilt: dict[ControlName, FloatArray]
+    """The same for each control that is made with the network."""
+    description: dict[str, Any]
+    """Of the export."""
+    data: Measurable
+
+
+def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, Any]:
     """Score all pairs but those of `train`; writes `evaluation/` in the run folder and returns its metrics.
 
     Threshold and calibration come from `val` alone; the calibration is left in `export/`, beside the weights. Raises
-    `InputError` when there is no export, store or prepared data.
+    `InputError` when there is no export, store or prepared data, and where the data are not those that the network was
+    trained on, see `measurable`; with `allow_changes` they are measured without the pairs that it was trained on.
     """
     section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
     controls = chosen_controls(section.controls)
-    scores, spoilt, description = score_run(config, prepared, controls)
-    pairs = pairs_of(prepared)
+    scores, spoilt, description, data = score_run(config, prepared, controls, allow_changes)
+    pairs = pairs_of(data.prepared, data.trained)
     metrics, measured = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
@@ -47,6 +62,10 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
             **description["provenance"],
             "encoder": description["encoder"]["description"],
             "step": description["step"],
+            "data_digest": data.data_digest,
+            "trained_on": trained_on(description),
+            "data_files": prepared.summary["files"],
+            **({"changes": data.changes} if data.changes else {}),
         },
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
@@ -56,14 +75,15 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
 
 
 def score_run(
-    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName]
-) -> tuple[FloatArray, dict[ControlName, FloatArray], dict[str, Any]]:
-    """Scores of the held-out pairs, in the order of `prepared.pairs`, by the exported network of a run.
+    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName], allow_changes: bool = False
+) -> Scored:
+    """Score the held-out pairs by the exported network of a run, and with those of `controls` that are made with it.
 
-    Returns [held-out pairs], the same for each of `controls` that is made with the network, and the description of
-    the export.
+    Raises as `measurable` does for data that are not those the network was trained on.
     """
     model, description = read_export(config.run_folder / "export")
+    data = measurable(prepared, description, config.run_folder, allow_changes)
+    prepared = data.prepared
     reader = StoreReader(config.store_path)
     check_same_encoder(description, reader.header, config.store_path)
     if "tuned_encoder" in description:
@@ -82,4 +102,4 @@ def score_run(
         controls,
         config.run.seed,
     )
-    return scores, spoilt, description
+    return Scored(scores, spoilt, description, data)

@@ -27,11 +27,13 @@ from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
+from snw_dist.train.lineage import Lineage
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
+from snw_dist.train.run_folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
 from snw_dist.train.state import Progress, check_resumable, trajectory
@@ -103,12 +105,8 @@ class TrainingJob:
             device=self.device,
             rate_ratios={"encoder.": section.encoder_learning_rate_ratio} if self.tuned else {},
         )
-        self.trajectory = trajectory(
-            config,
-            prepared.summary["made_from"]["inputs"],
-            self.header.rows_digest,
-            topology.world_size,
-        )
+        self.lineage = Lineage.of(prepared, config.run_folder)
+        self.trajectory = trajectory(config, self.lineage.digest, self.header.rows_digest, topology.world_size)
         self.facts = provenance(
             self.header.encoder,
             topology.world_size,
@@ -117,12 +115,12 @@ class TrainingJob:
         )
         self.progress = Progress()
         self.saved_step: int | None = None
+        self.has_checkpoint = False
         self.folder = config.run_folder
         self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
-        self.comm.on_rank_0(self._describe)
-        self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
+        self.metrics: JsonLines | None = None
 
     def _prepare_deepspeed(self) -> None:
         """A stop request reaches the compiler too and ends it: then there is nothing to save, but to be requeued."""
@@ -137,10 +135,14 @@ class TrainingJob:
             raise problem
 
     def resume(self) -> None:
-        """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""
+        """Take up the newest checkpoint that verifies, if there is any; never silently start from zero.
+
+        Nothing of the run is changed before all is checked.
+        """
         section, root, allowed = self.config.train, self.folder / "checkpoints", []
         found = find_checkpoint(root, self.comm)
         if found is None:
+            self.comm.on_rank_0(lambda: refuse_lost_checkpoints(self.folder))
             log.info("no checkpoint in %s: starting at step 0 of %d", root, self.plan.num_steps)
         else:
             allowed = check_resumable(
@@ -149,15 +151,19 @@ class TrainingJob:
                 section.allow_precision_change,
                 section.allow_changes,
                 section.micro_batch_size,
+                lambda: self.lineage.changes(found.meta),
             )
+            self.lineage.follow(found.meta)
             state = found.meta["state"]
             self.engine.load(found.path, state)
             place = self.comm.rank, self.comm.world_size
             restore_random_state(found.path, state["num_files"], *place, self.config.run.seed, found.step)
             self.progress = Progress(**found.meta["progress"])
-            self.saved_step = self.progress.step
+            self.saved_step, self.has_checkpoint = self.progress.step, True
             log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
-        if self.metrics is not None:
+        self.comm.on_rank_0(self._describe)
+        if self.comm.rank == 0:
+            self.metrics = JsonLines(self.folder / METRICS)
             self.metrics.truncate_after(self.progress.step)
         if allowed:
             log.warning("continuing with other settings than before: %s", "; ".join(allowed))
@@ -182,6 +188,8 @@ class TrainingJob:
         validate_every = section.validate_every or self.plan.steps_per_epoch
         save_every, keep_every = section.save_every or self.plan.steps_per_epoch, section.keep_every
         reason = self._finished()
+        if reason is None:
+            self.comm.on_rank_0(self._reopen)
         while reason is None:
             stop, writing = self.runtime.guard.boundary(self.saves.writing)
             if not writing:
@@ -257,6 +265,9 @@ class TrainingJob:
         self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
+            if not self.has_checkpoint:  # an export says that there is one, see `refuse_lost_checkpoints`
+                self._save()
+                self._commit()
             weights = self.engine.full_weights()
             self.comm.on_rank_0(lambda: self._export(weights, {"auroc": auroc, "loss": loss}))
 
@@ -292,6 +303,7 @@ class TrainingJob:
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "trajectory": self.trajectory,
+            "trained_on": self.lineage.trained_on,
             "provenance": self.facts,
             "state": self.engine.facts(),
         }
@@ -305,6 +317,7 @@ class TrainingJob:
         while self.saves.wait(1.0):
             self.runtime.guard.mark_boundary()  # a large state on a slow disk is no hang
         done = self.saves.commit(started)
+        self.has_checkpoint |= done is not None
         if done is not None and self.metrics is not None:
             self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
 
@@ -330,14 +343,21 @@ class TrainingJob:
     def _describe(self) -> None:
         atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
         atomic_write_json(self.folder / "provenance.json", self.facts)
+        self.lineage.write()
+
+    def _reopen(self) -> None:
+        self.fence.check()
+        withdraw_finished(self.folder)
 
     def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
         facts = {"step": self.progress.step, "validation": values, "provenance": self.facts, **self.tuned}
+        facts |= self.lineage.facts()
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
-    def _close(self, reason: str | None) -> None:
+    def _close(self, reason: str) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
-        atomic_write_json(self.folder / "finished.json", {"reason": reason, "step": self.progress.step, "best": best})
+        finished = Finished(reason, self.progress.step, best, self.trajectory, self.lineage.trained_on)
+        write_finished(self.folder, finished)
         log.info(
             "finished at step %d: %s; saves held training for %.2f s, %.2f %% of the time",
             self.progress.step,
