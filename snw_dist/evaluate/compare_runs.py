@@ -167,11 +167,14 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
 
 
 def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
-    """Whether the run reached its end; raises `InputError` when what has ended is another run than `run` describes."""
+    """Whether the run reached its end; raises `InputError` when what has ended is another run than `run` describes.
+
+    Where `run` is allowed to go on with other settings, it has not reached the end of these.
+    """
     finished = read_finished(run.run_folder)
-    if finished is not None and finished.trajectory:
-        refuse_another_run(run, Lineage.of(prepared, run.run_folder), dataclasses.asdict(finished))
-    return finished is not None
+    if finished is None or not finished.trajectory:
+        return finished is not None
+    return not refuse_another_run(run, Lineage.of(prepared, run.run_folder), dataclasses.asdict(finished))
 
 
 def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:

@@ -62,15 +62,18 @@ def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
         check_run_folder(config, prepared)
 
 
-def refuse_another_run(config: SnwConfig, lineage: Lineage, facts: Mapping[str, Any]) -> None:
-    """Raise `InputError` unless what has `facts` (of a checkpoint, or of an end) is this run with these data."""
+def refuse_another_run(config: SnwConfig, lineage: Lineage, facts: Mapping[str, Any]) -> list[str]:
+    """Raise `InputError` unless what has `facts` (of a checkpoint, or of an end) is this run with these data.
+
+    Returns the differences that are allowed.
+    """
     store = StoreReader(config.store_path).header.rows_digest if config.store_path.exists() else None
     saved, present = dict(facts["trajectory"]), trajectory(config, lineage.digest, store or "", 1)
     for key in (PARTS, *([] if store else [STORE])):
         saved.pop(key, None)
         present.pop(key, None)
     section = config.train
-    check_resumable(
+    return check_resumable(
         saved,
         present,
         section.allow_precision_change,

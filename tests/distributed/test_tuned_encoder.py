@@ -74,7 +74,7 @@ def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_p
     model, description = read_export(config.run_folder / "export")
     _has_moved(model, lora=mode == "lora")
     prepared = ensure_prepared(config)
-    scores, spoilt, _ = score_run(config, prepared, ["noise", "shuffled_ligand"])
+    scores, spoilt, *_ = score_run(config, prepared, ["noise", "shuffled_ligand"])
     assert list(spoilt) == ["shuffled_ligand"]
     held_out = prepared.pairs[prepared.pairs["split"] != "train"]
     val = (held_out["split"] == "val").to_numpy()
