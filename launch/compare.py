@@ -24,7 +24,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig, load_config
-from snw_dist.data.prepared import ensure_prepared, with_prepared
+from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
 from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, comparison_table, variants
@@ -58,7 +58,7 @@ def compare_command(
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
-    settings = load_config(config, overrides)
+    settings = as_prepared(load_config(config, overrides))
     folds = folds_of(settings) if all_folds else [settings]
     runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
     for fold, group in runs:

@@ -28,6 +28,7 @@ ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/train/test_train_state.py::"
 TRAIN = "tests/faults/test_training_faults.py::"
 STORE = "tests/unit/embedding/test_embedding_store.py::"
+BOUND = "tests/unit/train/test_train_bound.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     1: ("USR2 to all ranks", [f"{STOP}test_a_storm_of_signals_changes_nothing", f"{EVERY}test_no_step_is_lost"]),
@@ -57,7 +58,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     6: ("a rank that hangs when the signal comes", [f"{STOP}test_watchdog_ends_a_rank_whose_peer_hangs"]),
     7: (
         "checkpoints missing or all damaged",
-        [f"{CHECKPOINT}test_all_damaged_is_never_a_start_from_zero", f"{KILL}test_resume_after_the_newest_was_damaged"],
+        [
+            f"{CHECKPOINT}test_all_damaged_is_never_a_start_from_zero",
+            f"{KILL}test_resume_after_the_newest_was_damaged",
+            f"{BOUND}test_checkpoints_that_are_gone",
+        ],
     ),
     8: (
         "a bit flipped, a file cut",
@@ -88,7 +93,14 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     ),
     13: (
         "another configuration",
-        [f"{RUNS}test_another_run_in_the_same_folder_is_refused", f"{STATE}test_another_run_ends_with_two"],
+        [
+            f"{RUNS}test_another_run_in_the_same_folder_is_refused",
+            f"{STATE}test_another_run_ends_with_two",
+            f"{BOUND}test_other_data_are_refused",
+            f"{BOUND}test_data_that_were_replaced_all_the_same",
+            f"{BOUND}test_a_finished_run_that_is_extended",
+            "tests/unit/evaluate/test_measurable.py::",
+        ],
     ),
     14: (
         "the old incarnation is still alive",

@@ -77,18 +77,25 @@ def ensure_prepared(config: SnwConfig) -> Prepared:
     return with_prepared(config, lambda prepared: prepared)
 
 
+def as_prepared(config: SnwConfig) -> SnwConfig:
+    """The configuration with what `prepare` was given on its command line: it holds until it is called again."""
+    path = config.data_folder / SUMMARY
+    if not path.is_file():
+        return config
+    return with_values(config, _read_summary(config.data_folder).get("given", {}), str(path))
+
+
 def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_changes: bool = False) -> T:
     """What `check` returns for the prepared data of a run; they are made first when absent or made from others.
 
-    What was given to `prepare` on its command line holds here too. New data take the place of older ones only after
+    See `as_prepared` for what holds beside the configuration. New data take the place of older ones only after
     `check`, so a command that refuses leaves them as they were. Raises as `write_prepared` does, to which
     `allow_changes` is handed on.
     """
-    folder, given = config.data_folder, {}
+    folder, given, config = config.data_folder, {}, as_prepared(config)
     if (folder / SUMMARY).is_file():
         summary = _read_summary(folder)
         given = summary.get("given", {})
-        config = with_values(config, given, str(folder / SUMMARY))
         if summary["made_from"] == made_from(config.data, config.split_seed):
             return check(load_prepared(folder))
     found: list[T] = []

@@ -90,10 +90,13 @@ def data_digest(rows: Rows) -> str:
 
 
 def write_record(run_folder: Path, rows: Rows, origin: Mapping[str, Any]) -> None:
-    """Leave the record in the run folder, unless it is there, and what the data were made from beside it."""
-    path = _path(run_folder, data_digest(rows))
+    """Leave the record in the run folder, unless it is there whole, and what the data were made from beside it."""
+    digest = data_digest(rows)
+    path = _path(run_folder, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    try:
+        read_record(run_folder, digest)
+    except CorruptError:
         atomic_write_bytes(path, rows.tobytes())
     atomic_write_json(path.with_suffix(".json"), told(origin))
 

@@ -18,7 +18,7 @@ from snw_dist.evaluate.compare_runs import compare_runs
 from snw_dist.evaluate.measurable import measurable
 from snw_dist.evaluate.pairs import pairs_of
 from snw_dist.evaluate.run import evaluate_run
-from tests.tiny import configured, launched, trained, write_project
+from tests.tiny import configured, contents, launched, trained, write_project
 
 ORIGIN = {"inputs": {"pairs": "f" * 64}, "settings": {"data.split.seed": 1}}
 
@@ -121,6 +121,29 @@ def test_compare_refuses_a_run_of_other_settings_that_has_ended(project: Path) -
     config = configured(project, train__learning_rate=0.5)
     with pytest.raises(InputError, match=r"train\.learning_rate: 0\.001 then, 0\.5 now"):
         compare_runs(config, {"siamese": [config]})
+
+
+def test_the_command_compare_refuses_before_it_replaces_or_trains_anything(project: Path, tmp_path: Path) -> None:
+    """Its runs share the data of one: another split seed in the configuration, and one of the runs is trained."""
+    shutil.copytree(project, tmp_path / "copy")
+    runs = tmp_path / "copy" / "runs"
+    (runs / "tiny").rename(runs / "tiny-siamese-1")
+    (runs / "tiny").mkdir()
+    (runs / "tiny-siamese-1" / "data").rename(runs / "tiny" / "data")
+    file = runs / "tiny-siamese-1" / "config.json"
+    values = json.loads(file.read_text())
+    values["data"]["folder"] = str(runs / "tiny" / "data")
+    file.write_text(json.dumps(values))
+    config = tmp_path / "copy" / "SNW_config.json"
+    values = json.loads(config.read_text())
+    values["data"]["split"]["seed"] = 2
+    config.write_text(json.dumps(values))
+    before = contents(runs)
+    done = launched(tmp_path / "copy", "compare", "--models", "siamese,triplet")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"the network in {runs / 'tiny-siamese-1'} was trained on other pairs" in done.stderr
+    assert "data.split.seed: 1 then, 2 now" in done.stderr
+    assert contents(runs) == before
 
 
 def prepared(split: list[str], label: float = 1.0) -> Prepared:

@@ -16,12 +16,12 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.bound import trained_files
 from snw_dist.data.prepare import prepare
-from snw_dist.data.prepared import ensure_prepared, load_prepared
+from snw_dist.data.prepared import as_prepared, ensure_prepared, load_prepared
 from snw_dist.data.trained import data_digest, records, rows_of
 from snw_dist.train.check import check_run_folder, check_training
 from snw_dist.train.export import read_export
 from snw_dist.train.run_folder import read_finished, refuse_lost_checkpoints
-from tests.ranks import start_ranks
+from tests.ranks import run_ranks, start_ranks
 from tests.tiny import configured, contents, launched, trained, trained_as_it_is, write_project
 
 
@@ -187,9 +187,10 @@ def test_what_prepare_was_given_holds_for_the_run(tmp_path: Path) -> None:
     write_project(tmp_path)
     done = launched(tmp_path, "prepare", "--run", "seven", "--split-seed", "7")
     assert done.returncode == 0, done.stderr
-    config = configured(tmp_path, run__name="seven")
+    config = as_prepared(configured(tmp_path, run__name="seven"))
+    assert config.split_seed == 7
     before = contents(config.data_folder)
-    check_training(config)
+    check_training(configured(tmp_path, run__name="seven"))
     assert contents(config.data_folder) == before
     assert before["pairs.parquet"] != contents_of_default(tmp_path)["pairs.parquet"]
 
@@ -237,6 +238,19 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(copy: Pa
     metrics = config.run_folder / "metrics.jsonl"
     metrics.write_text("".join(line for line in metrics.read_text().splitlines(True) if '"save"' not in line))
     refuse_lost_checkpoints(config.run_folder)
+    check_training(config)
+
+
+def test_an_export_is_never_older_than_the_first_checkpoint(tmp_path: Path) -> None:
+    """So that an export without any checkpoint always means that checkpoints were lost."""
+    write_project(tmp_path)
+    config = configured(tmp_path, train__save_every=1000)
+    ensure_prepared(config)
+    entry = "training_killed_at_its_first_export"
+    [rank] = run_ranks(entry, 1, config_to_dict(config), tmp_path / "log")
+    assert rank.returncode == -9, rank.log
+    assert not (config.run_folder / "export" / "model.safetensors").exists()
+    assert [path.name for path in committed_checkpoints(config.run_folder / "checkpoints")] == ["step_0000000002"]
     check_training(config)
 
 
