@@ -174,7 +174,8 @@ def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
     finished = read_finished(run.run_folder)
     if finished is None or not finished.trajectory:
         return finished is not None
-    return not refuse_another_run(run, Lineage.of(prepared, run.run_folder), dataclasses.asdict(finished))
+    lineage, provenance = Lineage.of(prepared, run.run_folder), {"trained_on": finished.trained_on}
+    return not refuse_another_run(run, lineage, finished.trajectory, provenance)
 
 
 def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:

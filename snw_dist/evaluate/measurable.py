@@ -52,7 +52,7 @@ def measurable(
     pairs are left out. Held-out splits may have others than at the time of training. Raises `CorruptError` when a
     record of the training pairs is missing or damaged.
     """
-    rows, history = rows_of(prepared), trained_on(description)
+    rows, history = rows_of(prepared), trained_on(description["provenance"])
     digest = data_digest(rows)
     if history == [digest]:
         return Measurable(prepared, digest)

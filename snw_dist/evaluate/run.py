@@ -23,7 +23,6 @@ from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.train.export import check_same_encoder, read_export
-from snw_dist.train.lineage import trained_on
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.tokens import TokenReader
 
@@ -63,7 +62,6 @@ def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, An
             "encoder": description["encoder"]["description"],
             "step": description["step"],
             "data_digest": data.data_digest,
-            "trained_on": trained_on(description),
             "data_files": prepared.summary["files"],
             **({"changes": data.changes} if data.changes else {}),
         },

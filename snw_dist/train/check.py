@@ -53,7 +53,7 @@ def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
         if not committed_checkpoints(config.run_folder / "checkpoints"):
             refuse_lost_checkpoints(config.run_folder)
         return
-    refuse_another_run(config, Lineage.of(prepared, config.run_folder), meta)
+    refuse_another_run(config, Lineage.of(prepared, config.run_folder), meta["trajectory"], meta["provenance"])
 
 
 def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
@@ -62,13 +62,15 @@ def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
         check_run_folder(config, prepared)
 
 
-def refuse_another_run(config: SnwConfig, lineage: Lineage, facts: Mapping[str, Any]) -> list[str]:
-    """Raise `InputError` unless what has `facts` (of a checkpoint, or of an end) is this run with these data.
+def refuse_another_run(
+    config: SnwConfig, lineage: Lineage, of_run: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> list[str]:
+    """Raise `InputError` unless a checkpoint, or an end, `of_run` (its trajectory) is of this run with these data.
 
     Returns the differences that are allowed.
     """
     store = StoreReader(config.store_path).header.rows_digest if config.store_path.exists() else None
-    saved, present = dict(facts["trajectory"]), trajectory(config, lineage.digest, store or "", 1)
+    saved, present = dict(of_run), trajectory(config, lineage.digest, store or "", 1)
     for key in (PARTS, *([] if store else [STORE])):
         saved.pop(key, None)
         present.pop(key, None)
@@ -79,7 +81,7 @@ def refuse_another_run(config: SnwConfig, lineage: Lineage, facts: Mapping[str, 
         section.allow_precision_change,
         section.allow_changes,
         section.micro_batch_size,
-        lambda: lineage.changes(facts),
+        lambda: lineage.changes(provenance),
     )
 
 

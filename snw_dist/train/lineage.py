@@ -29,24 +29,20 @@ class Lineage:
         digest = data_digest(rows)
         return Lineage(run_folder, rows, prepared.summary["made_from"], digest, [digest])
 
-    def changes(self, meta: Mapping[str, Any]) -> str:
-        """In words, how the data differ from those of a checkpoint."""
-        return what_changed(self.run_folder, trained_on(meta)[-1], self.rows, self.origin)
+    def changes(self, provenance: Mapping[str, Any]) -> str:
+        """In words, how the data differ from those of a checkpoint or an end with this provenance."""
+        return what_changed(self.run_folder, trained_on(provenance)[-1], self.rows, self.origin)
 
-    def follow(self, meta: Mapping[str, Any]) -> None:
+    def follow(self, provenance: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.trained_on = [*(digest for digest in trained_on(meta) if digest != self.digest), self.digest]
+        self.trained_on = [*(digest for digest in trained_on(provenance) if digest != self.digest), self.digest]
 
     def write(self) -> None:
         """Leave the record of these data in the run folder."""
         write_record(self.run_folder, self.rows, self.origin)
 
-    def facts(self) -> dict[str, Any]:
-        """For the description of an export."""
-        return {"data_digest": self.digest, "trained_on": list(self.trained_on)}
 
-
-def trained_on(facts: Mapping[str, Any]) -> list[str]:
-    """What a checkpoint's or an export's facts say; `UNKNOWN` where an older version made them."""
-    found = facts.get("trained_on")
+def trained_on(provenance: Mapping[str, Any]) -> list[str]:
+    """What the provenance of a checkpoint or an export says; `UNKNOWN` where an older version made it."""
+    found = provenance.get("trained_on")
     return [str(digest) for digest in found] if isinstance(found, list) and found else [UNKNOWN]

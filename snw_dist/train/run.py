@@ -151,9 +151,9 @@ class TrainingJob:
                 section.allow_precision_change,
                 section.allow_changes,
                 section.micro_batch_size,
-                lambda: self.lineage.changes(found.meta),
+                lambda: self.lineage.changes(found.meta["provenance"]),
             )
-            self.lineage.follow(found.meta)
+            self.lineage.follow(found.meta["provenance"])
             state = found.meta["state"]
             self.engine.load(found.path, state)
             place = self.comm.rank, self.comm.world_size
@@ -161,6 +161,7 @@ class TrainingJob:
             self.progress = Progress(**found.meta["progress"])
             self.saved_step, self.has_checkpoint = self.progress.step, True
             log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
+        self.facts["trained_on"] = self.lineage.trained_on
         self.comm.on_rank_0(self._describe)
         if self.comm.rank == 0:
             self.metrics = JsonLines(self.folder / METRICS)
@@ -303,7 +304,6 @@ class TrainingJob:
         meta = {
             "progress": dataclasses.asdict(self.progress),
             "trajectory": self.trajectory,
-            "trained_on": self.lineage.trained_on,
             "provenance": self.facts,
             "state": self.engine.facts(),
         }
@@ -351,7 +351,6 @@ class TrainingJob:
 
     def _export(self, weights: dict[str, torch.Tensor], values: dict[str, float]) -> None:
         facts = {"step": self.progress.step, "validation": values, "provenance": self.facts, **self.tuned}
-        facts |= self.lineage.facts()
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
     def _close(self, reason: str) -> None:

@@ -32,7 +32,7 @@ class Finished:
     trajectory: dict[str, Any] = field(default_factory=dict)
     """Everything that decided the weights, see `state.trajectory`: what it is that has finished."""
     trained_on: list[str] = field(default_factory=list)
-    """As in the export, see `Lineage`."""
+    """As in the provenance, see `Lineage`."""
 
 
 def write_finished(run_folder: Path, finished: Finished) -> None:
@@ -70,7 +70,7 @@ def newest_meta(run_folder: Path) -> Mapping[str, Any] | None:
     for folder in reversed(committed_checkpoints(run_folder / "checkpoints")):
         try:
             meta = read_json(folder / MANIFEST)["meta"]
-            if isinstance(meta["trajectory"], dict):
+            if all(isinstance(meta[part], dict) for part in ("trajectory", "provenance")):
                 return dict(meta)
         except (BadFileError, OSError, LookupError, TypeError):
             continue

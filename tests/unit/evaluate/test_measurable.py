@@ -159,7 +159,7 @@ def prepared(split: list[str], label: float = 1.0) -> Prepared:
 def description(folder: Path, *history: Prepared) -> dict[str, object]:
     for data in history:
         write_record(folder, rows_of(data), ORIGIN)
-    return {"trained_on": [data_digest(rows_of(data)) for data in history]}
+    return {"provenance": {"trained_on": [data_digest(rows_of(data)) for data in history]}}
 
 
 def test_a_pair_is_the_same_by_its_sequences_whatever_its_ids(tmp_path: Path) -> None:
@@ -209,15 +209,15 @@ def test_nothing_is_left_to_measure(tmp_path: Path) -> None:
 def test_an_export_of_an_older_version(tmp_path: Path) -> None:
     data = prepared(["train", "val", "test"])
     with pytest.raises(InputError, match="an older version of snw-dist made it"):
-        measurable(data, {}, tmp_path)
-    allowed = measurable(data, {}, tmp_path, allow_changes=True)
+        measurable(data, {"provenance": {}}, tmp_path)
+    allowed = measurable(data, {"provenance": {}}, tmp_path, allow_changes=True)
     assert "older version" in allowed.changes["differences"][0]
 
 
 @pytest.mark.parametrize("digest", ["../../secret", "a" * 63, "", "A" * 64])
 def test_a_digest_never_becomes_another_path(tmp_path: Path, digest: str) -> None:
     with pytest.raises(CorruptError, match="no digest of training pairs"):
-        measurable(prepared(["train", "val", "test"]), {"trained_on": [digest]}, tmp_path)
+        measurable(prepared(["train", "val", "test"]), {"provenance": {"trained_on": [digest]}}, tmp_path)
 
 
 def test_a_record_holds_each_pair_of_train_and_val() -> None:

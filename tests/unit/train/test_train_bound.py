@@ -103,7 +103,7 @@ def test_allowed_changes_are_recorded_and_so_is_the_history(copy: Path, tmp_path
     [record] = [record for record in map(json.loads, lines) if record["kind"] == "changed"]
     assert any("training pairs: " in text and "data.split.seed: 1 then, 2 now" in text for text in record["changes"])
     manifest = json.loads((committed_checkpoints(config.run_folder / "checkpoints")[-1] / "manifest.json").read_text())
-    assert manifest["meta"]["trained_on"] == [first, second]
+    assert manifest["meta"]["provenance"]["trained_on"] == [first, second]
     finished = read_finished(config.run_folder)
     assert finished is not None
     assert (finished.step, finished.trained_on) == (6, [first, second])
@@ -114,8 +114,7 @@ def test_the_export_says_on_what_it_was_trained(project: Path) -> None:
     config = configured(project)
     digest = data_digest(rows_of(load_prepared(config.data_folder)))
     _, description = read_export(config.run_folder / "export")
-    assert description["data_digest"] == digest
-    assert description["trained_on"] == [digest]
+    assert description["provenance"]["trained_on"] == [digest]
 
 
 def rewrite(name: str, old: str, new: str) -> Callable[[Path], None]:
