@@ -12,6 +12,7 @@ import typer
 from hpc.shown import console, printable
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import load_config
+from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.run import evaluate_run
 
@@ -32,8 +33,10 @@ def evaluate_command(
     settings = load_config(config, {"run.name": run})
     metrics = evaluate_run(settings, allow_changes)
     console(120).print(printed(metrics))
-    for difference in metrics["provenance"].get("changes", {}).get("differences", []):
+    for difference in metrics["provenance"].get("differences", []):
         print(f"Not the data that the network was trained on: {printable(difference)}")
+    for line in left_out_lines(metrics["provenance"].get("left_out", {})):
+        print(printable(line))
     print(f"Written to {settings.run_folder / 'evaluation'}")
 
 

@@ -25,6 +25,7 @@ from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.bootstrap import LEVEL, interval
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.measurable import left_out_lines, without_repeats
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.predictions import write_predictions
@@ -78,6 +79,8 @@ class Comparison:
     folds: int = 1
     data: list[str] = dataclasses.field(default_factory=list)
     """Digest of the training pairs, see `snw_dist.data.trained`; one for each fold."""
+    left_out: list[dict[str, dict[str, int]]] = dataclasses.field(default_factory=list)
+    """For each fold, the pairs that are not measured because they were trained on, see `measurable`."""
 
     def plain(self) -> dict[str, Any]:
         """What the file of the comparison holds."""
@@ -91,6 +94,7 @@ class Comparison:
                 "encoder": self.encoder,
                 "folds": self.folds,
                 "data": self.data,
+                "left_out": self.left_out,
                 "bootstrap": {"repeats": self.repeats, "seed": self.seed, "level": LEVEL},
                 "splits": self.splits,
                 "models": {
@@ -127,7 +131,8 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
     if not any(finished.values()):
         raise InputError(f"{config.run_folder}: none of the runs has reached its end: {', '.join(missing)}")
-    pairs, names = pairs_of(prepared), chosen_controls(section.controls)
+    usable, left_out = without_repeats(prepared)
+    pairs, names = pairs_of(usable), chosen_controls(section.controls)
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
     parts = parts_of(held_out, section.bootstrap, config.run.seed)
     controls: dict[str, Measured] = {
@@ -161,6 +166,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         controls=controls,
         missing=missing,
         data=[digest],
+        left_out=[left_out],
     )
     comparison.write(folder / COMPARISON)
     return comparison
@@ -229,6 +235,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     if comparison["ensembles"]:
         lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
     lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
+    lines += [line for fold in comparison["left_out"] for line in left_out_lines(fold)]
     if comparison["missing"]:
         lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")
     return Group(table, Text(), Text("\n".join(lines)))

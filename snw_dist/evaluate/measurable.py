@@ -34,61 +34,68 @@ class Measurable:
     """The prepared data that a network may be measured on."""
 
     prepared: Prepared
-    """Without held-out pairs that were trained on."""
+    """Without held-out pairs that were trained on, and without test pairs by which weights were chosen."""
     data_digest: str
     """Of the present data, see `snw_dist.data.trained`."""
     trained: list[Rows] = field(default_factory=list)
-    """What the network was trained on where that is not the present `train`."""
-    changes: dict[str, Any] = field(default_factory=dict)
-    """What differs and was allowed, and how many pairs of each split are left out for it; empty where nothing does."""
+    """What the network was trained on beside the present `train`."""
+    differences: list[str] = field(default_factory=list)
+    """In words, how the data differ from those that the network was trained on; empty where they do not."""
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many pairs of which split are left out, and why."""
+
+    def record(self) -> dict[str, Any]:
+        """For the provenance of a result: what there is to say."""
+        facts = {"differences": self.differences, "left_out": self.left_out}
+        return {"data_digest": self.data_digest} | {key: value for key, value in facts.items() if value}
 
 
 def measurable(
     prepared: Prepared, description: Mapping[str, Any], run_folder: Path, allow_changes: bool = False
 ) -> Measurable:
-    """Compare the data with those that the network of an export was trained on.
+    """Compare the data with those that the network of an export was trained on; leave out what may not be measured.
 
-    Raises `InputError` when they differ, naming how, or when held-out pairs were trained on; with `allow_changes` these
-    pairs are left out. Held-out splits may have others than at the time of training. Raises `CorruptError` when a
-    record of the training pairs is missing or damaged.
+    A held-out pair of the same two sequences as a training pair is always left out. Raises `InputError` when the data
+    of train and val differ from those of the training, or when the network was trained on held-out pairs with other
+    data before, naming how; with `allow_changes` these pairs are left out too. Held-out splits may have others than at
+    the time of training. Raises `CorruptError` when a record of the training pairs is missing or damaged.
     """
     rows, history = rows_of(prepared), trained_on(description["provenance"])
-    digest = data_digest(rows)
-    if history == [digest]:
-        return Measurable(prepared, digest)
-    known = [rows if past == digest else read_record(run_folder, past) for past in history if past != UNKNOWN]
-    lost, counts = _spoilt(prepared, known)
-    texts = [
+    digest, where = data_digest(rows), run_folder / "export"
+    others = [read_record(run_folder, past) for past in history if past not in (digest, UNKNOWN)]
+    repeats, _ = _spoilt(prepared, [rows])
+    lost, counts = _spoilt(prepared, [rows, *others])
+    differences = [
         what_changed(run_folder, past, rows, prepared.summary["made_from"])
-        for past in dict.fromkeys([history[-1], *(UNKNOWN for past in history if past == UNKNOWN)])
+        for past in dict.fromkeys([history[-1], *(past for past in history if past == UNKNOWN)])
         if past != digest
     ]
-    texts += [f"of split {split} {', '.join(_told(**count))}" for split, count in counts.items()]
-    if not texts:  # continued with other data, but with none of the pairs that are measured
-        return Measurable(prepared, digest, known)
-    if not allow_changes:
+    if (lost & ~repeats).any():
+        differences += [f"of split {split} {_told(**count)}" for split, count in counts.items()]
+    if differences and not allow_changes:
         raise InputError(
-            f"{run_folder / 'export'}: the network was not trained on the data as they are now ({'; '.join(texts)}"
-            f"{_examples(prepared, lost)}). Prepare them as they were, or train under a new run.name; --allow-changes "
-            "measures all the same, without the pairs that it was trained on or chosen by."
+            f"{where}: the network was not trained on the data as they are now ({'; '.join(differences)}"
+            f"{_examples(prepared, lost & ~repeats)}). Prepare them as they were, or train under a new run.name; "
+            "--allow-changes measures all the same, without the pairs that it was trained on or chosen by."
         )
-    kept = np.flatnonzero(~lost)
-    for split in counts:
-        if not (prepared.pairs["split"].to_numpy(dtype=str)[kept] == split).any():
+    for split, count in counts.items():
+        if count["pairs"] == count["trained_on"] + count["chosen_by"]:
             raise InputError(
-                f"{run_folder / 'export'}: the network was trained on or chosen by every pair of split {split}, so "
-                "there is nothing to measure it on. Prepare the data as they were, or train under a new run.name."
+                f"{where}: the network was trained on or chosen by every pair of split {split}, so there is nothing to "
+                "measure it on. Prepare the data as they were, or with another split."
             )
-    changes = {"differences": texts, "left_out": counts}
-    return Measurable(_taken(prepared, kept), digest, known, changes)
+    return Measurable(_taken(prepared, ~lost), digest, others, differences, counts)
+
+
+def without_repeats(prepared: Prepared) -> tuple[Prepared, dict[str, dict[str, int]]]:
+    """What any network that was trained on these data may be measured on, and how much is left out for it."""
+    lost, counts = _spoilt(prepared, [rows_of(prepared)])
+    return _taken(prepared, ~lost), counts
 
 
 def _spoilt(prepared: Prepared, known: list[Rows]) -> tuple[NDArray[np.bool_], dict[str, dict[str, int]]]:
     """Which pairs may not be measured, and how many of each split for which reason."""
     split, keys = prepared.pairs["split"].to_numpy(dtype=str), pair_keys(prepared)
-    none = np.zeros(len(keys), bool)
-    if not known:
-        return none, {}
     train, val = keys_by_use(known)
     learned = (split != TRAIN) & np.isin(keys, train)
     chosen = ~np.isin(split, [TRAIN, VAL]) & np.isin(keys, val) & ~learned
@@ -101,9 +108,14 @@ def _spoilt(prepared: Prepared, known: list[Rows]) -> tuple[NDArray[np.bool_], d
     return learned | chosen, counts
 
 
-def _told(pairs: int, trained_on: int, chosen_by: int) -> list[str]:
+def _told(pairs: int, trained_on: int, chosen_by: int) -> str:
     texts = [f"{trained_on:,} of {pairs:,} pairs were trained on"] if trained_on else []
-    return [*texts, *([f"by {chosen_by:,} of {pairs:,} pairs the weights were chosen"] if chosen_by else [])]
+    return ", ".join([*texts, *([f"by {chosen_by:,} of {pairs:,} pairs the weights were chosen"] if chosen_by else [])])
+
+
+def left_out_lines(left_out: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What is left out, a line for each split."""
+    return [f"{split}: {_told(**count)}; these are left out" for split, count in left_out.items()]
 
 
 def _examples(prepared: Prepared, lost: NDArray[np.bool_]) -> str:
@@ -114,6 +126,8 @@ def _examples(prepared: Prepared, lost: NDArray[np.bool_]) -> str:
     return f", such as {', '.join(names)}"
 
 
-def _taken(prepared: Prepared, kept: NDArray[np.int64]) -> Prepared:
-    scores = None if prepared.scores is None else prepared.scores.iloc[kept].reset_index(drop=True)
-    return dataclasses.replace(prepared, pairs=prepared.pairs.iloc[kept].reset_index(drop=True), scores=scores)
+def _taken(prepared: Prepared, kept: NDArray[np.bool_]) -> Prepared:
+    if kept.all():
+        return prepared
+    scores = None if prepared.scores is None else prepared.scores[kept].reset_index(drop=True)
+    return dataclasses.replace(prepared, pairs=prepared.pairs[kept].reset_index(drop=True), scores=scores)

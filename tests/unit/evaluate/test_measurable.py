@@ -15,7 +15,7 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, keys_of, pair_keys, rows_of, write_record
 from snw_dist.evaluate.compare_runs import compare_runs
-from snw_dist.evaluate.measurable import measurable
+from snw_dist.evaluate.measurable import measurable, without_repeats
 from snw_dist.evaluate.pairs import pairs_of
 from snw_dist.evaluate.run import evaluate_run
 from tests.tiny import configured, contents, launched, trained, write_project
@@ -80,9 +80,10 @@ def test_allowed_it_measures_on_the_others_alone(project: Path, other_split: Snw
     expected["test"] -= chosen
     assert {split: names(written[written["split"] == split]) for split in ("val", "test")} == expected
     provenance = json.loads((other_split.run_folder / "evaluation" / "metrics.json").read_text())["provenance"]
-    left_out = provenance["changes"]["left_out"]["test"]
+    left_out = provenance["left_out"]["test"]
     assert left_out["pairs"] - left_out["trained_on"] - left_out["chosen_by"] == len(expected["test"])
     assert provenance["trained_on"] != [provenance["data_digest"]]
+    assert any("data.split.seed: 1 then, 2 now" in text for text in provenance["differences"])
 
 
 def test_the_same_data_need_no_record(project: Path, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_the_same_data_need_no_record(project: Path, tmp_path: Path) -> None:
     shutil.rmtree(config.run_folder / "trained")
     metrics = evaluate_run(config)
     assert metrics["provenance"]["trained_on"] == [metrics["provenance"]["data_digest"]]
-    assert "changes" not in metrics["provenance"]
+    assert not {"differences", "left_out"} & metrics["provenance"].keys()
 
 
 @pytest.mark.parametrize("damage", ["missing", "flipped"])
@@ -206,12 +207,26 @@ def test_nothing_is_left_to_measure(tmp_path: Path) -> None:
         measurable(now, description(tmp_path, then), tmp_path, allow_changes=True)
 
 
+def test_a_held_out_pair_that_is_a_training_pair_by_other_ids_is_left_out(tmp_path: Path) -> None:
+    """Nothing changed, so nothing is refused: the table itself has it in two splits."""
+    data = prepared(["train", "train", "val", "test", "test", "test"])
+    data.ligands["d"], data.receptors["r3"] = data.ligands["a"], data.receptors["r0"]
+    data.ligands["e"], data.receptors["r4"] = data.ligands["c"], data.receptors["r2"]
+    found = measurable(data, description(tmp_path, data), tmp_path)
+    assert found.prepared.pairs["ligand_id"].tolist() == ["a", "b", "c", "f"]
+    assert found.left_out == {"test": {"pairs": 3, "trained_on": 1, "chosen_by": 1}}
+    assert found.differences == []
+    usable, left_out = without_repeats(data)
+    assert usable.pairs.equals(found.prepared.pairs)
+    assert left_out == found.left_out
+
+
 def test_an_export_of_an_older_version(tmp_path: Path) -> None:
     data = prepared(["train", "val", "test"])
     with pytest.raises(InputError, match="an older version of snw-dist made it"):
         measurable(data, {"provenance": {}}, tmp_path)
     allowed = measurable(data, {"provenance": {}}, tmp_path, allow_changes=True)
-    assert "older version" in allowed.changes["differences"][0]
+    assert "older version" in allowed.differences[0]
 
 
 @pytest.mark.parametrize("digest", ["../../secret", "a" * 63, "", "A" * 64])
