@@ -1,6 +1,7 @@
 """Train several networks on the same data, split and seeds, and print one table: `python launch/compare.py`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,11 +24,11 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig, load_config
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
 from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, comparison_table, variants
-from snw_dist.train.check import check_training
+from snw_dist.train.check import check_run_folders, check_training
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
 TRAINING = "snw_dist.train.run:run_training"
@@ -57,11 +58,12 @@ def compare_command(
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
-    settings = load_config(config, overrides)
+    settings = as_prepared(load_config(config, overrides))
     folds = folds_of(settings) if all_folds else [settings]
     runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
-    for fold in folds:
-        ensure_prepared(fold)
+    for fold, group in runs:
+        jobs = [job for members in group.values() for job in members]
+        with_prepared(fold, partial(check_run_folders, jobs), settings.train.allow_changes)
     if work := check_embedding(settings, ensure_prepared(settings), append=False):
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)

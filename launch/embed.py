@@ -22,7 +22,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import load_config, parse_layers
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.prepared import with_prepared
 from snw_dist.embedding.estimate import check_embedding
 
 app = new_app()
@@ -72,7 +72,7 @@ def embed_command(
     settings = load_config(config, overrides)
     job = "append" if append else "verify" if verify else "repair" if repair else "embed"
     if job in ("embed", "append"):
-        work = check_embedding(settings, ensure_prepared(settings), append)
+        work = with_prepared(settings, lambda prepared: check_embedding(settings, prepared, append))
         if work is None:
             print(f"{settings.store_path} holds every sequence of the input already")
             return

@@ -2,25 +2,41 @@
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hpc.shown import console
+import typer
+
+from hpc.shown import console, printable
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import load_config
+from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.run import evaluate_run
 
 app = new_app()
+AllowChangesOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-changes", help="Measure on other data than trained on, without the pairs that were; recorded."
+    ),
+]
 
 
 @app.command()
-def evaluate_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None) -> None:
+def evaluate_command(
+    config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None, allow_changes: AllowChangesOption = False
+) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures."""
     settings = load_config(config, {"run.name": run})
-    metrics = evaluate_run(settings)
+    metrics = evaluate_run(settings, allow_changes)
     console(120).print(printed(metrics))
+    for difference in metrics["provenance"].get("differences", []):
+        print(f"Not the data that the network was trained on: {printable(difference)}")
+    for line in left_out_lines(metrics["provenance"].get("left_out", {})):
+        print(printable(line))
     print(f"Written to {settings.run_folder / 'evaluation'}")
 
 

@@ -32,6 +32,9 @@ AuditOption = Annotated[bool, typer.Option("--audit", help="Also look for what i
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Audit, and write nothing (exit 2) if there is a finding.")
 ]
+AllowChangesOption = Annotated[
+    bool, typer.Option("--allow-changes", help="Replace data that a network was trained on by other ones.")
+]
 
 
 @app.command()
@@ -43,14 +46,16 @@ def prepare_command(
     split_seed: SeedOption = None,
     audit: AuditOption = False,
     strict: StrictOption = False,
+    allow_changes: AllowChangesOption = False,
 ) -> None:
     """Check and clean the input tables and write them to the data folder of the run."""
-    overrides = {"run.name": run, "data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
-    settings = load_config(config, overrides)
+    options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = load_config(config, {"run.name": run, **given})
     checked = check_inputs(settings, stop_at_rejects=not (audit or strict))
     if audit or strict:
         _audit(settings, checked, strict)
-    summary = write_prepared(settings, checked)
+    summary = write_prepared(settings, checked, given, allow_changes)
     _show(summary)
     for note in summary.notes:
         print(note)

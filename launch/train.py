@@ -22,6 +22,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import load_config
+from snw_dist.data.prepared import as_prepared
 from snw_dist.train.check import check_training
 
 app = new_app()
@@ -58,7 +59,7 @@ def train_command(
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
     overrides |= {"train.allow_precision_change": allow_precision_change or None}
     overrides |= {"train.allow_changes": allow_changes or None}
-    settings = load_config(config, overrides)
+    settings = as_prepared(load_config(config, overrides))
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
 

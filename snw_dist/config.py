@@ -389,6 +389,14 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     return _absolute(config_from_dict(values, str(path)), path.resolve().parent)
 
 
+def with_values(config: SnwConfig, values: Mapping[str, Any], source: str) -> SnwConfig:
+    """The same configuration with other values for some dotted keys, which `source` gives."""
+    changed = config_to_dict(config)
+    for key, value in values.items():
+        _set_dotted(changed, key, value)
+    return config_from_dict(changed, source)
+
+
 def parse_layers(text: str | None) -> int | list[int] | None:
     """`encoder.layer` from the command line: "-1", or "10,20,30"; raises `InputError` for anything else."""
     if text is None:

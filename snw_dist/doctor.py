@@ -87,8 +87,8 @@ def _same_everywhere(runtime: Runtime, name: str, path: Path, command: str, dige
 
 
 def _data_digest(config: SnwConfig) -> str:
-    inputs = load_prepared(config.data_folder).summary["made_from"]["inputs"]
-    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
+    files = load_prepared(config.data_folder).summary["files"]
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _store_digest(config: SnwConfig) -> str:

@@ -222,6 +222,13 @@ def training(config: dict[str, Any], runtime: Runtime) -> None:
         run_training(config, runtime)
 
 
+def training_killed_at_its_first_export(config: dict[str, Any], runtime: Runtime) -> None:
+    from snw_dist.train import run
+
+    run.write_export = lambda *_: signal.raise_signal(signal.SIGKILL)
+    training(config, runtime)
+
+
 def trainings(config: Config, runtime: Runtime) -> None:
     """Several trainings, one after another in one process group; each may begin with another's checkpoint."""
     import torch

@@ -39,6 +39,7 @@ MANIFEST = "tests/unit/hpc/test_manifest.py::"
 SAVED = "tests/unit/train/test_saved.py::"
 WATCHDOG = "tests/unit/hpc/test_watchdog.py::"
 STORE = "tests/unit/embedding/test_embedding_store.py::"
+BOUND = "tests/unit/train/test_train_bound.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     1: ("USR2 to all ranks", [f"{STOP}test_a_storm_of_signals_changes_nothing", f"{EVERY}test_no_step_is_lost"]),
@@ -105,6 +106,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{RETENTION}test_the_name_alone_counts_as_damaged",
             f"{RETENTION}test_a_folder_of_checkpoints_that_is_gone",
             f"{SAVED}test_after_a_damaged_newest_one_the_saves_of_a_run_stay",
+            f"{BOUND}test_checkpoints_that_are_gone",
         ],
     ),
     8: (
@@ -153,7 +155,14 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
     ),
     13: (
         "another configuration",
-        [f"{RUNS}test_another_run_in_the_same_folder_is_refused", f"{STATE}test_another_run_ends_with_two"],
+        [
+            f"{RUNS}test_another_run_in_the_same_folder_is_refused",
+            f"{STATE}test_another_run_ends_with_two",
+            f"{BOUND}test_other_data_are_refused",
+            f"{BOUND}test_data_that_were_replaced_all_the_same",
+            f"{BOUND}test_a_finished_run_that_is_extended",
+            "tests/unit/evaluate/test_measurable.py::",
+        ],
     ),
     14: (
         "the old incarnation is still alive",

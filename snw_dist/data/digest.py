@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from snw_dist.data.entries import score_paths
 from snw_dist.data.rejects import TABLES, Table
 from snw_dist.data.text import check_readable, sha256_file
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the rules or the files of the prepared folder change."""
 
 
@@ -34,22 +34,29 @@ def short_names(paths: dict[Table, Path]) -> dict[Table, str]:
 
 
 def made_from(data: DataSection, seed: int) -> dict[str, Any]:
-    """SHA-256 of the input files and of the data settings (short names for paths), and the seed of the split.
+    """SHA-256 of the input files, and the data settings by their names (short names for paths, the seed of the split).
 
     The score files that the pair table names count as one input.
     """
     paths = input_paths(data)
-    settings = dataclasses.asdict(data) | short_names(paths)
-    del settings["folder"]  # where the result goes is not what it is made from
-    text = json.dumps(settings, sort_keys=True)
+    settings = flat("data", dataclasses.asdict(data) | short_names(paths)) | {"data.split.seed": seed}
+    del settings["data.folder"]  # where the result goes is not what it is made from
     inputs = {str(table): sha256_file(path) for table, path in paths.items()}
     if data.columns.score_file:
         files = score_paths(paths["pairs"], data.columns.score_file)
         digests = "".join(sha256_file(file) if file.is_file() else "missing" for file in files)
         inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
-    return {
-        "format": FORMAT,
-        "inputs": inputs,
-        "settings": hashlib.sha256(text.encode()).hexdigest(),
-        "seed": seed,
-    }
+    return {"format": FORMAT, "inputs": inputs, "settings": settings}
+
+
+def told(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What `made_from` returned, in one level, for messages that say what differs."""
+    return {**{f"content of {name}": digest for name, digest in origin["inputs"].items()}, **origin["settings"]}
+
+
+def flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as one level of dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(f"{name}.{key}", value) if isinstance(value, Mapping) else {f"{name}.{key}": value}
+    return found

@@ -16,11 +16,15 @@ The data folder appears as a whole or not at all, and the same input gives the s
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hpc.files import atomic_write_json
 from snw_dist.config import DataSection, SnwConfig
+from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
 from snw_dist.data.clusters import Distinct, distinct_sequences
 from snw_dist.data.decoys import pairs_of_decoys
@@ -91,14 +95,24 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     return checked
 
 
-def write_prepared(config: SnwConfig, checked: Checked) -> PrepareSummary:
+def write_prepared(
+    config: SnwConfig,
+    checked: Checked,
+    given: Mapping[str, Any] | None = None,
+    allow_changes: bool = False,
+    approve: Callable[[Path], None] = lambda folder: None,
+) -> PrepareSummary:
     """Write `config.data_folder`, replacing an older one.
 
-    Raises `InputError` with `data.on_invalid = "error"` for any bad record; then nothing is written. Raises
-    `EnvironmentProblem` when the folder cannot be written.
+    `given` are the data settings that came from the command line. `approve` is called with the new folder before it
+    takes its place; when it raises, the older one stays. Raises `InputError` with `data.on_invalid = "error"` for any
+    bad record, and, without `allow_changes`, where a network was trained on the older data and these have other pairs
+    for it; then nothing is written. Raises `EnvironmentProblem` when the folder cannot be written.
     """
     pairs, tables = checked.pairs, (checked.ligands, checked.receptors)
     _stop_at_rejects(checked, config.data)
+    if not allow_changes:
+        refuse_other_pairs(config, checked)
     paths = input_paths(config.data)
     names = short_names(paths)
     with new_folder(config.data_folder) as folder:
@@ -113,8 +127,10 @@ def write_prepared(config: SnwConfig, checked: Checked) -> PrepareSummary:
         files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
         splits = count_splits(pairs, checked.positive, *checked.distinct)
         dropped = {reason: len(lost) for reason, lost in checked.dropped.items()}
-        summary = PrepareSummary(checked.counts, splits, dropped, checked.notes(names), checked.origin, files)
+        notes = checked.notes(names)
+        summary = PrepareSummary(checked.counts, splits, dropped, notes, checked.origin, dict(given or {}), files)
         (folder / SUMMARY).write_text(summary.to_json(), encoding="utf-8")
+        approve(folder)
     return summary
 
 

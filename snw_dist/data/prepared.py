@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -13,10 +14,10 @@ import pyarrow.compute as pc
 from hpc.errors import CorruptError, InputError, SnwError
 from hpc.reading import read_json
 from hpc.strict import validated
-from snw_dist.config import SnwConfig
+from snw_dist.config import SnwConfig, with_values
 from snw_dist.data.digest import FORMAT, made_from
 from snw_dist.data.parquet import read_parquet
-from snw_dist.data.prepare import prepare
+from snw_dist.data.prepare import check_inputs, write_prepared
 from snw_dist.data.rejects import TABLES
 from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.text import sha256_file
@@ -24,6 +25,7 @@ from snw_dist.data.transform import LabelTransform, transform_from_json
 from snw_dist.data.write import PAIR_SCHEMA, PAIRS, SCORE_SCHEMA, SCORES, SEQUENCE_SCHEMA, SEQUENCES, SUMMARY, TRANSFORM
 
 _AGAIN = "Run: python launch/prepare.py"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,38 @@ def load_prepared(folder: Path) -> Prepared:
 
 
 def ensure_prepared(config: SnwConfig) -> Prepared:
-    """Load the run's data folder; prepare it first when absent or made from other inputs, settings or seed.
+    """The prepared data of a run, made first where need be, see `with_prepared`.
 
     In a job of several processes call it in one of them and `load_prepared` in the others afterwards.
     """
-    folder = config.data_folder
-    if not (folder / SUMMARY).is_file() or _read_summary(folder)["made_from"] != made_from(
-        config.data, config.split_seed
-    ):
-        prepare(config)
-    return load_prepared(folder)
+    return with_prepared(config, lambda prepared: prepared)
+
+
+def as_prepared(config: SnwConfig) -> SnwConfig:
+    """The configuration with what `prepare` was given on its command line: it holds until it is called again."""
+    path = config.data_folder / SUMMARY
+    if not path.is_file():
+        return config
+    return with_values(config, _read_summary(config.data_folder).get("given", {}), str(path))
+
+
+def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_changes: bool = False) -> T:
+    """What `check` returns for the prepared data of a run; they are made first when absent or made from others.
+
+    See `as_prepared` for what holds beside the configuration. New data take the place of older ones only after
+    `check`, so a command that refuses leaves them as they were. Raises as `write_prepared` does, to which
+    `allow_changes` is handed on.
+    """
+    folder, given, config = config.data_folder, {}, as_prepared(config)
+    if (folder / SUMMARY).is_file():
+        summary = _read_summary(folder)
+        given = summary.get("given", {})
+        if summary["made_from"] == made_from(config.data, config.split_seed):
+            return check(load_prepared(folder))
+    found: list[T] = []
+    checked = check_inputs(config)
+    write_prepared(config, checked, given, allow_changes, lambda fresh: found.append(check(load_prepared(fresh))))
+    return found[0]
 
 
 def _read_summary(folder: Path) -> dict[str, Any]:
@@ -90,6 +114,8 @@ def _read_summary(folder: Path) -> dict[str, Any]:
         summary: dict[str, Any] = read_json(path)
         if summary["made_from"]["format"] == FORMAT:  # others have another shape
             _validated_summary(summary, path)
+        elif not isinstance(summary.get("given", {}), dict):
+            raise CorruptError("given is no object")
     except FileNotFoundError:
         raise InputError(f"{folder}: no prepared data here. {_AGAIN}") from None
     except (OSError, ValueError, CorruptError) as error:

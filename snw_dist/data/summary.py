@@ -55,6 +55,8 @@ class PrepareSummary:
     """Usable pairs that are left out, by reason; they are listed in `dropped.parquet`."""
     notes: list[str]
     made_from: dict[str, Any]
+    given: dict[str, Any]
+    """Data settings from the command line of `prepare`: they hold for this folder until `prepare` is called again."""
     files: dict[str, str]
     """SHA-256 of the other files of the folder."""
 

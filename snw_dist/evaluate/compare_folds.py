@@ -84,6 +84,8 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
         missing=[name for fold in each for name in fold.missing],
         folds=len(each),
         made_of={name: digests for fold in each for name, digests in fold.made_of.items()},
+        data=[digest for fold in each for digest in fold.data],
+        left_out=[left_out for fold in each for left_out in fold.left_out],
     )
 
 

@@ -21,16 +21,21 @@ from hpc.errors import InputError
 from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.folder import new_folder
-from snw_dist.data.prepared import load_prepared
+from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.bootstrap import LEVEL, interval
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.measurable import left_out_lines, without_repeats
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.printed import counts, figure_cells, figures_table
 from snw_dist.evaluate.report import without_nan
-from snw_dist.evaluate.run import made_of_what, score_run
+from snw_dist.evaluate.run import score_run
+from snw_dist.train.check import refuse_another_run
+from snw_dist.train.lineage import Lineage
+from snw_dist.train.run_folder import read_finished
 
 COMPARISON = "comparison.json"
 _FILES = (COMPARISON, "ensemble_*")
@@ -77,6 +82,10 @@ class Comparison:
     folds: int = 1
     made_of: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     """Run -> the digests of what its scores are made of."""
+    data: list[str] = dataclasses.field(default_factory=list)
+    """Digest of the training pairs, see `snw_dist.data.trained`; one for each fold."""
+    left_out: list[dict[str, dict[str, int]]] = dataclasses.field(default_factory=list)
+    """For each fold, the pairs that are not measured because they were trained on, see `measurable`."""
 
     def plain(self) -> dict[str, Any]:
         """What the file of the comparison holds."""
@@ -89,6 +98,8 @@ class Comparison:
             {
                 "encoder": self.encoder,
                 "folds": self.folds,
+                "data": self.data,
+                "left_out": self.left_out,
                 "bootstrap": {"repeats": self.repeats, "seed": self.seed, "level": LEVEL},
                 "splits": self.splits,
                 "models": {
@@ -118,14 +129,17 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
 
     The scores of each ensemble (see `ensembles_of`) are beside it as `ensemble_NAME.csv` and `.parquet`. Runs that did
     not reach their end are listed under `missing`. An earlier comparison stays whole until this one is. Raises
-    `InputError` when none did.
+    `InputError` when none did, and for a run of other settings, or one that was trained on other data, see
+    `measurable`.
     """
     section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
-    finished = {m: [run for run in group if (run.run_folder / "finished.json").exists()] for m, group in runs.items()}
+    digest = data_digest(rows_of(prepared))
+    finished = {m: [run for run in group if _is_finished(run, prepared)] for m, group in runs.items()}
     missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
     if not any(finished.values()):
         raise InputError(f"{config.run_folder}: none of the runs has reached its end: {', '.join(missing)}")
-    pairs, names = pairs_of(prepared), chosen_controls(section.controls)
+    usable, left_out = without_repeats(prepared)
+    pairs, names = pairs_of(usable), chosen_controls(section.controls)
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
     parts = parts_of(held_out, section.bootstrap, config.run.seed)
     controls: dict[str, Measured] = {
@@ -136,9 +150,9 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     encoder, made_of = "", {}
     for model, group in finished.items():
         for run in group:
-            scores, _, description = score_run(run, prepared, [])
-            encoder, made_of[run.run.name] = str(description["encoder"]["description"]), made_of_what(description)
-            measured.setdefault(model, []).append(measure_scores(held_out, parts, scores, config.run.seed))
+            scored = score_run(run, prepared, [])
+            encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
+            measured.setdefault(model, []).append(measure_scores(held_out, parts, scored.scores, config.run.seed))
     ensembles, tables = {}, {}
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
@@ -155,12 +169,26 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         controls=controls,
         missing=missing,
         made_of=made_of,
+        data=[digest],
+        left_out=[left_out],
     )
     with new_folder(folder, ours=_FILES) as fresh:
         for name, table in tables.items():
             write_predictions(fresh, name, table)
         comparison.write(fresh / COMPARISON)
     return comparison
+
+
+def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
+    """Whether the run reached its end; raises `InputError` when what has ended is another run than `run` describes.
+
+    Where `run` is allowed to go on with other settings, it has not reached the end of these.
+    """
+    finished = read_finished(run.run_folder)
+    if finished is None or not finished.trajectory:
+        return finished is not None
+    lineage, provenance = Lineage.of(prepared, run.run_folder), {"trained_on": finished.trained_on}
+    return not refuse_another_run(run, lineage, finished.trajectory, provenance)
 
 
 def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:
@@ -214,6 +242,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     if comparison["ensembles"]:
         lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
     lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
+    lines += [line for fold in comparison["left_out"] for line in left_out_lines(fold)]
     if comparison["missing"]:
         lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")
     return Group(table, Text(), Text("\n".join(lines)))

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.calibration import save_calibration
 from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.evaluate.measurable import Measurable, measurable
 from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
@@ -26,19 +27,34 @@ from snw_dist.train.pairs import pair_table
 from snw_dist.train.tokens import TokenReader
 
 
-def evaluate_run(config: SnwConfig) -> dict[str, Any]:
+class Scored(NamedTuple):
+    """The held-out pairs of a run, scored by its network."""
+
+    scores: FloatArray
+    """[held-out pairs], in the order of `data.prepared.pairs`."""
+    spoilt: dict[ControlName, FloatArray]
+    """The same for each control that is made with the network."""
+    description: dict[str, Any]
+    """Of the export."""
+    data: Measurable
+    made_of: dict[str, str]
+    """Digests: of the weights that were loaded, of what decides the rows of the store, of the training pairs now."""
+
+
+def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, Any]:
     """Score all pairs but those of `train`; writes `evaluation/` in the run folder and returns its metrics.
 
     Threshold and calibration come from `val` alone; the calibration is left in `export/`, beside the weights. Raises
-    `InputError` when there is no export, store or prepared data, and `EnvironmentProblem` when other weights have taken
-    the place of those that were loaded: then nothing is written.
+    `InputError` when there is no export, store or prepared data, and where the data are not those that the network was
+    trained on, see `measurable`; with `allow_changes` they are measured without the pairs that it was trained on.
+    Raises `EnvironmentProblem` when other weights have taken the place of those that were loaded: then nothing is
+    written.
     """
     section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
     controls = chosen_controls(section.controls)
-    scores, spoilt, description = score_run(config, prepared, controls)
-    pairs = pairs_of(prepared)
-    made_of = made_of_what(description)
+    scores, spoilt, description, data, made_of = score_run(config, prepared, controls, allow_changes)
+    pairs = pairs_of(data.prepared, data.trained)
     metrics, measured = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
@@ -50,6 +66,8 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
             "encoder": description["encoder"]["description"],
             "step": description["step"],
             **made_of,
+            "data_files": prepared.summary["files"],
+            **data.record(),
         },
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
@@ -60,14 +78,15 @@ def evaluate_run(config: SnwConfig) -> dict[str, Any]:
 
 
 def score_run(
-    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName]
-) -> tuple[FloatArray, dict[ControlName, FloatArray], dict[str, Any]]:
-    """Scores of the held-out pairs, in the order of `prepared.pairs`, by the exported network of a run.
+    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName], allow_changes: bool = False
+) -> Scored:
+    """Score the held-out pairs by the exported network of a run, and with those of `controls` that are made with it.
 
-    Returns [held-out pairs], the same for each of `controls` that is made with the network, and the description of
-    the export.
+    Raises as `measurable` does for data that are not those the network was trained on.
     """
     model, description = read_export(config.run_folder / "export")
+    data = measurable(prepared, description, config.run_folder, allow_changes)
+    prepared = data.prepared
     reader = StoreReader(config.store_path)
     header = reader.header
     check_same_encoder(description, header, config.store_path)
@@ -87,9 +106,9 @@ def score_run(
         controls,
         config.run.seed,
     )
-    return scores, spoilt, {**description, "store_rows_sha256": header.rows_digest}
-
-
-def made_of_what(description: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of what scores are made of, from the description of the export that `score_run` gave back."""
-    return {key: description[key] for key in ("weights_sha256", "store_rows_sha256")}
+    made_of = {
+        "weights_sha256": str(description["weights_sha256"]),
+        "store_rows_sha256": header.rows_digest,
+        "data_digest": data.data_digest,
+    }
+    return Scored(scores, spoilt, description, data, made_of)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import torch
 
+from hpc.checkpoint import committed_checkpoints
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import Precision, SnwConfig
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.train.lineage import Lineage
 from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
+from snw_dist.train.run_folder import newest_meta, refuse_lost_checkpoints
+from snw_dist.train.state import PARTS, STORE, check_resumable, trajectory
 from snw_dist.train.tuning import check_lengths, weights_of_store
 
 
@@ -27,9 +34,58 @@ def check_precision(precision: Precision, device: str) -> None:
 
 
 def check_training(config: SnwConfig) -> None:
-    """Precision, network, data (prepared here if need be), store with every sequence, and an encoder to be trained."""
+    """All that can be known before a job is submitted; the data are prepared here if need be.
+
+    Precision, network, store with every sequence, an encoder to be trained, and whether the run can be gone on with.
+    Data that are there are replaced only when nothing is refused.
+    """
     check_precision(config.train.precision, config.train.device)
-    prepared = ensure_prepared(config)
+    with_prepared(config, lambda prepared: _check_with_data(config, prepared), config.train.allow_changes)
+
+
+def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
+    """Refuse here what the job would refuse: checkpoints of another run (`InputError`), or lost (`CorruptError`).
+
+    By what the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
+    """
+    meta = newest_meta(config.run_folder)
+    if meta is None:
+        if not committed_checkpoints(config.run_folder / "checkpoints"):
+            refuse_lost_checkpoints(config.run_folder)
+        return
+    refuse_another_run(config, Lineage.of(prepared, config.run_folder), meta["trajectory"], meta["provenance"])
+
+
+def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
+    """The same for several runs on the same data."""
+    for config in configs:
+        check_run_folder(config, prepared)
+
+
+def refuse_another_run(
+    config: SnwConfig, lineage: Lineage, of_run: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> list[str]:
+    """Raise `InputError` unless a checkpoint, or an end, `of_run` (its trajectory) is of this run with these data.
+
+    Returns the differences that are allowed.
+    """
+    store = StoreReader(config.store_path).header.rows_digest if config.store_path.exists() else None
+    saved, present = dict(of_run), trajectory(config, lineage.digest, store or "", 1)
+    for key in (PARTS, *([] if store else [STORE])):
+        saved.pop(key, None)
+        present.pop(key, None)
+    section = config.train
+    return check_resumable(
+        saved,
+        present,
+        section.allow_precision_change,
+        section.allow_changes,
+        section.micro_batch_size,
+        lambda: lineage.changes(provenance),
+    )
+
+
+def _check_with_data(config: SnwConfig, prepared: Prepared) -> None:
     reader = StoreReader(config.store_path)
     check_size(config.model, reader.header.d_model)
     loss_of(config.model.name, config.train.loss)
@@ -43,3 +99,4 @@ def check_training(config: SnwConfig) -> None:
             f"the split val has only {'positive' if positive.all() else 'negative'} pairs, so no AUROC to choose "
             "the best weights by. Set train.monitor to 'loss', or put pairs of both kinds into val."
         )
+    check_run_folder(config, prepared)

@@ -26,12 +26,14 @@ from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
 from snw_dist.train.finite import NotFiniteError, refuse_not_finite
+from snw_dist.train.lineage import Lineage
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
 from snw_dist.train.remake import lost_export, validation_at, weights_of
+from snw_dist.train.run_folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
@@ -109,12 +111,8 @@ class TrainingJob:
             device=self.device,
             rate_ratios={"encoder.": section.encoder_learning_rate_ratio} if self.tuned else {},
         )
-        self.trajectory = trajectory(
-            config,
-            prepared.summary["made_from"]["inputs"],
-            self.header.rows_digest,
-            topology.world_size,
-        )
+        self.lineage = Lineage.of(prepared, config.run_folder)
+        self.trajectory = trajectory(config, self.lineage.digest, self.header.rows_digest, topology.world_size)
         self.facts = provenance(
             self.header.encoder,
             topology.world_size,
@@ -124,12 +122,12 @@ class TrainingJob:
         self.progress = Progress()
         self.saved: Progress | None = None
         """What the newest checkpoint says of it."""
+        self.has_checkpoint = False
         self.folder = config.run_folder
         self.fence = claim_together(self.comm, lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
-        self.comm.on_rank_0(self._describe)
-        self.metrics = JsonLines(self.folder / "metrics.jsonl") if self.comm.rank == 0 else None
+        self.metrics: JsonLines | None = None
 
     def _prepare_deepspeed(self) -> None:
         """A stop request reaches the compiler too and ends it: then there is nothing to save, but to be requeued."""
@@ -144,12 +142,16 @@ class TrainingJob:
             raise problem
 
     def resume(self) -> None:
-        """Take up the newest checkpoint that verifies, if there is any; never silently start from zero."""
+        """Take up the newest checkpoint that verifies, if there is any; never silently start from zero.
+
+        Nothing of the run is changed before all is checked.
+        """
         section, root, allowed = self.config.train, self.folder / "checkpoints", []
         verify = verifier(Expected(self.trajectory, self.plan.num_steps, self.engine.facts()["parameters"]))
         found = find_checkpoint(root, self.comm, verify)
         self.saves.begin_from(found, verify)
         if found is None:
+            self.comm.on_rank_0(lambda: refuse_lost_checkpoints(self.folder))
             log.info("no checkpoint in %s: starting at step 0 of %d", root, self.plan.num_steps)
         else:
             allowed = check_resumable(
@@ -158,20 +160,26 @@ class TrainingJob:
                 section.allow_precision_change,
                 section.allow_changes,
                 section.micro_batch_size,
+                lambda: self.lineage.changes(found.meta["provenance"]),
             )
             if found.step > self.plan.num_steps:
                 raise InputError(
                     f"{found.path} is at step {found.step}, and the run has {self.plan.num_steps} steps now. Raise "
                     "train.max_steps or train.epochs, or give a new run.name."
                 )
+            self.lineage.follow(found.meta["provenance"])
             state = found.meta["state"]
             self.engine.load(found.path, state, self.comm)
             place = self.comm.rank, self.comm.world_size
             restore_random_state(found.path, state["num_files"], *place, self.config.run.seed, found.step)
             self.progress = Progress(**found.meta["progress"])
             self.saved = dataclasses.replace(self.progress)
+            self.has_checkpoint = True
             log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
-        if self.metrics is not None:
+        self.facts["trained_on"] = self.lineage.trained_on
+        self.comm.on_rank_0(self._describe)
+        if self.comm.rank == 0:
+            self.metrics = JsonLines(self.folder / METRICS)
             self.metrics.truncate_after(self.progress.step)
         if allowed:
             log.warning("continuing with other settings than before: %s", "; ".join(allowed))
@@ -208,6 +216,8 @@ class TrainingJob:
         section, progress = self.config.train, self.progress
         validate_every = section.validate_every or self.plan.steps_per_epoch
         save_every, keep_every = section.save_every or self.plan.steps_per_epoch, section.keep_every
+        if self._finished() is None or progress.unvalidated:
+            self.comm.on_rank_0(self._reopen)
         if progress.unvalidated and self.metrics is not None:
             self.metrics.forget("validation", progress.step)  # of a job that made it, and ended before its next save
         while True:
@@ -289,6 +299,9 @@ class TrainingJob:
         )
         value = auroc if self.config.train.monitor == "auroc" else -loss
         if self.progress.record(value):
+            if not self.has_checkpoint:  # an export says that there is one, see `refuse_lost_checkpoints`
+                self._save()
+                self._commit()
             weights, values = self.engine.full_weights(guard.mark_boundary), {"auroc": auroc, "loss": loss}
             refuse_not_finite(weights, f"step {self.progress.step}")
             guard.on_rank_0(lambda: self._export(weights, values, self.progress.step, self.facts))
@@ -316,6 +329,7 @@ class TrainingJob:
         if (writing := self.saves.in_flight) is not None:
             self.runtime.guard.wait_for(writing)
         done = self.saves.commit(started)
+        self.has_checkpoint |= done is not None
         if done is not None and self.metrics is not None:
             self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
 
@@ -341,13 +355,18 @@ class TrainingJob:
     def _describe(self) -> None:
         atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
         atomic_write_json(self.folder / "provenance.json", self.facts)
+        self.lineage.write()
+
+    def _reopen(self) -> None:
+        self.fence.check()
+        withdraw_finished(self.folder)
 
     def _mend_export(self) -> None:
         """A finished run has its export, also when it was lost since: then it is made again, without training."""
         found = lost_export(self.folder, self.progress)
         if found is not None:
             weights = weights_of(found, network_of(self.config, self.header)[0], self.config.train.precision)
-            values = validation_at(self.folder / "metrics.jsonl", found.step)
+            values = validation_at(self.folder / METRICS, found.step)
             self._export(weights, values, found.step, found.meta["provenance"])
 
     def _export(
@@ -357,12 +376,11 @@ class TrainingJob:
         facts = {"step": step, "validation": dict(values), "provenance": provenance, **self.tuned}
         write_export(self.folder / "export", weights, self.config.model, self.header, facts)
 
-    def _close(self, reason: str | None) -> None:
+    def _close(self, reason: str) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
-        atomic_write_json(
-            self.folder / "finished.json",
-            {"reason": reason, "step": self.progress.step, "skipped_steps": self.progress.skipped, "best": best},
-        )
+        trained_on, skipped = self.lineage.trained_on, self.progress.skipped
+        finished = Finished(reason, self.progress.step, skipped, best, self.trajectory, trained_on)
+        write_finished(self.folder, finished)
         log.info(
             "finished at step %d: %s; %d steps skipped; saves held training for %.2f s, %.2f %% of the time",
             self.progress.step,

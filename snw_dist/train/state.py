@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ _MAY_CHANGE = (
 )
 PRECISION = "train.precision"
 PARTS = "micro-batches of a step"
+PAIRS, STORE = "training pairs", "embedding store"
+_PAIRS_BEFORE = "input "  # what older versions wrote in place of `PAIRS`: digests of the input files
 
 
 @dataclass
@@ -46,8 +48,10 @@ class Progress:
         return True
 
 
-def trajectory(config: SnwConfig, data: Mapping[str, Any], store_digest: str, world_size: int) -> dict[str, Any]:
+def trajectory(config: SnwConfig, data_digest: str, store_digest: str, world_size: int) -> dict[str, Any]:
     """Everything that decides the weights of a run, as flat plain data: a resumed run must have the same.
+
+    Of the data that is what training sees of them, see `snw_dist.data.trained`.
 
     The number of ranks and the size of a micro-batch do not: the mean over a step is the same. Only a loss that
     compares the pairs of a micro-batch depends on how many of them make up a step.
@@ -55,8 +59,7 @@ def trajectory(config: SnwConfig, data: Mapping[str, Any], store_digest: str, wo
     train = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _MAY_CHANGE}
     model = dataclasses.asdict(config.model)
     facts = {f"train.{k}": v for k, v in train.items()} | {f"model.{k}": v for k, v in model.items()}
-    facts |= {"run.seed": config.run.seed, "embedding store": store_digest}
-    facts |= {f"input {name}": digest for name, digest in data.items()}
+    facts |= {"run.seed": config.run.seed, PAIRS: data_digest, STORE: store_digest}
     if loss_of(config.model.name, config.train.loss) in IN_BATCH:
         facts[PARTS] = accumulation_steps(config.train.global_batch_size, config.train.micro_batch_size, world_size)
     return facts
@@ -68,15 +71,21 @@ def check_resumable(
     allow_precision_change: bool,
     allow_changes: bool,
     micro_batch_size: int,
+    other_pairs: Callable[[], str],
 ) -> list[str]:
     """Refuse to continue another run; returns the differences that were allowed, for the log of the run.
 
-    Raises `InputError` with all that is refused, or `EnvironmentProblem` where another number of ranks would do.
+    `other_pairs()` says in words how the training pairs differ; it is asked only when they do. Raises `InputError`
+    with all that is refused, or `EnvironmentProblem` where another number of ranks would do.
     """
+    differing = [
+        key
+        for key in dict.fromkeys([*present, *saved])
+        if saved.get(key) != present.get(key) and not key.startswith(_PAIRS_BEFORE)
+    ]
     texts = {
-        key: f"{key}: {saved.get(key)!r} then, {present.get(key)!r} now"
-        for key in [*present, *saved]
-        if saved.get(key) != present.get(key)
+        key: f"{key}: {other_pairs()}" if key == PAIRS else f"{key}: {saved.get(key)!r} then, {present.get(key)!r} now"
+        for key in differing
     }
     refused = {
         key: text for key, text in texts.items() if not (allow_precision_change if key == PRECISION else allow_changes)

@@ -79,7 +79,7 @@ def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_p
     assert again.keys() == model.state_dict().keys()
     assert all(torch.equal(again[name], tensor) for name, tensor in model.state_dict().items())
     prepared = ensure_prepared(config)
-    scores, spoilt, _ = score_run(config, prepared, ["noise", "shuffled_ligand"])
+    scores, spoilt, *_ = score_run(config, prepared, ["noise", "shuffled_ligand"])
     assert list(spoilt) == ["shuffled_ligand"]
     held_out = prepared.pairs[prepared.pairs["split"] != "train"]
     val = (held_out["split"] == "val").to_numpy()
