@@ -10,7 +10,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as strict_dataclass
@@ -80,11 +80,11 @@ class JobRequest:
 class RankRequest:
     """What each rank of a job is to do."""
 
-    entry_point: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    entry_point: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     """`package.module:function`"""
     config: dict[str, Any]
     """Plain data for the entry point."""
-    job_folder: str = Field(min_length=1)
+    job_folder: Annotated[str, Field(min_length=1)]
     """Shared by the ranks, and nobody else may write to it."""
     time_min: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """Limit of the job, where it has one."""
