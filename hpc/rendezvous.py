@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass as strict_dataclass
 from torch.distributed import DistStoreError
 
 from hpc.addresses import LOOPBACK, own_addresses
-from hpc.channel import SECRET_BYTES, Channel, connect
+from hpc.channel import SECRET_BYTES, Channel, Refused, connect
 from hpc.door import Door
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.files import atomic_write_private
@@ -58,6 +58,12 @@ class Meeting:
     peers: dict[str, Channel] = field(default_factory=dict)
     """Channels for the watch, by the name of the rank at the other end."""
 
+    def close(self) -> None:
+        """Give up the connections."""
+        for channel in self.peers.values():
+            channel.close()
+        self.store.close()
+
 
 @contextlib.contextmanager
 def meet(topology: Topology, file: Path, deadline_s: float) -> Iterator[Meeting]:
@@ -71,7 +77,7 @@ def meet(topology: Topology, file: Path, deadline_s: float) -> Iterator[Meeting]
             meeting, door = _receive_others(topology, file, stack)
         else:
             meeting, door = _join(topology, file, end), None
-            stack.enter_context(meeting.store)  # type: ignore[arg-type]
+            stack.callback(meeting.close)
         _wait_for_all(meeting.store, topology, file, end, deadline_s)
         if door is not None:
             door.close()
@@ -79,8 +85,9 @@ def meet(topology: Topology, file: Path, deadline_s: float) -> Iterator[Meeting]
 
 
 def _receive_others(topology: Topology, file: Path, stack: contextlib.ExitStack) -> tuple[Meeting, Door]:
-    store = stack.enter_context(Rank0Store())
+    store = Rank0Store()
     meeting = Meeting(store, secrets.token_bytes(SECRET_BYTES), LOOPBACK, 0)
+    stack.callback(meeting.close)
     channels: dict[tuple[int, str], Channel] = {}
     lock = threading.Lock()
 
@@ -115,7 +122,7 @@ def _receive_others(topology: Topology, file: Path, stack: contextlib.ExitStack)
 
 
 def _join(topology: Topology, file: Path, end: float) -> Meeting:
-    problem = "rank 0 has not published its address"
+    problem, refused = "rank 0 has not published its address", False
     while time.monotonic() < end:
         try:
             content = parse_json(read_trusted(file), str(file))
@@ -137,7 +144,8 @@ def _join(topology: Topology, file: Path, end: float) -> Meeting:
                 peers = {f"rank 0 on {published.host}": channels["watch"]}
                 return Meeting(RemoteStore(channels["store"]), secret, address, port, peers)
             except OSError as error:
-                problem = f"{address}:{port}: {error}"
+                if isinstance(error, Refused) or not refused:  # rank 0 may have gone when it is asked again
+                    problem, refused = f"{address}:{port}: {error}", isinstance(error, Refused)
                 for channel in channels.values():
                     channel.close()
         time.sleep(0.2)

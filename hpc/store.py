@@ -91,13 +91,16 @@ class JobStore(Store):
         """See `set_timeout`."""
         return self._timeout
 
+    def close(self) -> None:
+        """Nothing is asked or answered any more."""
+
     def clone(self) -> JobStore:
         """torch asks for one for each of its threads; this one may be shared."""
         return self
 
 
 class Rank0Store(JobStore):
-    """Holds the keys and answers the other ranks, whose channels are given to `serve`; context manager."""
+    """Holds the keys and answers the other ranks, whose channels are given to `serve`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,12 +109,10 @@ class Rank0Store(JobStore):
         self._closed = threading.Event()
         self._selector = selectors.DefaultSelector()
         self._thread = threading.Thread(target=self._answer_all, name="job-store", daemon=True)
-
-    def __enter__(self) -> Rank0Store:
         self._thread.start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """The others are told that rank 0 has gone."""
         self._closed.set()
         self._thread.join()
         for key in list(self._selector.get_map().values()):
@@ -161,16 +162,14 @@ class Rank0Store(JobStore):
 
 
 class RemoteStore(JobStore):
-    """The store as another rank sees it; context manager."""
+    """The store as another rank sees it."""
 
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self._channel, self._lock = channel, threading.Lock()
 
-    def __enter__(self) -> RemoteStore:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """It asks no more."""
         self._channel.close()
 
     def _ask(self, request: list[Any], value: bytes = b"") -> bytes:

@@ -14,8 +14,8 @@ import stat
 from pathlib import Path
 
 from hpc.errors import EnvironmentProblem
+from hpc.reading import MOST_BYTES, read_opened
 
-MOST_BYTES = 64 * 2**20
 _MOST_LINKS = 40  # as the kernel
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -33,22 +33,20 @@ def close_to_others() -> None:
 def read_trusted(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """The content of a file of ours that nobody else can have written or exchanged.
 
-    Raises `EnvironmentProblem` naming what is open on the way to it, with the command that closes it, and `OSError`.
+    Raises `EnvironmentProblem` naming what is open on the way to it, with the command that closes it; else as
+    `read_small` does.
     """
     folder = _walk(path.absolute().parent)
     try:
         descriptor = os.open(path.name, _FILE, dir_fd=folder)
     finally:
         os.close(folder)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise EnvironmentProblem(f"{path}: not a regular file. Remove it.")
-        _refuse(path, status)
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise EnvironmentProblem(f"{path}: more than the {most_bytes:,} bytes that it may have.")
-    return data
+    try:
+        _refuse(path, os.fstat(descriptor))
+    except EnvironmentProblem:
+        os.close(descriptor)
+        raise
+    return read_opened(descriptor, path, most_bytes)
 
 
 def check_folder(path: Path) -> None:

@@ -82,6 +82,27 @@ def collectives(config: Config, runtime: Runtime) -> None:
     )
 
 
+def fail_on_rank_0(config: Config, runtime: Runtime) -> None:
+    """Something goes wrong where the other ranks wait for an answer."""
+
+    def act() -> Any:
+        if config["error"] == "not plain":
+            return Path("a path is no plain data")
+        raise OSError(28, "No space left on device", "/a/table") if config["error"] == "disk" else ValueError("defect")
+
+    runtime.comm.on_rank_0(act)
+
+
+def forge(config: Config, runtime: Runtime) -> None:
+    """Rank 1 does not know the secret of the job."""
+    if runtime.comm.rank == 1:
+        runtime.comm._secret = bytes(32)
+        runtime.comm._opened = lambda found: []  # type: ignore[method-assign]
+    runtime.comm.gather_bytes(b"a vote")
+    if runtime.comm.rank == 1:
+        raise SystemExit(0)
+
+
 def share_units(config: Config, runtime: Runtime) -> None:
     """Rank 0 is quick and ends before the others; nothing but the work itself brings the ranks together."""
     found: dict[str, list[int]] = {}
