@@ -64,19 +64,30 @@ def process_group(
                 timeout=timedelta(seconds=deadline_s),
             )
         except (dist.DistError, RuntimeError) as error:
-            problem = str(error).splitlines()[0]
-            raise EnvironmentProblem(
-                f"the ranks joined but could not connect: {problem}. See the logs of all."
-            ) from None
+            raise _not_connected(error) from None
         try:
-            timeout = timedelta(seconds=COLLECTIVE_TIMEOUT_S)
-            dist.distributed_c10d._set_pg_timeout(timeout)
+            dist.distributed_c10d._set_pg_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
             if topology.world_size == 1:
                 yield Communicator(0, 1, meeting.store, None)
             else:
-                control = dist.new_group(backend="gloo", timeout=timeout)
+                control = _control_group(deadline_s)
                 with PeerWatch(meeting.peers):
                     yield Communicator(topology.rank, topology.world_size, meeting.store, control, meeting.secret)
                     dist.barrier(group=control)  # the store ends with rank 0, and the others may still need it
         finally:
             dist.destroy_process_group()
+
+
+def _control_group(deadline_s: float) -> dist.ProcessGroup:
+    """A group of all ranks over gloo; the deadline holds until it stands, as a stranger may disturb its connecting."""
+    try:
+        group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=timedelta(seconds=deadline_s))
+    except (dist.DistError, RuntimeError) as error:
+        raise _not_connected(error) from None
+    dist.distributed_c10d._set_pg_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S), group)
+    return group
+
+
+def _not_connected(error: Exception) -> EnvironmentProblem:
+    problem = str(error).splitlines()[0]
+    return EnvironmentProblem(f"the ranks joined but could not connect: {problem}. See the logs of all.")
