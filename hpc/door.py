@@ -39,7 +39,7 @@ class Door:
         """Addresses and ports."""
         self._closed = threading.Event()
         self._lock = threading.Lock()
-        self._waiting: dict[socket.socket, None] = {}
+        self._waiting: dict[socket.socket, threading.Thread] = {}
         self._num_refused = 0
         self._thread = threading.Thread(target=self._listen, name="door", daemon=True)
 
@@ -57,6 +57,13 @@ class Door:
             self._thread.join()
         for listener in self._listeners:
             listener.close()
+        with self._lock:
+            left = dict(self._waiting)
+            self._waiting.clear()
+            for connection in left:
+                _hang_up(connection)
+        for thread in left.values():
+            thread.join()
 
     def _listen(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -71,9 +78,10 @@ class Door:
                         self._closed.wait(0.05)
                         continue
                     self._make_room()
+                    thread = threading.Thread(target=self._ask, args=(connection,), name="door-ask", daemon=True)
                     with self._lock:
-                        self._waiting[connection] = None
-                    threading.Thread(target=self._ask, args=(connection,), name="door-ask", daemon=True).start()
+                        self._waiting[connection] = thread
+                    thread.start()
 
     def _make_room(self) -> None:
         """Whoever opens more connections than there can be ranks loses the oldest; a rank tries again."""
@@ -86,6 +94,10 @@ class Door:
     def _ask(self, connection: socket.socket) -> None:
         try:
             claim, channel = accept(connection, self._secret, PROOF_S)
+            with self._lock:
+                in_time = self._waiting.pop(connection, None) is not None
+            if not in_time:
+                raise Refused("the door is closed")
             problem = self._judge(claim, channel)
             if problem:
                 channel.send(problem.encode())

@@ -99,12 +99,14 @@ def _receive_others(topology: Topology, file: Path, stack: contextlib.ExitStack)
             if before is not None and not before.is_gone():
                 return f"rank {rank} has joined already: two processes have the same number"
             channels[rank, purpose] = channel
+            if purpose == "watch":  # one that is gone tries again
+                meeting.peers = {name: each for name, each in meeting.peers.items() if each is not before}
+                meeting.peers[f"rank {rank} on {host}"] = channel
+        if before is not None and purpose == "watch":
+            before.close()
         channel.send(b"")
         if purpose == "store":
             store.serve(channel)
-        else:
-            meeting.peers = {name: each for name, each in meeting.peers.items() if each is not before}
-            meeting.peers[f"rank {rank} on {host}"] = channel
         store.set(_joined(rank, purpose), host)
         return ""
 

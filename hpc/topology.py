@@ -101,18 +101,21 @@ class JobIdentity:
     """What `scontrol` and `squeue` take: for an array task `ARRAYJOB_TASK`, never the parent's id, because
     requeueing the parent requeues the whole array."""
     restart_count: int = 0
-    array_task: int | None = None
-    """Which task of a job array this is; None where the job is no array."""
+
+    @property
+    def array_task(self) -> int | None:
+        """Which task of a job array this is; None where the job is no array."""
+        _, _, task = (self.job_id or "").partition("_")
+        return int(task) if task.isascii() and task.isdigit() else None
 
     @staticmethod
     def detect(environ: Mapping[str, str] = os.environ) -> JobIdentity:
         """Read the job id; outside Slurm it is None."""
-        job_id, task = environ.get("SLURM_JOB_ID"), None
+        job_id = environ.get("SLURM_JOB_ID")
         if "SLURM_ARRAY_JOB_ID" in environ and "SLURM_ARRAY_TASK_ID" in environ:
-            task = _integer(environ, "SLURM_ARRAY_TASK_ID", "slurm")
-            job_id = f"{environ['SLURM_ARRAY_JOB_ID']}_{task}"
+            job_id = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
         # Slurm leaves the variable unset on the first run.
-        return JobIdentity(job_id, _integer(environ, "SLURM_RESTART_COUNT", "slurm", "0"), task)
+        return JobIdentity(job_id, _integer(environ, "SLURM_RESTART_COUNT", "slurm", "0"))
 
 
 def export_for_torch(topology: Topology, address: str, port: int) -> None:
