@@ -54,23 +54,27 @@ def process_group(
         stay_on_loopback(topology.num_nodes)
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        # Until the ranks are connected the deadline holds: one that dies here would be waited for in vain.
-        try:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        with _connecting():
             dist.init_process_group(
-                backend="nccl" if device.type == "cuda" else "gloo",
+                backend=backend,
                 store=PrefixStore("torch", meeting.store),
                 rank=topology.rank,
                 world_size=topology.world_size,
                 timeout=timedelta(seconds=deadline_s),
             )
-        except (dist.DistError, RuntimeError) as error:
-            raise _not_connected(error) from None
+            control = None
+            if topology.world_size > 1:
+                control = dist.new_group(backend="gloo", timeout=timedelta(seconds=deadline_s))
+                dist.barrier(group=control)
+                if backend == "gloo":
+                    dist.barrier()
         try:
-            dist.distributed_c10d._set_pg_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S))
-            if topology.world_size == 1:
+            for group in (None, control):
+                dist.distributed_c10d._set_pg_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S), group)
+            if control is None:
                 yield Communicator(0, 1, meeting.store, None)
             else:
-                control = _control_group(deadline_s)
                 with PeerWatch(meeting.peers):
                     yield Communicator(topology.rank, topology.world_size, meeting.store, control, meeting.secret)
                     dist.barrier(group=control)  # the store ends with rank 0, and the others may still need it
@@ -78,16 +82,15 @@ def process_group(
             dist.destroy_process_group()
 
 
-def _control_group(deadline_s: float) -> dist.ProcessGroup:
-    """A group of all ranks over gloo; the deadline holds until it stands, as a stranger may disturb its connecting."""
+@contextlib.contextmanager
+def _connecting() -> Iterator[None]:
+    """Until the ranks have exchanged something the startup deadline holds, not the long limit of a collective.
+
+    One that dies meanwhile would be waited for in vain; and so would all, where a stranger has got into gloo's ports
+    while it connects (measured: they ask nobody who he is).
+    """
     try:
-        group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=timedelta(seconds=deadline_s))
+        yield
     except (dist.DistError, RuntimeError) as error:
-        raise _not_connected(error) from None
-    dist.distributed_c10d._set_pg_timeout(timedelta(seconds=COLLECTIVE_TIMEOUT_S), group)
-    return group
-
-
-def _not_connected(error: Exception) -> EnvironmentProblem:
-    problem = str(error).splitlines()[0]
-    return EnvironmentProblem(f"the ranks joined but could not connect: {problem}. See the logs of all.")
+        problem = str(error).splitlines()[0]
+        raise EnvironmentProblem(f"the ranks joined but could not connect: {problem}. See the logs of all.") from None
