@@ -60,7 +60,7 @@ def atomic_write_groups(path: Path, groups: Iterable[Sequence[bytes | memoryview
 
 
 @contextlib.contextmanager
-def _published(path: Path) -> Iterator[int]:
+def _published(path: Path, mode: int = 0o666) -> Iterator[int]:
     """The descriptor of a new file that takes the place of `path` once it is written and durable.
 
     Its temporary name is unique, so that two writers never share one, and ends in `.partial`, so that what a killed
@@ -68,7 +68,7 @@ def _published(path: Path) -> Iterator[int]:
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{PARTIAL_SUFFIX}")
     try:
-        with partial.open("xb", buffering=0) as file:
+        with open(partial, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file.fileno()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -147,6 +147,12 @@ def publish_once(path: Path, data: bytes) -> bool:
         partial.unlink(missing_ok=True)
     fsync_folder(path.parent)
     return True
+
+
+def atomic_write_private(path: Path, data: bytes) -> None:
+    """Publish `data` under `path`, for its owner alone."""
+    with _published(path, 0o600) as descriptor:
+        _write_all(descriptor, [data])
 
 
 def atomic_write_json(path: Path, value: Any) -> None:

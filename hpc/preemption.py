@@ -4,7 +4,7 @@ A Python signal handler does not run while the main thread is blocked in a colle
 stop half way; therefore the handler sets a flag and nothing else, and the loop acts on it at a step boundary. The
 watchdog's thread hears of the signal through Python's wakeup descriptor, also when the handler cannot run. SIGTERM
 counts like USR2, because without `preempt_send_user_signal` in slurm.conf SIGTERM is all a preempted job gets; the
-handlers that submitit installed (they swallow SIGTERM) are replaced.
+handlers of `hpc.on_node`, which ignore it while a job starts, are replaced.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PreemptionGuard:
         self._previous_wakeup = signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
             self._previous[number] = signal.signal(number, self._handle)
-        watchdog().watch(self._name, self._heard, self._no_boundary, self._watchdog_s)
+        watchdog().watch(self._name, self._heard.fileno(), self._no_boundary, self._watchdog_s)
         self._watchdog = threading.Thread(target=self._watch, name="preemption-watchdog", daemon=True)
         self._watchdog.start()
         return self

@@ -31,7 +31,11 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises `BadFileError` for anything that is no regular file or is larger, and `OSError` for what the system refuses,
     `FileNotFoundError` among it. Never waits: a pipe is not opened for reading.
     """
-    descriptor = open_regular(path)
+    return read_opened(open_regular(path), path, most_bytes)
+
+
+def read_opened(descriptor: int, path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """As `read_small`, of a file that is open already, and closed here; `path` is its name."""
     try:
         size = os.fstat(descriptor).st_size
         if size > most_bytes:

@@ -20,7 +20,7 @@ from typing import Any
 
 from hpc.background import Background
 from hpc.checkpoint_names import checkpoint_name, is_staging, original_name, place_of, staging_name, superseded_name
-from hpc.communicator import Communicator
+from hpc.communicator import Communicator, described, error_of
 from hpc.errors import CorruptError, SnwError
 from hpc.files import atomic_write_bytes, fsync_folder
 from hpc.manifest import (
@@ -37,7 +37,7 @@ from hpc.retention import Verify, remove, set_aside
 
 log = logging.getLogger(__name__)
 Write = Callable[[Path], Iterable[str]]
-_Failure = SnwError | str | None
+_Failure = list[str] | None  # see `hpc.communicator.described`
 
 
 class Save:
@@ -149,10 +149,11 @@ class Save:
             free = _free_gb(root)
             if self._comm.rank == 0:
                 shutil.rmtree(self._staging, ignore_errors=True)
-            if isinstance(failed, SnwError):
-                raise failed
+            kind, text = failed
+            if kind:
+                raise error_of(failed, f"rank {rank}")
             raise CorruptError(
-                f"{self._final}: the checkpoint could not be written (rank {rank}: {failed}); {free:.1f} GB are free "
+                f"{self._final}: the checkpoint could not be written (rank {rank}: {text}); {free:.1f} GB are free "
                 "there. Older checkpoints are untouched; make room and start the same command again."
             )
 
@@ -215,9 +216,8 @@ def _attempt(action: Callable[[], None]) -> _Failure:
     """What went wrong. Any exception counts: torch, for one, reports a full disk as `RuntimeError`."""
     try:
         action()
-    except SnwError as error:
-        return error
     except Exception as error:
-        log.exception("the checkpoint could not be written")
-        return f"{type(error).__name__}: {error}"
+        if not isinstance(error, SnwError):
+            log.exception("the checkpoint could not be written")
+        return described(error)
     return None

@@ -40,15 +40,23 @@ class Watchdog:
             threading.Thread(target=self._give_signs, name="watchdog-signs", daemon=True).start()
 
     def watch(
-        self, name: str, connection: socket.socket, why: str, limit_s: float, farewell: str = "", echo: bool = False
+        self,
+        name: str,
+        descriptor: int,
+        why: str,
+        limit_s: float,
+        header: int = 0,
+        farewell: str = "",
+        echo: bool = False,
     ) -> None:
-        """What arrives at `connection` is news; the rank may be without a sign for `limit_s` while it is not read.
+        """What arrives at the socket `descriptor` is news; the rank may be silent for `limit_s` while it is not read.
 
-        `why` says what then was the cause; `{who}` in it is the line that has arrived, or `name`. A line that begins
+        `why` says what then was the cause; `{who}` in it is the message that has arrived, or `name`. A message has
+        `header` bytes before it, of which the first four are its length, or ends with its line. One that begins
         with `farewell` is no news. `echo`: the cause is the end of another rank.
         """
         message = {"name": name, "why": why, "limit": limit_s + GRACE_S, "farewell": farewell, "echo": echo}
-        self._tell(message, connection.fileno())
+        self._tell(message | {"header": header}, descriptor)
 
     def news(self, name: str, why: str, limit_s: float, echo: bool = False) -> None:
         """News that the threads of this rank know and act on within `limit_s`, if they can run."""

@@ -111,8 +111,9 @@ class Watcher:
                 continue
             except OSError:
                 unread = b""
-            if not (item["farewell"] and unread.startswith(item["farewell"].encode())):
-                told = unread.split(b"\n")[0].decode("ascii", "replace")
+            content = _content(unread, item["header"])
+            if not (item["farewell"] and content.startswith(item["farewell"].encode())):
+                told = content.decode("ascii", "replace")
                 yield item | {"why": item["why"].format(who=told or name)}
 
     def _end(self, news: dict[str, Any]) -> None:
@@ -151,6 +152,13 @@ class Watcher:
             os.write(2, line)
         with contextlib.suppress(OSError), open(self._place["log"], "ab", buffering=0) as file:
             file.write(line)
+
+
+def _content(unread: bytes, header: int) -> bytes:
+    """The first message of what has arrived."""
+    if header:
+        return unread[header : header + int.from_bytes(unread[:4], "big")]
+    return unread.split(b"\n")[0]
 
 
 def _parent(pid: int) -> int:

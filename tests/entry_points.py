@@ -91,6 +91,27 @@ def collectives(config: Config, runtime: Runtime) -> None:
     )
 
 
+def fail_on_rank_0(config: Config, runtime: Runtime) -> None:
+    """Something goes wrong where the other ranks wait for an answer."""
+
+    def act() -> Any:
+        if config["error"] == "not plain":
+            return Path("a path is no plain data")
+        raise OSError(28, "No space left on device", "/a/table") if config["error"] == "disk" else ValueError("defect")
+
+    runtime.comm.on_rank_0(act)
+
+
+def forge(config: Config, runtime: Runtime) -> None:
+    """Rank 1 does not know the secret of the job."""
+    if runtime.comm.rank == 1:
+        runtime.comm._secret = bytes(32)
+        runtime.comm._opened = lambda found: []  # type: ignore[method-assign]
+    runtime.comm.gather_bytes(b"a vote")
+    if runtime.comm.rank == 1:
+        raise SystemExit(0)
+
+
 def share_units(config: Config, runtime: Runtime) -> None:
     """Rank 0 is quick and ends before the others; nothing but the work itself brings the ranks together."""
     found: dict[str, list[int]] = {}
@@ -182,7 +203,7 @@ def saves(config: Config, runtime: Runtime) -> None:
         # Also the step that was resumed from, as after a stop before the first step.
         for number in (step, step + 1) if step % 3 == 0 and step > 0 else (step + 1,):
             save_checkpoint(root, number, {"position": number}, write(number), comm, lambda: fence.check())
-        comm.on_rank_0(lambda: prune_checkpoints(root, 2))
+        comm.on_rank_0(lambda: len(prune_checkpoints(root, 2)))
         leave(runtime, "committed", step + 1)
         comm.max(step)
     leave(runtime, "finished", config["num_steps"])

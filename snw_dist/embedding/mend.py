@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -108,7 +109,14 @@ def _parts(store: Path, runtime: Runtime) -> list[Path]:
 
 def _verify(part: Path, runtime: Runtime) -> tuple[StoreHeader | None, list[Damage]]:
     """Collective: the header where it is sound, and all damage of a part, the same on all ranks."""
-    header, damage = runtime.comm.on_rank_0(lambda: verify_files(part))
+
+    def look() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+        header, damage = verify_files(part)
+        return header if header is None else dataclasses.asdict(header), [dataclasses.asdict(item) for item in damage]
+
+    facts, found = runtime.comm.on_rank_0(look)
+    header = None if facts is None else StoreHeader(**facts)
+    damage = [Damage(**item) for item in found]
     return header, damage + (_verify_shards(part, header, runtime) if header is not None else [])
 
 
@@ -124,8 +132,8 @@ def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Da
             runtime.guard.mark_boundary()
             runtime.progress.update("verify", done, header.num_shards, "shards")
         runtime.progress.update("verify", done, header.num_shards, "shards", force=True)
-    everybody = runtime.comm.gather(found)
-    return sorted((item for rank in everybody for item in rank), key=lambda item: item.file)
+    everybody = runtime.comm.gather([dataclasses.asdict(item) for item in found])
+    return sorted((Damage(**item) for rank in everybody for item in rank), key=lambda item: item.file)
 
 
 def _repair_shards(

@@ -20,7 +20,7 @@ from torch import nn
 from hpc.communicator import Communicator
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from hpc.extensions import extensions_build_lock, prepare_extensions_folder
-from hpc.process_group import STARTUP_DEADLINE_S
+from hpc.request import STARTUP_DEADLINE_S
 from snw_dist.model.tower import Tower
 from snw_dist.train.finite import Suspect, refuse_not_finite
 from snw_dist.train.gradients import GradientWatch

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpc.communicator import Communicator
+from hpc.gather import gather_arrays
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.metrics import classification_metrics
 from snw_dist.train.engine import Engine
@@ -87,5 +88,5 @@ def _scored(
                 own[:, turn, : both.shape[1]] = both.double().cpu().numpy()
     finally:
         engine.train(True)
-    whole = np.stack(comm.gather(own), axis=2).reshape(2, -1)[:, : len(table)]
+    whole = np.stack([part for [part] in gather_arrays(comm, [own])], axis=2).reshape(2, -1)[:, : len(table)]
     return whole[0], whole[1]

@@ -119,9 +119,9 @@ with PreemptionGuard(Communicator.alone(), watchdog_s=1.0):
         "watchdog().news('peer', 'has gone', 0.5); time.sleep(3)",
         "watchdog().news('peer', 'has gone', 0.5); [sum(range(10**6)) for _ in range(80)]",
         # news that says farewell
-        f"watchdog().watch('p', ours, '', 0.5, 'farewell'); peer.sendall(b'farewell\\n'); {HOLD_3_S}",
+        f"watchdog().watch('p', ours.fileno(), '', 0.5, 0, 'farewell'); peer.sendall(b'farewell\\n'); {HOLD_3_S}",
         # news that was forgotten
-        f"watchdog().watch('p', ours, 'gone', 0.5); peer.close(); watchdog().forget('p'); {HOLD_3_S}",
+        f"watchdog().watch('p', ours.fileno(), 'gone', 0.5); peer.close(); watchdog().forget('p'); {HOLD_3_S}",
         f"watchdog().news('p', 'gone', 0.5); watchdog().forget('p'); {HOLD_3_S}",
     ],
     ids=["slow", "threads", "busy", "farewell", "forgotten", "over"],
@@ -203,7 +203,7 @@ def test_connections_that_the_watchdog_holds_end_with_the_rank(tmp_path: Path) -
     with socket.create_server(("127.0.0.1", 0)) as listener:
         code = f"""
 ours = socket.create_connection(("127.0.0.1", {listener.getsockname()[1]}))
-watchdog().watch("rank 0", ours, "gone", 100.0)
+watchdog().watch("rank 0", ours.fileno(), "gone", 100.0)
 ready()
 {HOLD}
 """
