@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from hpc.executor import JobRequest, submit, submit_array
+from hpc.executor import submit, submit_array
 from hpc.follow import INTERRUPTED, follow, report, say, signals_as_interrupt, summary_line
 from hpc.profile import SiteProfile
 from hpc.progress import ProgressSummary, add_up, read_progress, summarise
+from hpc.request import JobRequest
 from hpc.submitted import Cluster, JobState, SubmittedJob, exit_code_weight
 
 _POLL_S = 1.0

@@ -7,6 +7,7 @@ shared file system differently. What is inside the files is not known here.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -58,7 +59,12 @@ def find_checkpoint(root: Path, comm: Communicator) -> Checkpoint | None:
 
     Raises `CorruptError` when there are checkpoints but none verifies: never a silent restart from zero.
     """
-    return comm.on_rank_0(lambda: _newest(root))
+    plain: dict[str, Any] | None = comm.on_rank_0(lambda: _as_plain(_newest(root)))
+    return None if plain is None else Checkpoint(**{**plain, "path": Path(plain["path"])})
+
+
+def _as_plain(found: Checkpoint | None) -> dict[str, Any] | None:
+    return None if found is None else {**dataclasses.asdict(found), "path": str(found.path)}
 
 
 def verify_checkpoint(path: Path) -> Checkpoint:

@@ -16,9 +16,11 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hpc.communicator import Communicator
 from hpc.errors import EnvironmentProblem
 from hpc.files import atomic_write_json
 
@@ -46,9 +48,16 @@ class Fence:
         atomic_write_json(self._file, self._claim | place)
         self._heart = _Heart(self._file, self._claim["word"])
 
-    def __getstate__(self) -> dict[str, Any]:
-        """On the other ranks no heart beats."""
-        return {"_file": self._file, "_claim": self._claim}
+    def to_plain(self) -> dict[str, Any]:
+        """As plain data, for the other ranks."""
+        return {"file": str(self._file), **self._claim}
+
+    @staticmethod
+    def from_plain(values: dict[str, Any]) -> Fence:
+        """What the other ranks have: `check` alone, no heart beats."""
+        fence = Fence.__new__(Fence)
+        fence._file, fence._claim = Path(values["file"]), {key: values[key] for key in ("attempt", "word")}
+        return fence
 
     def check(self) -> None:
         """Raise `EnvironmentProblem` (exit 4) when another incarnation has claimed the folder since."""
@@ -62,6 +71,18 @@ class Fence:
     def release(self) -> None:
         """On the rank that made it: the next job need not wait. `check` still holds."""
         self._heart.stop()
+
+
+def claim_together(comm: Communicator, claim: Callable[[], Fence]) -> Fence:
+    """Collective: rank 0 claims, and all have the fence."""
+    own: list[Fence] = []
+
+    def on_rank_0() -> dict[str, Any]:
+        own.append(claim())
+        return own[0].to_plain()
+
+    values = comm.on_rank_0(on_rank_0)
+    return own[0] if own else Fence.from_plain(values)
 
 
 class _Heart:

@@ -55,7 +55,7 @@ def atomic_write_groups(path: Path, groups: Iterable[Sequence[bytes | memoryview
 
 
 @contextlib.contextmanager
-def _published(path: Path) -> Iterator[int]:
+def _published(path: Path, mode: int = 0o666) -> Iterator[int]:
     """The descriptor of a new file that takes the place of `path` once it is written and durable.
 
     Its temporary name is unique, so that two writers never share one, and ends in `.partial`, so that what a killed
@@ -63,7 +63,7 @@ def _published(path: Path) -> Iterator[int]:
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(6)}{PARTIAL_SUFFIX}")
     try:
-        with partial.open("xb", buffering=0) as file:
+        with open(partial, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, mode)) as file:
             yield file.fileno()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -91,6 +91,12 @@ def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
 def atomic_write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Publish `data` under `path`."""
     with _published(path) as descriptor:
+        _write_all(descriptor, [data])
+
+
+def atomic_write_private(path: Path, data: bytes) -> None:
+    """Publish `data` under `path`, for its owner alone."""
+    with _published(path, 0o600) as descriptor:
         _write_all(descriptor, [data])
 
 

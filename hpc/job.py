@@ -1,20 +1,19 @@
 """What runs on a node: topology, logs, process group, preemption guard, entry point, exit code.
 
-The submitted pickle holds the name `hpc.job.run_job` and one dictionary of plain data. The same function serves a
-hand-written sbatch script: `srun python -m hpc.job REQUEST.json`.
+A submitted job finds its request in its private folder (`hpc.on_node`). The same file serves a hand-written sbatch
+script: `srun python -m hpc.job REQUEST.json`.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -23,60 +22,72 @@ from hpc.files import atomic_write_json
 from hpc.logs import setup_logging
 from hpc.preemption import PreemptionGuard, requeue_and_wait
 from hpc.preflight import Check, check_ranks, refuse_problems
-from hpc.process_group import STARTUP_DEADLINE_S, choose_device, end_process, process_group
+from hpc.process_group import choose_device, process_group
 from hpc.progress import ProgressFile
+from hpc.request import RankRequest, read_request
 from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
+from hpc.strict import validated
 from hpc.topology import JobIdentity, Topology
+from hpc.trusted import check_folder, close_to_others
 from hpc.work_queue import leave_mpi
 
 EntryPoint = Callable[[dict[str, Any], Runtime], None]
 log = logging.getLogger(__name__)
 
 
-def run_job(payload: dict[str, Any]) -> None:
-    """Run `payload["entry_point"]` ("module:function") as one rank; ends the process with the job's exit code.
+def run_job(payload: Mapping[str, Any]) -> NoReturn:
+    """Run what `payload`, the plain data of a `RankRequest`, asks for; see `run_request`."""
+    _run(Path(payload["job_folder"]), lambda: validated(RankRequest, payload, "request"))
 
-    Further keys: `config` (plain data for the entry point), `job_folder` (shared by the ranks), `time_min` (limit of
-    the job, or None), `device` (auto, cpu or cuda), `startup_deadline_s` (all ranks have joined by then), `mpi` (srun
-    starts the ranks as one MPI job), `array_task` and `num_array_tasks`.
-    What became of the rank is left in `outcome-rank<r>.json`.
+
+def run_request(file: Path) -> NoReturn:
+    """Run the `RankRequest` in a file as one rank; ends the process with the job's exit code.
+
+    What became of the rank is left in `outcome-rank<r>.json` of the job's folder. Nothing is run, and nothing else
+    written, where another user could have changed the request or the folder of the job.
     """
+    _run(file.parent, lambda: read_request(file))
+
+
+def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
     started = time.monotonic()
     never_fail_to_print()
-    folder = Path(payload["job_folder"])
     rank, requeued, identity = 0, False, JobIdentity()
+    close_to_others()
     try:
         identity = JobIdentity.detect()
         topology = Topology.detect()
         rank = topology.rank
+        request = read()
+        folder = Path(request.job_folder)
+        check_folder(folder)
         (folder / f"outcome-rank{rank}.json").unlink(missing_ok=True)
-        setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", payload["entry_point"].split(".")[0]))
+        setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", request.entry_point.split(".")[0]))
         # Without this every rank of a node starts as many threads as the node has processors.
         torch.set_num_threads(topology.num_cpus)
         attempt = f"{identity.job_id or folder.name}-{identity.restart_count}"
         log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
-        entry_point = load_entry_point(payload["entry_point"])
-        device = choose_device(payload.get("device", "auto"), topology.local_rank)
-        deadline_s = payload.get("startup_deadline_s", STARTUP_DEADLINE_S)
-        limit_s = None if payload.get("time_min") is None else payload["time_min"] * 60.0
+        entry_point = load_entry_point(request.entry_point)
+        device = choose_device(request.device, topology.local_rank)
+        limit_s = None if request.time_min is None else request.time_min * 60.0
         left_s = None if limit_s is None else limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
         with (
-            process_group(topology, device, folder, attempt, deadline_s) as comm,
+            process_group(topology, device, folder, attempt, request.startup_deadline_s) as comm,
             PreemptionGuard(comm, left_s) as guard,
         ):
             progress = ProgressFile(folder / "progress", topology.rank)
             try:
-                mpi = topology.launcher == "mpi" or bool(payload.get("mpi", False))
-                array = payload.get("array_task", 0), payload.get("num_array_tasks", 1)
-                package = payload["entry_point"].split(".")[0]
-                checks = check_ranks(comm, topology, device, folder, payload["config"], package)
+                mpi = topology.launcher == "mpi" or request.mpi
+                array = request.array_task, request.num_array_tasks
+                package = request.entry_point.split(".")[0]
+                checks = check_ranks(comm, topology, device, folder, request.config, package)
                 _refuse_or_warn(checks, topology.rank)
                 runtime = Runtime(
                     topology, comm, guard, progress, attempt, folder, device, mpi, *array, limit_s, tuple(checks)
                 )
-                entry_point(payload["config"], runtime)
+                entry_point(request.config, runtime)
             except Preempted:
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise
@@ -100,7 +111,7 @@ def run_job(payload: dict[str, Any]) -> None:
         except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
             log.error("the outcome could not be written: %s", error)
     logging.shutdown()
-    end_process(code)
+    sys.exit(code)
 
 
 def load_entry_point(name: str) -> EntryPoint:
@@ -126,4 +137,4 @@ def stop_margin_s(limit_s: float) -> float:
 
 
 if __name__ == "__main__":
-    run_job(json.loads(Path(sys.argv[1]).read_text()))
+    run_request(Path(sys.argv[1]))

@@ -4,7 +4,7 @@ A Python signal handler does not run while the main thread is blocked in a colle
 stop half way; therefore the handler sets a flag and nothing else, and the loop acts on it at a step boundary. The
 watchdog's thread hears of the signal through Python's wakeup descriptor, also when the handler cannot run. SIGTERM
 counts like USR2, because without `preempt_send_user_signal` in slurm.conf SIGTERM is all a preempted job gets; the
-handlers that submitit installed (they swallow SIGTERM) are replaced.
+handlers of `hpc.on_node`, which ignore it while a job starts, are replaced.
 """
 
 from __future__ import annotations

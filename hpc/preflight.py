@@ -14,6 +14,8 @@ import platform
 import secrets
 import shutil
 import subprocess
+import sys
+import sysconfig
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,7 @@ import hpc
 from hpc.communicator import Communicator
 from hpc.errors import EnvironmentProblem
 from hpc.topology import JobIdentity, Topology
+from hpc.trusted import weak_spot
 
 PACKAGES = ("torch", "deepspeed", "transformers", "zarr", "numpy", "safetensors")
 MIN_FREE_GB = 1.0
@@ -61,7 +64,8 @@ def check_ranks(
     comm.barrier()
     if comm.rank == 0:
         (folder / f".shared-{token}").unlink()
-    return compared(facts) + comm.broadcast(_requeue_check(JobIdentity.detect()) if comm.rank == 0 else None)
+    requeue = comm.broadcast(_requeue_check(JobIdentity.detect()) if comm.rank == 0 else None)
+    return compared(facts) + [Check(*values) for values in requeue]
 
 
 def _leave(file: Path) -> None:
@@ -100,6 +104,7 @@ def _facts(
         "sees_folder": (folder / f".shared-{token}").exists(),
         "free_gb": shutil.disk_usage(folder).free / 1e9,
         "clock": time.time(),
+        "open_code": [spot for place in _code_folders(package) if (spot := weak_spot(place)) is not None],
     }
 
 
@@ -124,6 +129,7 @@ def compared(facts: Sequence[Mapping[str, Any]]) -> list[Check]:
         _one_device_each(facts),
         _shared_folder(facts),
         _free_space(facts),
+        _code(facts),
         _clocks(facts),
     ]
     return [check for check in checks if check is not None]
@@ -173,6 +179,24 @@ def _free_space(facts: Sequence[Mapping[str, Any]]) -> Check:
     if least["free_gb"] < MIN_FREE_GB:
         return Check("free space", "warning", f"{text} ({least['rank']}). Make room, or choose another run.folder.")
     return Check("free space", "ok", text)
+
+
+def _code(facts: Sequence[Mapping[str, Any]]) -> Check:
+    """The folders of the job are refused when others can write to them; who may install programs is the site's say."""
+    spots = list(dict.fromkeys(spot for fact in facts for spot in fact["open_code"]))
+    if spots:
+        return Check("code", "warning", f"another user could change what this job runs. {' '.join(spots[:3])}")
+    return Check("code", "ok", "nobody else can write to it")
+
+
+def _code_folders(package: str) -> list[Path]:
+    """Where the modules of a job come from, and Python itself."""
+    return [
+        _REPOSITORY / "hpc",
+        _REPOSITORY / package,
+        Path(sysconfig.get_paths()["purelib"]),
+        Path(sys.executable).parent,
+    ]
 
 
 def _clocks(facts: Sequence[Mapping[str, Any]]) -> Check:

@@ -30,7 +30,11 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     Raises `BadFileError` for anything that is no regular file or is larger, and `OSError` for what the system refuses,
     `FileNotFoundError` among it. Never waits: a pipe is not opened for reading.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return read_opened(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), path, most_bytes)
+
+
+def read_opened(descriptor: int, path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """As `read_small`, of a file that is open already, and closed here; `path` is its name."""
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -28,13 +28,13 @@ from hpc.checkpoint import (
     manifest_digest,
     superseded_name,
 )
-from hpc.communicator import Communicator
+from hpc.communicator import Communicator, described, error_of
 from hpc.errors import CorruptError, SnwError
 from hpc.files import atomic_write_json, fsync_folder
 
 log = logging.getLogger(__name__)
 Write = Callable[[Path], Iterable[str]]
-_Failure = SnwError | str | None
+_Failure = list[str] | None  # see `hpc.communicator.described`
 
 
 class Save:
@@ -131,10 +131,11 @@ class Save:
             free = shutil.disk_usage(root).free / 1e9 if root.exists() else 0.0
             if self._comm.rank == 0:
                 shutil.rmtree(self._staging, ignore_errors=True)
-            if isinstance(failed, SnwError):
-                raise failed
+            kind, text = failed
+            if kind:
+                raise error_of(failed, f"rank {rank}")
             raise CorruptError(
-                f"{self._final}: the checkpoint could not be written (rank {rank}: {failed}); {free:.1f} GB are free "
+                f"{self._final}: the checkpoint could not be written (rank {rank}: {text}); {free:.1f} GB are free "
                 "there. Older checkpoints are untouched; make room and start the same command again."
             )
 
@@ -176,9 +177,8 @@ def _attempt(action: Callable[[], None]) -> _Failure:
     """What went wrong. Any exception counts: torch, for one, reports a full disk as `RuntimeError`."""
     try:
         action()
-    except SnwError as error:
-        return error
     except Exception as error:
-        log.exception("the checkpoint could not be written")
-        return f"{type(error).__name__}: {error}"
+        if not isinstance(error, SnwError):
+            log.exception("the checkpoint could not be written")
+        return described(error)
     return None

@@ -102,6 +102,12 @@ class JobIdentity:
     requeueing the parent requeues the whole array."""
     restart_count: int = 0
 
+    @property
+    def array_task(self) -> int | None:
+        """Which task of a job array this is; None where the job is no array."""
+        _, _, task = (self.job_id or "").partition("_")
+        return int(task) if task.isascii() and task.isdigit() else None
+
     @staticmethod
     def detect(environ: Mapping[str, str] = os.environ) -> JobIdentity:
         """Read the job id; outside Slurm it is None."""

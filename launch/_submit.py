@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from hpc.array import run_array
-from hpc.executor import JobRequest, resolve_cluster, submit, submit_array
+from hpc.executor import resolve_cluster, submit, submit_array
 from hpc.follow import follow
 from hpc.profile import load_profile
+from hpc.request import JobRequest
 from hpc.shown import console
 from snw_dist.config import SnwConfig, config_to_dict
 

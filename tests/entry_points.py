@@ -15,7 +15,7 @@ from typing import Any
 
 from hpc.checkpoint import find_checkpoint, prune_checkpoints
 from hpc.errors import CorruptError, InputError, Preempted, SnwError
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.preemption import PreemptionGuard
 from hpc.runtime import Runtime
 from hpc.saving import save_checkpoint
@@ -80,6 +80,27 @@ def collectives(config: Config, runtime: Runtime) -> None:
             "still": comm.sum(1.0),
         },
     )
+
+
+def fail_on_rank_0(config: Config, runtime: Runtime) -> None:
+    """Something goes wrong where the other ranks wait for an answer."""
+
+    def act() -> Any:
+        if config["error"] == "not plain":
+            return Path("a path is no plain data")
+        raise OSError(28, "No space left on device", "/a/table") if config["error"] == "disk" else ValueError("defect")
+
+    runtime.comm.on_rank_0(act)
+
+
+def forge(config: Config, runtime: Runtime) -> None:
+    """Rank 1 does not know the secret of the job."""
+    if runtime.comm.rank == 1:
+        runtime.comm._secret = bytes(32)
+        runtime.comm._opened = lambda found: []  # type: ignore[method-assign]
+    runtime.comm.gather_bytes(b"a vote")
+    if runtime.comm.rank == 1:
+        raise SystemExit(0)
 
 
 def share_units(config: Config, runtime: Runtime) -> None:
@@ -156,7 +177,7 @@ def _guard(config: Config, runtime: Runtime) -> PreemptionGuard:
 def saves(config: Config, runtime: Runtime) -> None:
     """Resume and save step after step, each one twice now and then; rank 0 notes what is committed."""
     comm, root, size = runtime.comm, Path(config["root"]), config["size"]
-    fence = comm.on_rank_0(lambda: Fence(root.parent, config.get("attempt", runtime.attempt)))
+    fence = claim_together(comm, lambda: Fence(root.parent, config.get("attempt", runtime.attempt)))
     found = find_checkpoint(root, comm)
     leave(runtime, "resumed", None if found is None else found.step)
 
@@ -173,7 +194,7 @@ def saves(config: Config, runtime: Runtime) -> None:
         # Also the step that was resumed from, as after a stop before the first step.
         for number in (step, step + 1) if step % 3 == 0 and step > 0 else (step + 1,):
             save_checkpoint(root, number, {"position": number}, write(number), comm, lambda: fence.check())
-        comm.on_rank_0(lambda: prune_checkpoints(root, 2))
+        comm.on_rank_0(lambda: len(prune_checkpoints(root, 2)))
         leave(runtime, "committed", step + 1)
         comm.max(step)
     leave(runtime, "finished", config["num_steps"])

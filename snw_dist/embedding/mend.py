@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import logging
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc.errors import CorruptError, InputError
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
 from snw_dist.config import config_from_dict
@@ -73,17 +74,24 @@ def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
 
 
 def _parts(store: Path, runtime: Runtime) -> list[Path]:
-    def look() -> list[Path]:
+    def look() -> list[str]:
         if not store.is_dir():
             raise InputError(f"{store}: there is no embedding store. Make it with: python launch/embed.py")
-        return part_paths(store)
+        return [str(part) for part in part_paths(store)]
 
-    return runtime.comm.on_rank_0(look)
+    return [Path(part) for part in runtime.comm.on_rank_0(look)]
 
 
 def _verify(part: Path, runtime: Runtime) -> tuple[StoreHeader | None, list[Damage]]:
     """Collective: the header where it is sound, and all damage of a part, the same on all ranks."""
-    header, damage = runtime.comm.on_rank_0(lambda: verify_files(part))
+
+    def look() -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+        header, damage = verify_files(part)
+        return header if header is None else dataclasses.asdict(header), [dataclasses.asdict(item) for item in damage]
+
+    facts, found = runtime.comm.on_rank_0(look)
+    header = None if facts is None else StoreHeader(**facts)
+    damage = [Damage(**item) for item in found]
     return header, damage + (_verify_shards(part, header, runtime) if header is not None else [])
 
 
@@ -99,15 +107,15 @@ def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Da
             runtime.guard.mark_boundary()
             runtime.progress.update("verify", done, header.num_shards, "shards")
         runtime.progress.update("verify", done, header.num_shards, "shards", force=True)
-    everybody = runtime.comm.gather(found)
-    return sorted((item for rank in everybody for item in rank), key=lambda item: item.file)
+    everybody = runtime.comm.gather([dataclasses.asdict(item) for item in found])
+    return sorted((Damage(**item) for rank in everybody for item in rank), key=lambda item: item.file)
 
 
 def _repair_shards(
     runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int]
 ) -> None:
     part, plan = planned.path, planned.plan
-    fence = runtime.comm.on_rank_0(lambda: Fence(part / RECORDS, runtime.attempt))
+    fence = claim_together(runtime.comm, functools.partial(Fence, part / RECORDS, runtime.attempt))
     with (
         ShardWriter(part, plan, header.d_model, torch_dtype(header.logical_dtype), fence) as writer,
         shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import shutil
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from hpc.errors import EnvironmentProblem, InputError, Preempted
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.logs import JsonLines
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
@@ -116,7 +117,8 @@ def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Enco
 def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     tables = input_tables(load_prepared(config.data_folder))
     encoder = prepare_encoder(config, runtime, tables)
-    parts = runtime.comm.on_rank_0(lambda: complete_parts(config.store_path))
+    found = runtime.comm.on_rank_0(lambda: [str(part) for part in complete_parts(config.store_path)])
+    parts = [Path(part) for part in found]
     planned = plan_work(config, tables, parts, append)
     if planned is None:
         log.info("%s is complete already", config.store_path)
@@ -125,7 +127,8 @@ def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     header = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
     name = f"attempt_{runtime.array_task}.json"
     alone = runtime.num_array_tasks == 1
-    fence = runtime.comm.on_rank_0(lambda: _open(config.store_path, planned, header, runtime.attempt, name, alone))
+    opened = functools.partial(_open, config.store_path, planned, header, runtime.attempt, name, alone)
+    fence = claim_together(runtime.comm, opened)
     num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one rank
     encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
         encoder.model, runtime.comm, num_sharing, planned.path / RECORDS

@@ -19,7 +19,7 @@ from torch import nn
 
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.extensions import extensions_build_lock, prepare_extensions_folder
-from hpc.process_group import STARTUP_DEADLINE_S
+from hpc.request import STARTUP_DEADLINE_S
 from snw_dist.model.tower import Tower
 from snw_dist.train.portable import Piece, Snapshot, read_into, share, snapshot
 

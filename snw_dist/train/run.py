@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from hpc.checkpoint import find_checkpoint
 from hpc.errors import CorruptError, EnvironmentProblem, Preempted
-from hpc.fence import Fence
+from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
+from hpc.gather import gather_arrays
 from hpc.logs import JsonLines
 from hpc.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
@@ -118,7 +119,7 @@ class TrainingJob:
         self.progress = Progress()
         self.saved_step: int | None = None
         self.folder = config.run_folder
-        self.fence = self.comm.on_rank_0(lambda: Fence(self.folder, runtime.attempt))
+        self.fence = claim_together(self.comm, lambda: Fence(self.folder, runtime.attempt))
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
         self.comm.on_rank_0(self._describe)
@@ -279,7 +280,7 @@ class TrainingJob:
                 both = torch.stack([output.score, self.objective.losses(output, batch.target)])
                 parts.append(both.double().cpu().numpy())
         self.engine.train(True)
-        of_rank = self.comm.gather(parts)
+        of_rank = gather_arrays(self.comm, parts)
         whole = np.concatenate([of_rank[n % world_size][n // world_size] for n in range(num_batches)], axis=1)
         return whole[0], whole[1]
 

@@ -1,5 +1,6 @@
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from torch._C._distributed_c10d import TCPStore
 
+from hpc.channel import connect
+from hpc.door import Door
 from tests.ranks import REPOSITORY, start_ranks
 
 pytestmark = pytest.mark.distributed
@@ -64,15 +66,15 @@ def stale_port(request: pytest.FixtureRequest) -> Iterator[int]:
         elif request.param == "dead":
             yield port
         else:
-            store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
-            store.set("word", "theirs")
-            yield store.port
+            with Door(["127.0.0.1"], secrets.token_bytes(32), 2, lambda *claim: "") as door:
+                yield door.endpoints[0][1]
 
 
 def test_a_stale_address_is_not_joined(tmp_path: Path, stale_port: int) -> None:
     with start_ranks("collectives", 2, {}, tmp_path, present=[], startup_deadline_s=40.0) as ranks:
-        address = {"host": socket.gethostname(), "addresses": ["127.0.0.1"], "port": stale_port, "word": "ours"}
-        (tmp_path / "job" / RENDEZVOUS).write_text(json.dumps(address))
+        endpoints = [["127.0.0.1", stale_port]]
+        stale = {"host": socket.gethostname(), "endpoints": endpoints, "secret": secrets.token_hex(32)}
+        (tmp_path / "job" / RENDEZVOUS).write_text(json.dumps(stale))
         ranks.start(1)
         time.sleep(0.7)
         ranks.start(0)
@@ -93,9 +95,14 @@ def test_an_unreadable_address_is_waited_out(tmp_path: Path) -> None:
 def test_a_rank_that_dies_after_joining_is_not_waited_for(tmp_path: Path) -> None:
     with start_ranks("nothing", 2, {}, tmp_path, present=[0], startup_deadline_s=4.0) as ranks:
         ranks.wait_for_files(RENDEZVOUS)
-        port = json.loads((tmp_path / "job" / RENDEZVOUS).read_text())["port"]
-        TCPStore("127.0.0.1", port, is_master=False, wait_for_workers=False).set("joined/1", "here")
+        published = json.loads((tmp_path / "job" / RENDEZVOUS).read_text())
+        channels = []
+        for purpose in ("store", "watch"):
+            claim = json.dumps({"rank": 1, "host": "here", "purpose": purpose}).encode()
+            channels.append(connect(*published["endpoints"][0], bytes.fromhex(published["secret"]), claim, 5.0))
         [done] = ranks.finish(30)
+        for channel in channels:
+            channel.close()
     assert done.returncode == 4, done.log
     assert "could not connect" in done.outcome["message"]
 

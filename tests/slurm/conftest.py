@@ -177,6 +177,6 @@ def rank_pid(job_id: str, rank: int) -> int:
         except OSError:
             continue
         wanted = {f"SLURM_JOB_ID={job_id}".encode(), f"SLURM_PROCID={rank}".encode()}
-        if wanted <= set(variables) and b"submitit" in command and b"python" in command.split(b"\0")[0]:
+        if wanted <= set(variables) and b"hpc.on_node" in command and b"python" in command.split(b"\0")[0]:
             return int(folder.name)
     raise AssertionError(f"no process of rank {rank} of job {job_id}")

@@ -45,7 +45,7 @@ class Stops:
 
 
 def configured(workplace: Workplace, name: str, time_min: int = 5) -> list[str]:
-    """With a limit of five minutes submitit would take every stop for a time-out and give up after the third."""
+    """A time limit of five minutes, where a launcher may take a stop for a time-out."""
     config = json.loads((workplace.folder / "SNW_config.json").read_text())
     config["train"] |= {"max_steps": NUM_STEPS, "save_every": 50, "validate_every": 10**6}
     config["cluster"] |= {"time_min": time_min}
@@ -77,8 +77,6 @@ def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: i
     for number in range(num_stops):
         wait_until(lambda begun=begun: steps_done(run) >= begun + 3, "three more steps", 120)
         job_id = cluster.command("squeue", "-h", "-o", "%i", "--name=train-stopped")
-        for rank in range(2):  # as if killed while submitit wrote its result, which would fail for ever after
-            (run / "logs" / f"{job_id}_{rank}_result.pkl.save_tmp").touch()
         num_resumed = len(resumed_at(run))
         stop(cluster, job_id, WAYS[number % len(WAYS)])
         done = done_before_resume(run, num_resumed)

@@ -140,3 +140,33 @@ def test_every_promise_has_tests_that_exist() -> None:
         for prefix in prefixes:
             file, _, name = prefix.partition("::")
             assert f"def {name or 'test_'}" in (ROOT / file).read_text(encoding="utf-8"), prefix
+
+
+UNPICKLES = {
+    *("broadcast_object_list", "all_gather_object", "gather_object", "scatter_object_list"),
+    *("send_object_list", "recv_object_list", "TCPStore", "allow_pickle", "read_pickle", "FileStore"),
+}
+PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+MAY_UNPICKLE = {
+    # the weights of the `esm` package are such a file: tensors alone, and the errors that this may give
+    "snw_dist/embedding/weights.py": {"import pickle", "torch.load"},
+}
+
+
+@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_nothing_is_unpickled(file: Path) -> None:
+    """Whoever writes a pickle, or gets into a connection that takes one, runs his code as whoever reads it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            found |= {f"import {module}" for module in modules if module.split(".")[0] in PICKLES}
+            found |= {alias.name for alias in node.names if alias.name in UNPICKLES}
+        if isinstance(node, ast.Attribute) and node.attr in UNPICKLES:
+            found.add(node.attr)
+        if isinstance(node, ast.keyword) and node.arg in UNPICKLES:
+            found.add(node.arg)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            found.add("torch.load")
+            assert "weights_only=True" in ast.unparse(node), "tensors alone"
+    assert found == MAY_UNPICKLE.get(str(file.relative_to(ROOT)), set())

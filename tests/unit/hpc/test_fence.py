@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pickle
+import json
 import subprocess
 import sys
 import time
@@ -34,7 +34,7 @@ def test_two_starts_of_the_same_attempt_are_told_apart(tmp_path: Path) -> None:
 
 def test_another_rank_checks_the_same_claim(tmp_path: Path) -> None:
     own = Fence(tmp_path, "41-0")
-    theirs = pickle.loads(pickle.dumps(own))
+    theirs = Fence.from_plain(json.loads(json.dumps(own.to_plain())))
     theirs.check()
     Fence(tmp_path, "41-1")
     with pytest.raises(EnvironmentProblem, match="superseded"):

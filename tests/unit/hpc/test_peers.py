@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from torch._C._distributed_c10d import HashStore
 
-from hpc.errors import EnvironmentProblem, InputError, Preempted
-from hpc.peers import PeerWatch, watch_peers
-from hpc.topology import Topology
+from hpc.channel import Channel
+from hpc.errors import InputError, Preempted
+from hpc.peers import PeerWatch
 
-
-def store() -> HashStore:
-    shared = HashStore()
-    shared.set("word", "ours")
-    shared.set("joined/0", "node0")
-    return shared
-
-
-def topology(rank: int, world_size: int) -> Topology:
-    return Topology(rank, world_size, local_world_size=world_size, host=f"node{rank}")
+KEY = secrets.token_bytes(32)
 
 
 def connected(world_size: int) -> list[PeerWatch]:
-    shared = store()
-    with ThreadPoolExecutor(world_size) as pool:
-        ranks = [topology(rank, world_size) for rank in range(world_size)]
-        watches = list(pool.map(lambda rank: watch_peers(rank, shared, "127.0.0.1", 10.0), ranks))
-    for watch in watches:
-        watch._grace_s = 3600.0  # nothing here may end the process of the tests
-    return watches
+    of_rank_0, others = {}, []
+    for rank in range(1, world_size):
+        ends = socket.socketpair()
+        of_rank_0[f"rank {rank} on node{rank}"] = Channel(ends[0], KEY, b"rank 0", b"rank")
+        others.append({"rank 0 on node0": Channel(ends[1], KEY, b"rank", b"rank 0")})
+    # nothing here may end the process of the tests
+    return [PeerWatch(connections, grace_s=3600.0) for connections in (of_rank_0, *others)]
 
 
 @pytest.mark.parametrize("error", [None, Preempted("asked to")])
@@ -54,7 +45,7 @@ def test_all_learn_who_has_gone(caplog: pytest.LogCaptureFixture) -> None:
     for watch in watches:
         watch.__enter__()
     [connection] = watches[2]._connections.values()
-    connection.shutdown(socket.SHUT_RDWR)  # as the kernel does for a process that has died
+    connection.shutdown()  # as the kernel does for a process that has died
     failed = RuntimeError("Connection closed by peer")
     with caplog.at_level(logging.ERROR), ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda rank: watches[rank].__exit__(RuntimeError, failed, None), (0, 1, 3)))
@@ -64,28 +55,3 @@ def test_all_learn_who_has_gone(caplog: pytest.LogCaptureFixture) -> None:
     for watch in watches:
         watch.__exit__(InputError, InputError(""), None)
     assert not any(watch._thread.is_alive() for watch in watches)
-
-
-def test_somebody_else_at_the_door_is_sent_away() -> None:
-    shared = store()
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(watch_peers, topology(0, 2), shared, "127.0.0.1", 10.0)
-        with socket.create_connection(("127.0.0.1", int(shared.get("peers")))) as stranger:
-            stranger.sendall(b"GET / HTTP/1.1\n")
-            assert stranger.recv(1) == b""
-        with watch_peers(topology(1, 2), shared, "127.0.0.1", 10.0) as second, first.result():
-            assert list(first.result()._connections) == ["rank 1 on node1"]
-            assert list(second._connections) == ["rank 0 on node0"]
-
-
-def test_a_rank_that_does_not_connect_is_not_waited_for() -> None:
-    with pytest.raises(EnvironmentProblem, match="only rank 0 of 3 ranks have connected within 0 s"):
-        watch_peers(topology(0, 3), store(), "127.0.0.1", 0.2)
-
-
-def test_rank_0_that_has_gone_is_said() -> None:
-    shared = store()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        shared.set("peers", str(listener.getsockname()[1]))
-    with pytest.raises(EnvironmentProblem, match=r"rank 1 cannot reach rank 0 at 127\.0\.0\.1: "):
-        watch_peers(topology(1, 2), shared, "127.0.0.1", 2.0)

@@ -21,6 +21,7 @@ SPOILT: list[tuple[str, str, Any, str, list[str]]] = [
     ("sees_folder", "shared folder", False, "problem", ["n2", "run.folder"]),
     ("free_gb", "free space", 0.25, "warning", ["0.2 GB", "rank 1 on n2"]),
     ("clock", "clocks", 1060.0, "warning", ["60 s apart"]),
+    ("open_code", "code", ["/programs: its group"], "warning", ["another user could change", "/programs"]),
 ]
 
 
@@ -38,6 +39,7 @@ def facts(rank: int) -> dict[str, Any]:
         "sees_folder": True,
         "free_gb": 100.0,
         "clock": 1000.0 + rank,
+        "open_code": [],
     }
 
 

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +7,6 @@ import torch
 from hpc.errors import EnvironmentProblem, ExitCode
 from hpc.process_group import choose_device
 from tests.ranks import run_ranks, start_ranks
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_device() -> None:
@@ -49,33 +45,3 @@ def test_without_rank_0_the_others_give_up(tmp_path: Path) -> None:
     assert "cannot reach rank 0" in done.outcome["message"]
     assert "has not published its address" in done.outcome["message"]
     assert not (tmp_path / "job" / "started-rank1.json").exists()
-
-
-LEFT_BEHIND = """
-import socket, threading, time
-from datetime import timedelta
-from torch._C._distributed_c10d import TCPStore
-from hpc.process_group import _ASKING, end_process
-
-class Slow:
-    def __del__(self, sleep=time.sleep):
-        sleep(12)
-
-slow = Slow()
-slow.itself = slow  # collected while Python ends, which therefore takes a while
-del slow
-closed = socket.socket()
-closed.bind(("127.0.0.1", 0))
-options = {"is_master": False, "wait_for_workers": False, "timeout": timedelta(seconds=1)}
-threading.Thread(
-    target=lambda: TCPStore(*closed.getsockname(), **options), name=_ASKING, daemon=True
-).start()
-time.sleep(0.3)
-end_process(7)
-"""
-
-
-def test_a_thread_that_still_asks_does_not_spoil_the_end() -> None:
-    """With `sys.exit` this process aborts: torch's C++ comes back to a Python that has ended."""
-    done = subprocess.run([sys.executable, "-c", LEFT_BEHIND], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 7, done.stderr

@@ -151,6 +151,7 @@ def test_all_ranks_of_a_slurm_step_have_their_place() -> None:
 )
 def test_name_of_the_job_and_of_its_incarnation(environ: dict[str, str], job_id: str | None, restarts: int) -> None:
     assert JobIdentity.detect(environ) == JobIdentity(job_id, restarts)
+    assert JobIdentity.detect(environ).array_task == (7 if job_id == "40_7" else None)
 
 
 def test_unreadable_restart_count_is_refused() -> None:
