@@ -37,7 +37,7 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 def read_opened(descriptor: int, path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """As `read_small`, of a file that is open already, and closed here; `path` is its name."""
     try:
-        size = os.fstat(descriptor).st_size
+        size = _refuse_irregular(descriptor, path).st_size
         if size > most_bytes:
             raise BadFileError(f"{path}: {size:,} bytes, more than the {most_bytes:,} that it may have")
         parts, left = [], most_bytes + 1  # it may grow while it is read
@@ -60,10 +60,19 @@ def open_regular(path: Path, follow_link: bool = True) -> int:
     if not follow_link and path.is_symlink():
         raise BadFileError(f"{path}: a symbolic link")
     descriptor = os.open(path, flags if follow_link else flags | os.O_NOFOLLOW)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _refuse_irregular(descriptor, path)
+    except BadFileError:
         os.close(descriptor)
-        raise BadFileError(f"{path}: not a regular file")
+        raise
     return descriptor
+
+
+def _refuse_irregular(descriptor: int, path: Path) -> os.stat_result:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise BadFileError(f"{path}: not a regular file")
+    return status
 
 
 def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:

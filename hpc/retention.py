@@ -160,7 +160,7 @@ def _named(root: Path) -> list[tuple[Path, Place]]:
     """All that has the name of a checkpoint, oldest first."""
     try:
         found = [(path, place) for path in root.iterdir() if (place := place_of(path.name))]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(found, key=lambda item: item[1])
 

@@ -88,14 +88,14 @@ def test_a_few_kilobytes_of_a_billion_rows(tmp_path: Path) -> None:
     file = tmp_path / "pairs.parquet"
     file.write_bytes(many_rows())
     assert file.stat().st_size < 5_000
-    assert peak_bytes_of(READ_ALL, file) < 600e6
+    assert peak_bytes_of(READ_ALL, file) < 1e9
 
 
 def test_one_text_that_every_row_has(tmp_path: Path) -> None:
     file = tmp_path / "pairs.parquet"
     file.write_bytes(long_text_in_every_row(3000))
     assert file.stat().st_size < 10e6
-    assert peak_bytes_of(READ_ALL, file) < 600e6
+    assert peak_bytes_of(READ_ALL, file) < 1e9
 
 
 def test_it_is_told_by_the_counts(inputs: Inputs) -> None:

@@ -30,10 +30,12 @@ def test_a_rank_alone(tmp_path: Path) -> None:
         "any": [True, False, True],
         "max": [0, -1],
         "sum": [(0.1).hex(), (1e16).hex()],
+        "sums": [(0.1).hex(), (1e16).hex()],
         "broadcast": [{"from": 0}, "x"],
         "gather": [["rank", 0, ""]],
         "on_rank_0": 0,
         "refused": "refused by rank 0",
+        "agreed": "",
         "still": 1.0,
     }
 

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from hpc.errors import CorruptError, InputError
-from hpc.executor import JobRequest, _make_job_folder
+from hpc.executor import JobRequest, _prepare
+from hpc.profile import SiteProfile
 from hpc.status import latest_jobs
 from hpc.submitted import submission_number
 
@@ -15,7 +16,7 @@ from hpc.submitted import submission_number
 def submitted(run, name="train", job_id="7", **changes):
     """The record of a job that has been submitted now."""
     request = JobRequest(name, "package.module:function", {}, run, 1, 1, 10)
-    folder = _make_job_folder(request)
+    [folder] = _prepare([request], SiteProfile(), "local")
     (run / "logs").mkdir(exist_ok=True)
     values = {"name": name, "job_id": job_id, "cluster": "local", "log_folder": "../../logs", "num_tasks": 1}
     (folder / "submitted.json").write_text(json.dumps(values | {"process_started": "1"} | changes))

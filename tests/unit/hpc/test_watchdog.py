@@ -60,14 +60,16 @@ def watchers(rank: int) -> list[int]:
     ("news", "said"),
     [
         ("peer.close()", "rank 1 on n2 has gone without a word"),
-        ("peer.sendall(b'rank 7 on n8\\n')", "rank 7 on n8 has gone without a word"),
+        ("Channel(peer, KEY, b'b', b'a').send(b'rank 7 on n8')", "rank 7 on n8 has gone without a word"),
     ],
 )
 def test_a_peer_that_dies_frees_a_rank_that_holds_the_lock(tmp_path: Path, news: str, said: str) -> None:
     """The peer goes while no thread of the rank can run, so that nothing in the rank can know it."""
     code = f"""
+from hpc.channel import Channel
 from hpc.peers import PeerWatch
-with PeerWatch({{"rank 1 on n2": ours}}, grace_s=1.0):
+KEY = bytes(32)
+with PeerWatch({{"rank 1 on n2": Channel(ours, KEY, b"a", b"b")}}, grace_s=1.0):
     if os.fork() == 0:
         time.sleep(0.5)
         {news}
