@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc.errors import InputError
+from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
 from snw_dist.data.table import Cell, IsKnown, read_table
 
@@ -94,10 +95,11 @@ def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | 
             r"'(?P<receptor>[^_]+)_(?P<ligand>[^_]+)_\d+'."
         )
     expression = re.compile(description)
+    # Where the tag is the name of a file, the expression may be for all of it or for what SCORE lines would say.
 
     def rows() -> Iterator[Entry]:
         for line, tag, score, problem in read_decoys(path, columns["score"]):
-            match = expression.fullmatch(tag)
+            match = expression.fullmatch(tag) or expression.fullmatch(plain_tag(tag))
             if not problem and match is not None:
                 yield Entry(0, line, (match["ligand"], match["receptor"], score, tag))
             else:

@@ -13,7 +13,7 @@ WORDS = {
 INEQUALITIES = {"<": -1, "<=": -1, "≤": -1, "=": 0, "==": 0, ">": 1, ">=": 1, "≥": 1}
 """Of an affinity. A limit that may be reached says as much as one that is passed: the number is one side's end."""
 _WITH_INEQUALITY = re.compile(r"(<=|>=|==|[<>=≤≥])\s*(.*)")
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -69,8 +69,8 @@ def _parse_number(what: str, cell: Any, otherwise: str) -> float:
     if cell is None or cell == "":
         raise ValueError(f"the {what} is empty")
     if isinstance(cell, str) and not NUMBER.fullmatch(cell):
-        if _DECIMAL_COMMA.fullmatch(cell):
-            raise ValueError(f"the {what} {cell!r} has a comma; numbers have a point")
+        if _WITH_COMMA.fullmatch(cell):
+            raise ValueError(f"the {what} {cell!r} has a comma; write numbers with a point, and no comma")
         finite = cell.lower().lstrip("+-") not in ("nan", "inf", "infinity")
         raise ValueError(f"the {what} {cell[:60]!r} is {otherwise}" if finite else f"the {what} {cell!r} is not finite")
     value = float(cell)

@@ -7,7 +7,7 @@ and, in older versions of PyRosetta,
     pdb name: dock     nstruct: 96
     filename: recA_pep1_0001.pdb total_score: -211.99 rmsd: 1.2
 
-The tag is the name of the decoy without its folder and without `.pdb`, which is what the SCORE lines of Rosetta have.
+The tag is the name of the decoy, often that of its file.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
         if isinstance(score, bool) or not isinstance(score, int | float | str | None):
             yield Decoy(number, tag, "", f"{term} is no number")
             continue
-        yield Decoy(number, _plain_tag(tag), "" if score is None else score, "" if tag else "the decoy has no name")
+        yield Decoy(number, tag, "" if score is None else score, "" if tag else "the decoy has no name")
     if not found:
         raise InputError(f"{path}:1: no decoys. Is it a score file?")
 
@@ -74,5 +74,6 @@ def _values(line: str, number: int) -> dict[str, Any]:
     return dict(values)
 
 
-def _plain_tag(tag: str) -> str:
+def plain_tag(tag: str) -> str:
+    """The tag without folder and ending, as SCORE lines have it."""
     return _STRUCTURE.sub("", tag.replace("\\", "/").rpartition("/")[2])

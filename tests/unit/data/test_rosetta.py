@@ -10,6 +10,7 @@ import pytest
 from rosetta_inputs import decoy_line, docking, names_line, score_file
 
 from hpc.errors import InputError
+from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import Decoy, is_rosetta, read_decoys
 
 SILENT = """\
@@ -139,9 +140,10 @@ junk
 def test_json_lines_of_pyrosetta_and_rosetta(tmp_path: Path) -> None:
     read = _read(tmp_path, JSON_LINES)
     assert [(decoy.line, decoy.tag, decoy.score) for decoy in read[:2]] == [
-        (1, "recA_pep1_0001", -23.5),
-        (3, "recA_pep1_0002", "-14"),
+        (1, "output/recA_pep1_0001.pdb", -23.5),
+        (3, "recA_pep1_0002.pdb.gz", "-14"),
     ]
+    assert [plain_tag(decoy.tag) for decoy in read[:2]] == ["recA_pep1_0001", "recA_pep1_0002"]
     assert [(decoy.line, decoy.problem) for decoy in read[2:]] == [
         (4, "the decoy has no term 'I_sc'"),
         (5, ""),  # an empty score, which the rules for rows refuse
@@ -155,7 +157,7 @@ def test_json_lines_of_pyrosetta_and_rosetta(tmp_path: Path) -> None:
 
 def test_classic_lines_of_pyrosetta(tmp_path: Path) -> None:
     text = "pdb name: dock     nstruct: 96\nfilename: recA_pep1_0001.pdb I_sc: -211.99 rmsd: 1.2 \n"
-    assert [(d.line, d.tag, d.score) for d in _read(tmp_path, text)] == [(2, "recA_pep1_0001", "-211.99")]
+    assert [(d.line, d.tag, d.score) for d in _read(tmp_path, text)] == [(2, "recA_pep1_0001.pdb", "-211.99")]
 
 
 def test_memory_holds_one_line(tmp_path: Path) -> None:

@@ -113,7 +113,9 @@ def test_one_star_at_the_very_end_is_taken_off_and_said(tmp_path: Path, text: st
     table, rejects = _read(tmp_path, f">a\n{text}\n>b\nMKV\n")
     assert table.sequences == {"a": "MKVA", "b": "MKV"}
     assert rejects == []
-    assert table.notes[-1:] == ["x.fasta: 1 records with * at the end, the mark of a stop, removed (first at x.fasta:1)."]
+    assert table.notes[-1:] == [
+        "x.fasta: 1 records with * at the end, the mark of a stop, removed (first at x.fasta:1)."
+    ]
 
 
 @pytest.mark.parametrize("text", ["MK**", "*MK", "M*K*", "*", "MK*-"])
