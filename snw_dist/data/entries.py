@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc.errors import InputError
+from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
-from snw_dist.data.table import Cell, read_table
+from snw_dist.data.table import Cell, IsKnown, read_table
 
 _FIX_ROW = "Correct the row; a cell with a delimiter must be quoted."
 _FIX_DECOY = "Correct or remove the line."
 _FIX_FILE = "Correct the file or remove the row."
+_NO_ROSETTA = f"it does not end in {', '.join(ENDINGS)}, nor begin with SCORE: or SEQUENCE:"
 
 
 class Entry(NamedTuple):
@@ -44,23 +46,30 @@ class Entries(NamedTuple):
     rows: Iterator[Entry]
     files: list[Path]
     """The pair table, and the score files it names as far as read."""
+    notes: list[str]
+    """What there is to say of the files."""
 
 
-def read_entries(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
+def read_entries(
+    path: Path, columns: Mapping[str, str], description: str | None, is_known: IsKnown = lambda text: False
+) -> Entries:
     """Open the pairs at `path`; `columns` maps keys (see `Entries.keys`) to names, `score` to a column or a term.
 
-    `description` is the expression for tags. Raises `InputError` for a file that cannot be read at all, and for a kind
-    of file that cannot hold what is wanted.
+    `description` is the expression for tags, `is_known` as in `read_table`. Raises `InputError` for a file that cannot
+    be read at all, and for a kind of file that cannot hold what is wanted.
     """
     if is_rosetta(path):
         return _of_rosetta_file(path, columns, description)
     if description is not None:
-        raise InputError(f"{path}: data.scores.description is for a Rosetta file as data.pairs. Set it to null.")
+        raise InputError(
+            f"{path}: data.scores.description is for a Rosetta file as data.pairs, and this is none: {_NO_ROSETTA}. "
+            "Name the score file, or set data.scores.description to null."
+        )
     if "score_file" in columns:
-        return _of_score_files(path, columns)
-    table = read_table(path, {_setting(key): column for key, column in columns.items()})
+        return _of_score_files(path, columns, is_known)
+    table = read_table(path, {_setting(key): column for key, column in columns.items()}, is_known)
     rows = (Entry(0, line, cells, problem, _FIX_ROW) for line, cells, problem in table.rows)
-    return Entries(list(columns), table.other_columns, rows, [path])
+    return Entries(list(columns), table.other_columns, rows, [path], table.notes)
 
 
 def score_paths(path: Path, column: str) -> Iterator[Path]:
@@ -86,22 +95,23 @@ def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | 
             r"'(?P<receptor>[^_]+)_(?P<ligand>[^_]+)_\d+'."
         )
     expression = re.compile(description)
+    # Where the tag is the name of a file, the expression may be for all of it or for what SCORE lines would say.
 
     def rows() -> Iterator[Entry]:
         for line, tag, score, problem in read_decoys(path, columns["score"]):
-            match = expression.fullmatch(tag)
+            match = expression.fullmatch(tag) or expression.fullmatch(plain_tag(tag))
             if not problem and match is not None:
                 yield Entry(0, line, (match["ligand"], match["receptor"], score, tag))
             else:
                 mismatch = f"the description {tag[:60]!r} does not match data.scores.description"
                 yield Entry(0, line, (), problem or mismatch, _FIX_DECOY)
 
-    return Entries(["ligand", "receptor", "score", "decoy"], [], rows(), [path])
+    return Entries(["ligand", "receptor", "score", "decoy"], [], rows(), [path], [])
 
 
-def _of_score_files(path: Path, columns: Mapping[str, str]) -> Entries:
+def _of_score_files(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> Entries:
     of_table = {key: column for key, column in columns.items() if key not in ("score", "decoy")}
-    table = read_table(path, {_setting(key): column for key, column in of_table.items()})
+    table = read_table(path, {_setting(key): column for key, column in of_table.items()}, is_known)
     file_at = list(of_table).index("score_file")
     files = [path]
     first_line: dict[str, int] = {}
@@ -124,7 +134,7 @@ def _of_score_files(path: Path, columns: Mapping[str, str]) -> Entries:
             for decoy in decoys:
                 yield Entry(len(files) - 1, decoy.line, (*cells, decoy.score, decoy.tag), decoy.problem, _FIX_DECOY)
 
-    return Entries([*of_table, "score", "decoy"], table.other_columns, rows(), files)
+    return Entries([*of_table, "score", "decoy"], table.other_columns, rows(), files, table.notes)
 
 
 def _score_file(folder: Path, name: str) -> Path:
@@ -134,5 +144,5 @@ def _score_file(folder: Path, name: str) -> Path:
             f"the score file {name[:60]!r} is not there" if name else "the name of the score file is empty"
         )
     if not is_rosetta(file):
-        raise InputError(f"the score file {name[:60]!r} does not end in {', '.join(ENDINGS)}")
+        raise InputError(f"the score file {name[:60]!r} is no Rosetta file: {_NO_ROSETTA}")
     return file

@@ -10,7 +10,11 @@ WORDS = {
     **dict.fromkeys(("true", "yes", "bound", "positive"), 1.0),
     **dict.fromkeys(("false", "no", "unbound", "negative"), 0.0),
 }
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+INEQUALITIES = {"<": -1, "<=": -1, "≤": -1, "=": 0, "==": 0, ">": 1, ">=": 1, "≥": 1}
+"""Of an affinity. A limit that may be reached says as much as one that is passed: the number is one side's end."""
+_WITH_INEQUALITY = re.compile(r"(<=|>=|==|[<>=≤≥])\s*(.*)")
+_WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def parse_label(cell: Any) -> float:
@@ -40,11 +44,17 @@ def parse_affinity(cell: Any) -> float:
 
 
 def parse_inequality(cell: Any) -> int:
-    """-1 for `<`, 0 for `=` or an empty cell, 1 for `>`; raises `ValueError` for any other cell."""
+    """-1 for `<` and `<=`, 0 for `=` or an empty cell, 1 for `>` and `>=`; raises `ValueError` for any other cell."""
     try:
-        return {"<": -1, "=": 0, "": 0, ">": 1}[cell or ""]
+        return INEQUALITIES[cell or "="]
     except KeyError:
-        raise ValueError(f"the inequality {cell!r} is not one of <, =, >") from None
+        raise ValueError(f"the inequality {cell!r} is not one of <, <=, =, >=, >") from None
+
+
+def split_inequality(cell: Any) -> tuple[int | None, Any]:
+    """The inequality that stands before a number in its cell, such as that of `>10000`, if any; and the number."""
+    found = _WITH_INEQUALITY.fullmatch(cell) if isinstance(cell, str) else None
+    return (None, cell) if found is None else (INEQUALITIES[found[1]], found[2])
 
 
 def parse_binary(cell: Any) -> bool:
@@ -58,7 +68,9 @@ def parse_binary(cell: Any) -> bool:
 def _parse_number(what: str, cell: Any, otherwise: str) -> float:
     if cell is None or cell == "":
         raise ValueError(f"the {what} is empty")
-    if isinstance(cell, str) and not _NUMBER.fullmatch(cell):
+    if isinstance(cell, str) and not NUMBER.fullmatch(cell):
+        if _WITH_COMMA.fullmatch(cell):
+            raise ValueError(f"the {what} {cell!r} has a comma; write numbers with a point, and no comma")
         finite = cell.lower().lstrip("+-") not in ("nan", "inf", "infinity")
         raise ValueError(f"the {what} {cell[:60]!r} is {otherwise}" if finite else f"the {what} {cell!r} is not finite")
     value = float(cell)

@@ -32,8 +32,9 @@ from snw_dist.data.digest import input_paths, made_from, short_names
 from snw_dist.data.entries import read_entries
 from snw_dist.data.folder import new_folder
 from snw_dist.data.labelling import with_labels
+from snw_dist.data.lookup import known_in
 from snw_dist.data.pairs import PairTable, pairs_of_rows
-from snw_dist.data.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv
+from snw_dist.data.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
 from snw_dist.data.rows import Rows, read_rows
 from snw_dist.data.sequences import SequenceTable, read_sequences
 from snw_dist.data.split import check_split_names, fold_of, fractions
@@ -72,7 +73,7 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     names = short_names(paths)
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
     ligands, receptors = (_sequences(table, data, rejects) for table in ("ligands", "receptors"))
-    entries = read_entries(paths["pairs"], _columns(data), data.scores.description)
+    entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
     rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
     pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
     counts = count_files(ligands, receptors, rows.read, pairs, rejects.counts)
@@ -80,18 +81,23 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     checked = Checked(ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
         _stop_at_rejects(checked, data)
+    with rejects_told(rejects, paths, {table: count.read for table, count in counts.items()}):
+        return _split_and_labelled(checked, data, seed, str(paths["pairs"]))
+
+
+def _split_and_labelled(checked: Checked, data: DataSection, seed: int, where: str) -> Checked:
     checked = checked.without_undetermined()
     if data.split.method != "column":
         split = data.split
         parts = fold_of(split.folds, split.fold) if split.folds else fractions(split.val_fraction, split.test_fraction)
         checked = checked.with_split(split.method, parts, seed)
     used = np.unique(checked.pairs.split).tolist()
-    check_split_names([checked.pairs.split_names[i] for i in used], str(paths["pairs"]))
+    check_split_names([checked.pairs.split_names[i] for i in used], where)
     if data.scores.term is not None:
         checked = _with_labels(checked, data)
     if data.negatives == "derangement":
         checked = checked.with_negatives(seed, data.pairs)
-    check_splits(count_splits(checked.pairs, checked.positive, *checked.distinct), str(paths["pairs"]))
+    check_splits(count_splits(checked.pairs, checked.positive, *checked.distinct), where)
     return checked
 
 

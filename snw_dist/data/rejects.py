@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -16,6 +17,7 @@ from hpc.shown import spreadsheet_cell
 Table = Literal["ligands", "receptors", "pairs"]
 TABLES: tuple[Table, ...] = ("ligands", "receptors", "pairs")
 MAX_SHOWN = 10
+_TOLD = 3
 _MAX_VALUE = 60
 
 
@@ -65,18 +67,38 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
     """Raise `InputError` with a line `file:line: id: reason. fix` for the first bad records, if any."""
     if not rejects.total:
         return
-    shown = rejects.kept[:MAX_SHOWN]
-    lines = [
-        f"{r.file or paths[r.table]}:{r.line}: {r.id + ': ' if r.id else ''}{r.reason}. {r.fix}".rstrip() for r in shown
-    ]
-    if rejects.total > len(shown):
-        lines.append(f"... and {rejects.total - len(shown):,} more bad records.")
-    counts = ", ".join(f"{rejects.counts[t]:,} of {read[t]:,} {t}" for t in TABLES if rejects.counts[t])
+    lines = _lines(rejects, paths, MAX_SHOWN)
+    if rejects.total > len(lines):
+        lines.append(f"... and {rejects.total - len(lines):,} more bad records.")
     lines.append(
-        f"Bad records: {counts}. Nothing was written. Correct them, or set "
+        f"Bad records: {_counts(rejects, read)}. Nothing was written. Correct them, or set "
         'data.on_invalid = "skip" (--on-invalid skip) to leave them out and list them in rejects.csv.'
     )
     raise InputError("\n".join(lines))
+
+
+@contextlib.contextmanager
+def rejects_told(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[Table, int]) -> Iterator[None]:
+    """An error in the block also says what was rejected before, which is often its cause."""
+    try:
+        yield
+    except InputError as error:
+        if not rejects.total:
+            raise
+        lines = [str(error), f"Before that, bad records were left out: {_counts(rejects, read)}. The first:"]
+        raise InputError("\n".join([*lines, *_lines(rejects, paths, _TOLD)])) from None
+
+
+def _lines(rejects: Rejects, paths: Mapping[Table, Path], most: int) -> list[str]:
+    """A line `file:line: id: reason. fix` for each of the first bad records."""
+    return [
+        f"{r.file or paths[r.table]}:{r.line}: {r.id + ': ' if r.id else ''}{r.reason}. {r.fix}".rstrip()
+        for r in rejects.kept[:most]
+    ]
+
+
+def _counts(rejects: Rejects, read: Mapping[Table, int]) -> str:
+    return ", ".join(f"{rejects.counts[t]:,} of {read[t]:,} {t}" for t in TABLES if rejects.counts[t])
 
 
 def rejects_csv(rejects: Rejects, names: Mapping[Table, str], base: Path) -> str:

@@ -6,58 +6,69 @@
 
 A line of names ends with `description`, and counts until the next one: concatenated files repeat it, and may have
 other columns. Columns are separated by blanks. Silent files have the structures between these lines, which are passed
-over; a score file (`.sc`, `.fasc`) may hold nothing else but SEQUENCE and REMARK lines.
+over; a score file (`.sc`, `.fasc`) may hold nothing else but SEQUENCE and REMARK lines. PyRosetta writes other lines
+(see `pyrosetta`).
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from hpc.errors import InputError
+from snw_dist.data.decoy import Decoy, no_term
+from snw_dist.data.pyrosetta import NOT_SCORE_LINES, read_pyrosetta
 from snw_dist.data.text import read_lines
+from snw_dist.data.unpacked import without_packing
 
 _SILENT_FILES = (".silent", ".out")
-ENDINGS = (".sc", ".fasc", *_SILENT_FILES)
+ENDINGS = (".sc", ".fasc", ".score", *_SILENT_FILES)
+_TABLES = (".csv", ".tsv", ".parquet")
+_FIRST_LINES = ("SEQUENCE:", "SCORE:", "pdb name:", "filename:", "{")
 _DESCRIPTION = "description"
 _OTHER_LINES = ("SEQUENCE:", "REMARK")
 
 
-class Decoy(NamedTuple):
-    """One SCORE line, or `problem` when it cannot be used."""
-
-    line: int
-    tag: str
-    score: str
-    """The cell of the term as it stands in the file."""
-    problem: str = ""
-
-
 def is_rosetta(path: Path) -> bool:
-    """Whether the ending, `.gz` aside, is that of a score or silent file."""
-    return path.name.lower().removesuffix(".gz").endswith(ENDINGS)
+    """Whether the ending, that of packing aside, is that of a score or silent file, or else its first line is.
+
+    Score files have many names, `scores.txt` or `score.json` among them. What is called a table is one.
+    """
+    name = without_packing(path)
+    if name.endswith(ENDINGS) or name.endswith(_TABLES):
+        return name.endswith(ENDINGS)
+    with contextlib.closing(read_lines(path)) as lines:
+        return next((line for line in lines if line.strip()), "").startswith(_FIRST_LINES)
 
 
 def read_decoys(path: Path, term: str) -> Iterator[Decoy]:
-    """Yield the decoys of a score or silent file, plain or `.gz`, holding one line in memory.
+    """Yield the decoys of a score or silent file, holding one line in memory.
 
     Raises `InputError` with file:line for a SCORE line before any line of names, a first line of names without
-    `term` (naming those there are), `term` twice, the JSON format, and a file without decoys.
+    `term` (naming those there are), `term` twice, and a file without decoys.
     """
-    silent = path.name.lower().removesuffix(".gz").endswith(_SILENT_FILES)
+    with contextlib.closing(read_lines(path)) as lines:
+        first = next((line for line in lines if line.strip()), "")
+    if first.startswith(NOT_SCORE_LINES):
+        yield from read_pyrosetta(path, term)
+    else:
+        yield from _read_score_lines(path, term)
+
+
+def _read_score_lines(path: Path, term: str) -> Iterator[Decoy]:
+    silent = without_packing(path).endswith(_SILENT_FILES)
     names: list[str] = []
     header, term_at, tag_at, found = 0, -1, -1, False
     for number, line in enumerate(read_lines(path), start=1):
         if not line.startswith("SCORE:"):
             if not silent and line.strip() and not line.startswith(_OTHER_LINES):
-                yield _not_a_score(path, number, line)
+                yield Decoy(number, "", "", "not a SCORE line")
             continue
         cells = line.split()[1:]
         if _DESCRIPTION in cells:
             if cells.count(term) != 1 and (not names or term in cells):
-                raise _no_term(path, number, cells, term)
+                raise no_term(path, number, [name for name in cells if name != _DESCRIPTION], term)
             names, header, tag_at = cells, number, cells.index(_DESCRIPTION)
             term_at = cells.index(term) if term in cells else -1
             continue
@@ -74,19 +85,3 @@ def read_decoys(path: Path, term: str) -> Iterator[Decoy]:
             yield Decoy(number, cells[tag_at], cells[term_at])
     if not found:
         raise InputError(f"{path}:1: no SCORE lines of decoys. Is it a Rosetta score or silent file?")
-
-
-def _not_a_score(path: Path, number: int, line: str) -> Decoy:
-    if line.startswith("{"):
-        raise InputError(
-            f"{path}:{number}: scores in JSON. Write them with -out:file:scorefile_format text, or make a CSV of them."
-        )
-    return Decoy(number, "", "", "not a SCORE line")
-
-
-def _no_term(path: Path, number: int, names: Sequence[str], term: str) -> InputError:
-    terms = [name for name in names if name != _DESCRIPTION]
-    close = difflib.get_close_matches(term, terms, n=1)
-    state = f"term {term!r} is there twice" if terms.count(term) > 1 else f"no term {term!r}"
-    hint = f", perhaps to {close[0]!r}" if close and term not in terms else ""
-    return InputError(f"{path}:{number}: {state}; the terms are: {', '.join(terms)}. Set data.scores.term{hint}.")

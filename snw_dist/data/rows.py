@@ -7,7 +7,8 @@
 | score | a finite number, an affinity also above 0; else row rejected |
 | binary column, when named | 0, 1 or a word, else row rejected |
 | split column, when named | 1-64 letters, digits, `.`, `_`, `-`; empty or anything else: row rejected |
-| inequality column, when named | `<`, `=`, `>` or empty; else row rejected |
+| inequality column, when named | `<`, `<=`, `=`, `>=`, `>` or empty; else row rejected |
+| affinity with an inequality in its cell, `>10000` | read as both, unless a column of inequalities says another |
 | wrong number of cells, not a SCORE line, a tag that does not match | row rejected |
 | other columns | ignored, and listed in a note |
 
@@ -29,7 +30,14 @@ from numpy.typing import NDArray
 
 from hpc.errors import InputError
 from snw_dist.data.entries import Entries
-from snw_dist.data.labels import parse_affinity, parse_binary, parse_inequality, parse_label, parse_score
+from snw_dist.data.labels import (
+    parse_affinity,
+    parse_binary,
+    parse_inequality,
+    parse_label,
+    parse_score,
+    split_inequality,
+)
 from snw_dist.data.lookup import Lookup, UnknownIdError
 from snw_dist.data.rejects import Rejects, shorten
 from snw_dist.data.sequences import SequenceTable
@@ -85,7 +93,7 @@ def read_rows(
     find_ligand, find_receptor = Lookup("ligand", ligands, receptors), Lookup("receptor", receptors, ligands)
     splits: dict[str, int] = {}
     columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
-    read = 0
+    read, num_inside = 0, 0
     for file, line, cells, problem, fix in entries.rows:
         read += 1
         where = entries.files[file] if file else None
@@ -101,13 +109,17 @@ def read_rows(
                 split = _split_index(cell, splits, entries.files[0], line)
             ligand_index, receptor_index = find_ligand(ligand), find_receptor(receptor)
             cell = cells[value_at]
-            value = parse(cell)
+            own, number = split_inequality(cell) if kind == "affinity" else (None, cell)
+            value = parse(number)
             if at["binary"] is not None:
                 cell = cells[at["binary"]]
                 binary = parse_binary(cell)
             if at["inequality"] is not None:
                 cell = cells[at["inequality"]]
                 inequality = parse_inequality(cell)
+            if own is not None:
+                inequality = _agreed(own, inequality, cells, value_at, at["inequality"])
+                num_inside += 1
             if at["decoy"] is not None:
                 decoy = _digest(_as_text(cells[at["decoy"]]))
         except UnknownIdError as unknown:
@@ -122,9 +134,20 @@ def read_rows(
     if read == 0:
         raise InputError(f"{entries.files[0]}:1: the table has a header and no rows. Add one line for each pair.")
     others = ", ".join(map(shorten, entries.other_columns))
-    notes = [f"{name}: columns not used: {others}."] if others else []
+    notes = [f"{name}: {note}." for note in entries.notes]
+    notes += [f"{name}: columns not used: {others}."] if others else []
+    if num_inside:
+        notes.append(f"{name}: {num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read.")
+    notes += [note for look_up in (find_ligand, find_receptor) if (note := look_up.note(name))]
     c = [np.array(column) for column in columns]
     return Rows(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], entries.files, list(splits), read, notes)
+
+
+def _agreed(own: int, column: int, cells: tuple[Any, ...], value_at: int, column_at: int | None) -> int:
+    """The inequality of the cell of the value; raises `ValueError` where the column has another one."""
+    if column_at is not None and cells[column_at] not in (None, "") and column != own:
+        raise ValueError(f"the value {cells[value_at]!r} and the inequality {cells[column_at]!r} contradict each other")
+    return own
 
 
 def _as_text(cell: Any) -> str:

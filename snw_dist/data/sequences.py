@@ -5,8 +5,9 @@ r"""Cleaning rules for sequences and their ids; nothing is changed without being
 | A C D E F G H I K L M N P Q R S T V W Y | accepted |
 | the same in lower case | upper-cased, records counted, a note names the first file:line |
 | blank or tab between letters, empty lines | removed, records counted, a note names the first file:line |
+| one `*` at the very end | removed (it marks the stop), records counted, a note names the first file:line |
 | B J O U X Z | `non_standard = "reject"`: record rejected; `"unknown"`: each becomes X, letters counted |
-| `*` `-` `.`, digits, `<pad>`, NUL, any other character | record rejected with line, column and character |
+| any other `*`, `-` `.`, digits, `<pad>`, NUL, any other character | record rejected with line, column and character |
 | no letters at all | record rejected |
 | fewer than `min_length` or more than `max_length` letters | record rejected, never cropped |
 | more than 16 Mi characters in a record | record rejected, whatever `max_length` says |
@@ -31,6 +32,7 @@ from snw_dist.data.rejects import Rejects, Table
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 NON_STANDARD = "BJOUXZ"
 MAX_ID_CHARS = 500
+_MANY_LETTERS = 100
 
 _LETTERS = STANDARD + NON_STANDARD
 _ILLEGAL = re.compile(rf"[^{_LETTERS}{_LETTERS.lower()} \t\n]")
@@ -45,6 +47,7 @@ class Cleaned(NamedTuple):
     sequence: str
     lower_case: bool
     blanks: bool
+    star: bool
     replaced: int
     """Letters that became X."""
 
@@ -112,9 +115,17 @@ def read_sequences(
         rejected_lines[identifier] = lines[0]
     num_merged = sum(map(len, merged.values()))
     notes = changes.notes(name)
+    if _all_nucleotides(sequences):
+        notes.append(f"{name}: all letters are those of nucleotides (A C G T N): translate them, or nothing fits.")
     if num_merged:
         notes.append(f"{name}: {num_merged:,} repeated records (same id, same sequence) merged.")
     return SequenceTable(sequences, read, num_merged, rejected_lines, notes)
+
+
+def _all_nucleotides(sequences: dict[str, str]) -> bool:
+    """A set of proteins of some size has other letters; a few short peptides may not."""
+    letters = set[str]().union(*sequences.values())
+    return bool(letters) and letters <= set("ACGTUN") and sum(map(len, sequences.values())) >= _MANY_LETTERS
 
 
 def check_id(record: FastaRecord) -> Problem | None:
@@ -135,7 +146,9 @@ def clean_sequence(
     if record.overlong:
         reason = f"the record is longer than {MAX_RECORD_CHARS:,} characters"
         return Problem(record.line, reason, "Shorten or remove it.", record.text[:100])
-    text = record.text
+    text = record.text.rstrip(" \t\n")
+    star = text.endswith("*")
+    text = text.removesuffix("*")
     if found := _ILLEGAL.search(text):
         return _bad_letter(record, found.start(), "is not an amino acid", "Remove or replace it.")
     unusual = _UNUSUAL.search(text)
@@ -155,7 +168,7 @@ def clean_sequence(
     if len(sequence) < min_length:
         reason = f"{len(sequence):,} residues, the fewest allowed is {min_length:,}"
         return Problem(record.line, reason, "Remove it or lower data.min_length.", sequence)
-    return Cleaned(sequence, not text.isupper(), " " in text or "\t" in text, replaced)
+    return Cleaned(sequence, not text.isupper(), " " in text or "\t" in text, star, replaced)
 
 
 def _bad_letter(record: FastaRecord, position: int, what: str, fix: str) -> Problem:
@@ -189,7 +202,12 @@ class _Changes:
     def add(self, cleaned: Cleaned, line: int) -> None:
         """Count the changes of one record whose header is at `line`."""
         self.letters += cleaned.replaced
-        found = (("lower", cleaned.lower_case), ("blank", cleaned.blanks), ("x", cleaned.replaced > 0))
+        found = (
+            ("lower", cleaned.lower_case),
+            ("blank", cleaned.blanks),
+            ("star", cleaned.star),
+            ("x", cleaned.replaced > 0),
+        )
         for kind, present in found:
             if present:
                 self.records[kind] = self.records.get(kind, 0) + 1
@@ -200,6 +218,7 @@ class _Changes:
         sentences = {
             "lower": "with lower-case letters, read as upper case",
             "blank": "with blanks in the sequence, removed",
+            "star": "with * at the end, the mark of a stop, removed",
             "x": f"with B, J, O, U or Z, {self.letters:,} letters replaced by X",
         }
         return [

@@ -1,25 +1,31 @@
 """Raw rows of the pair table, CSV, TSV or Parquet by its ending; what the cells mean is for `pairs`.
 
-CSV and TSV may end in `.gz`, are read with the `csv` module in strict mode and have a header line; empty
-lines are passed over, blanks around cells removed, and a cell may not hold a line break. Parquet rows are
-numbered from 1. A row with the wrong number of cells can be rejected alone; after a broken quote nothing can
-be trusted.
+CSV and TSV may be packed (see `unpacked`), are read with the `csv` module in strict mode and have a header line (see
+`header`); empty lines are passed over, blanks around cells removed, and a cell may not hold a line break. Parquet rows
+are numbered from 1. A row with the wrong number of cells can be rejected alone; after a broken quote nothing can be
+trusted.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import decimal
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc.errors import InputError
+from snw_dist.data.header import Header, looks_like_data, read_header
 from snw_dist.data.parquet import one_line, open_parquet, text_bytes
 from snw_dist.data.text import read_lines
+from snw_dist.data.unpacked import without_packing
 
 Cell = str | float | None
 """CSV cells are stripped text; Parquet cells keep their type (bool and int are floats to Python's typing)."""
@@ -27,6 +33,9 @@ Cell = str | float | None
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _BATCH_ROWS = 1 << 16
 _MAX_BATCH_BYTES = 1 << 28
+_MOST_HEADER_LINES = 200
+"""Comments and the line of names."""
+IsKnown = Callable[[str], bool]
 
 
 class Row(NamedTuple):
@@ -42,49 +51,69 @@ class RawTable(NamedTuple):
 
     other_columns: list[str]
     rows: Iterator[Row]
+    notes: list[str]
+    """What was read otherwise than the ending says, such as another delimiter."""
 
 
-def read_table(path: Path, columns: Mapping[str, str]) -> RawTable:
+def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambda text: False) -> RawTable:
     """Open a pair table; `columns` maps settings (`data.columns.label`) to the column each of them names.
 
-    Cells come in the order of `columns`. Raises `InputError` for another ending, a missing or repeated
-    column, an empty table and, while reading, for NUL, a broken quote or damaged Parquet data.
+    Cells come in the order of `columns`. `is_known` says of a text that it is an id or a sequence of the input, and so
+    no name of a column. Raises `InputError` for another ending, a missing or repeated column, a table without a header
+    line, an empty table and, while reading, for NUL, a broken quote or damaged Parquet data.
     """
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    if suffix == ".parquet" and not path.name.lower().endswith(".gz"):
+    suffix = Path(without_packing(path)).suffix
+    if path.name.lower().endswith(".parquet"):
         return _read_parquet(path, columns)
     if suffix in _DELIMITERS:
-        return _read_csv(path, columns, _DELIMITERS[suffix])
+        return _read_csv(path, columns, _DELIMITERS[suffix], is_known)
     raise InputError(
-        f"{path}: the kind of table is told by its ending. Name it .csv, .tsv, .csv.gz, .tsv.gz or .parquet."
+        f"{path}: the kind of table is told by its ending. Name it .csv, .tsv (packed: .csv.gz, .csv.xz, ...) or "
+        ".parquet."
     )
 
 
-def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str) -> RawTable:
-    rows = _csv_rows(path, delimiter)
-    first = next(rows, None)
-    if first is None:
+def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: IsKnown) -> RawTable:
+    with contextlib.closing(_csv_lines(path, 1)) as lines:
+        header = read_header(list(itertools.islice(lines, _MOST_HEADER_LINES)), [*columns.values()], delimiter)
+    if header is None:
         raise InputError(f"{path}:1: the table is empty. It must have a header line and one line for each pair.")
-    line, header = first
-    header = [name.strip() for name in header]
-    indices = _find_columns(f"{path}:{line}", header, columns)
+    names, where = header.names, f"{path}:{header.line}"
+    rows = _csv_rows(path, header)
+    next(rows)  # the names, of which a broken quote is told here
+    _refuse_data_as_header(where, names, columns, is_known)
+    indices = _find_columns(where, names, columns)
 
     def wanted() -> Iterator[Row]:
         for line, row in rows:
-            if len(row) == len(header):
+            if len(row) == len(names):
                 yield Row(line, tuple([row[i].strip() for i in indices]))
             else:
-                yield Row(line, (), f"{len(row)} columns, the header has {len(header)}")
+                yield Row(line, (), f"{len(row)} columns, the header has {len(names)}")
 
-    return RawTable([name for i, name in enumerate(header) if i not in indices], wanted())
+    return RawTable([name for i, name in enumerate(names) if i not in indices], wanted(), header.notes)
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(_csv_lines(path), delimiter=delimiter, strict=True)
-    begin = 1
+def _refuse_data_as_header(where: str, names: Sequence[str], columns: Mapping[str, str], is_known: IsKnown) -> None:
+    """Raise `InputError` where a column that is needed is missing, or found under a name that is an id."""
+    missing = not set(columns.values()) <= set(names)
+    data = looks_like_data(names if missing else [*columns.values()], is_known)
+    if any(map(is_known, data)):
+        raise InputError(
+            f"{where}: the table seems to have no header line: its first line holds {', '.join(map(repr, data[:3]))}, "
+            "of which at least one is an id or a sequence of the FASTA files. Put a line of names above it, such as "
+            "ligand_id,receptor_id,label."
+        )
+
+
+def _csv_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
+    """The line of names and all that follow, each with its number."""
+    reader = csv.reader(_csv_lines(path, header.line), delimiter=header.delimiter, strict=True)
+    before = header.line - 1
+    begin = header.line
     try:
         for row in reader:
-            if reader.line_num != begin:
+            if before + reader.line_num != begin:
                 raise InputError(f"{path}:{begin}: a quoted cell runs over the end of its line. Close the quote there.")
             if row:
                 yield begin, row
@@ -97,11 +126,12 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path}:{begin}: {reason}. Close it, or double quotes that belong to a value.") from None
 
 
-def _csv_lines(path: Path) -> Iterator[str]:
+def _csv_lines(path: Path, first: int) -> Generator[str]:
     for number, line in enumerate(read_lines(path), start=1):
         if "\0" in line:
             raise InputError(f"{path}:{number}: NUL character. Save the table as UTF-8 text.")
-        yield line + "\n"
+        if number >= first:
+            yield line + "\n"
 
 
 def _read_parquet(path: Path, columns: Mapping[str, str]) -> RawTable:
@@ -110,7 +140,7 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> RawTable:
     _find_columns(str(path), schema.names, columns)
     for setting, name in columns.items():
         _check_type(path, setting, schema.field(name))
-    return RawTable([n for n in schema.names if n not in columns.values()], _parquet_rows(path, file, columns))
+    return RawTable([n for n in schema.names if n not in columns.values()], _parquet_rows(path, file, columns), [])
 
 
 def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Row]:
@@ -125,7 +155,7 @@ def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) 
                 )
             for cells in zip(*(batch.column(name).to_pylist() for name in columns.values()), strict=True):
                 row += 1
-                yield Row(row, tuple([c.strip() if isinstance(c, str) else c for c in cells]))
+                yield Row(row, tuple([_plain(cell) for cell in cells]))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}:{row + 1}: damaged Parquet data ({one_line(error)}). Write the table again."
@@ -133,14 +163,36 @@ def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) 
 
 
 def _check_type(path: Path, setting: str, field: pa.Field) -> None:
+    """Numbers of any kind where a number is wanted; ids and names are strings or whole numbers."""
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    text = any(is_text(kind) for is_text in _TEXT_TYPES)
     whole = pa.types.is_integer(kind)
-    number = whole or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    number = whole or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     is_label = setting.endswith((".label", ".binary"))
-    if not (text or whole or (number and is_label) or pa.types.is_null(kind)):
-        wanted = "numbers, booleans or strings" if is_label else "strings or whole numbers"
+    is_number = is_label or setting.endswith(".term")
+    fits = text or whole or (number and is_number) or (pa.types.is_boolean(kind) and is_label)
+    if not (fits or pa.types.is_null(kind)):
+        wanted = "numbers, booleans or strings" if is_label else "numbers or strings" if is_number else _IDS
         raise InputError(f"{path}: column {field.name!r} is {field.type}. {setting} must name one of {wanted}.")
+
+
+_IDS = "strings or whole numbers (an empty cell makes whole numbers floats: write them as strings)"
+_TEXT_TYPES = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+)
+
+
+def _plain(cell: Any) -> Cell:
+    """A cell of Parquet as text or a number."""
+    if isinstance(cell, bytes):  # text written by a program that does not say so
+        cell = cell.decode()
+    if isinstance(cell, str):
+        return cell.strip()
+    return float(cell) if isinstance(cell, decimal.Decimal | np.floating) else cell
 
 
 def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str]) -> list[int]:
@@ -151,8 +203,8 @@ def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str])
             state = f"no column {name!r}" if name not in header else f"column {name!r} is there twice"
             close = difflib.get_close_matches(name, header, n=1)
             hint = f", perhaps {close[0]!r}" if close and name not in header else ""
-            null = " (or null, for a random split)" if setting.endswith(".split") else ""
-            raise InputError(f"{where}: {state}; the columns are: {have}. Set {setting}{hint}{null}.")
+            made = ', or have one made: data.split.method = "ligand_cold"' if setting.endswith(".split") else ""
+            raise InputError(f"{where}: {state}; the columns are: {have}. Set {setting}{hint}{made}.")
         index = header.index(name)
         if index in indices:
             raise InputError(f"{where}: {setting} and {indices[index]} both name {name!r}. Give each its own.")

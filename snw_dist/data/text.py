@@ -1,4 +1,4 @@
-"""Text files read line by line with bounded memory, plain or gzip-compressed, and their SHA-256.
+"""Text files read line by line with bounded memory, plain or packed (see `unpacked`), and their SHA-256.
 
 What cannot be a table of lines (too long a line, a broken or absurdly compressed archive, another encoding)
 is an `InputError` with file and line; what a line means is the caller's business.
@@ -6,25 +6,25 @@ is an `InputError` with file and line; what a line means is the caller's busines
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import IO
+
+import pyarrow as pa
 
 from hpc.errors import InputError
+from snw_dist.data.unpacked import open_text
 
 MAX_LINE_BYTES = 1 << 24
 """16 MiB: some 400 times the longest known protein."""
 MAX_TOTAL_BYTES = 1 << 34
 """16 GiB of text in one file, after decompression."""
-MAX_GZIP_RATIO = 200
+MAX_RATIO = 200
 """Sequences and tables compress 2 to 30 times; a decompression bomb 1,000 times."""
 RATIO_FREE_BYTES = 1 << 24
 """The ratio is not looked at below 16 MiB of text, which does no harm."""
-
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def check_readable(path: Path, setting: str) -> None:
@@ -51,19 +51,19 @@ def read_lines(
     *,
     max_line_bytes: int = MAX_LINE_BYTES,
     max_total_bytes: int = MAX_TOTAL_BYTES,
-    max_gzip_ratio: float = MAX_GZIP_RATIO,
-) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file (gzip by its ending `.gz`) without their LF or CRLF and without a BOM.
+    max_ratio: float = MAX_RATIO,
+) -> Generator[str]:
+    """Yield the lines of a UTF-8 file, unpacked where it is packed, without their LF or CRLF and without a BOM.
 
-    At most one line is held in memory. Raises `InputError` with file:line for a line or a total over the
-    limits (bytes), a gzip ratio over its limit, truncated or corrupt gzip data, text that is not UTF-8, and
-    lines that end with CR only.
+    At most one line is held in memory. Raises `InputError` with file:line for a line or a total over the limits
+    (bytes), a ratio of unpacking over its limit, truncated or corrupt packed data, a file that holds no text, text that
+    is not UTF-8, and lines that end with CR only.
     """
-    size_bytes = max(path.stat().st_size, 1)
-    compressed = path.name.lower().endswith(".gz")
-    total, number = 0, 0
+    total, number, packed = 0, 0, ""
     try:
-        with _open(path, compressed) as file:
+        size_bytes = max(path.stat().st_size, 1)
+        file, packed = open_text(path)
+        with file:
             while raw := file.readline(max_line_bytes + 1):
                 number += 1
                 total += len(raw)
@@ -71,29 +71,18 @@ def read_lines(
                     raise InputError(f"{path}:{number}: the line is longer than {max_line_bytes:,} bytes. Break it.")
                 if total > max_total_bytes:
                     raise InputError(f"{path}:{number}: more than {max_total_bytes:,} bytes of text. Split the file.")
-                if compressed and total > RATIO_FREE_BYTES and total > max_gzip_ratio * size_bytes:
+                if packed and total > RATIO_FREE_BYTES and total > max_ratio * size_bytes:
                     raise InputError(
-                        f"{path}:{number}: decompresses to more than {max_gzip_ratio:g} times its size. "
-                        "If it is no decompression bomb, decompress it first."
+                        f"{path}:{number}: unpacks to more than {max_ratio:g} times its size. "
+                        "If it is meant to, unpack it first."
                     )
                 yield _decode(raw, path, number)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"{path}:{number + 1}: cannot be read: {error.strerror}.") from None
         raise InputError(
-            f"{path}:{number + 1}: the gzip data are truncated or corrupt ({error}). Copy the file again."
+            f"{path}:{number + 1}: the {packed} data are truncated or corrupt ({error}). Copy the file again."
         ) from None
-    except OSError as error:
-        raise InputError(f"{path}:{number + 1}: cannot be read: {error.strerror or error}.") from None
-
-
-def _open(path: Path, compressed: bool) -> IO[bytes] | gzip.GzipFile:
-    if compressed:
-        return gzip.open(path, "rb")
-    file = path.open("rb", buffering=1 << 17)
-    if file.read(2) == _GZIP_MAGIC:
-        file.close()
-        raise InputError(f"{path}:1: is gzip-compressed but not named so. Let its name end in .gz.")
-    file.seek(0)
-    return file
 
 
 def _decode(raw: bytes, path: Path, number: int) -> str:

@@ -72,7 +72,7 @@ def test_bad_rows(inputs: Inputs, row: str, reason: str) -> None:
         ),
         (
             "ligand_id,receptor_id,label\n",
-            r"no column 'split'.* Set data\.columns\.split \(or null, for a random",
+            r"no column 'split'.* Set data\.columns\.split, or have one made: data\.split\.method = .ligand_cold",
         ),
         ("ligand_id,receptor_id,label,split,label\n", r"pairs\.csv:1: column 'label' is there twice"),
         (
@@ -86,7 +86,7 @@ def test_bad_rows(inputs: Inputs, row: str, reason: str) -> None:
             r"pairs\.csv:6: a quoted cell runs over the end of its line\. Close",
         ),
         (PAIRS + "pep1,re\0cB,0.5,train\n", r"pairs\.csv:6: NUL character\. Save the table as UTF-8"),
-        (PAIRS.encode("utf-16"), r"pairs\.csv:1: byte 0xff at column 1 is not UTF-8"),
+        (PAIRS.encode("utf-16"), r"pairs\.csv:1: is text in UTF-16"),
         (PAIRS.replace("test", "val"), r"no usable pairs in: a held-out split .*train, val.*Rename or add"),
         (PAIRS.replace(",val", ",test"), r"no usable pairs in: val "),
         (
@@ -107,7 +107,7 @@ def test_unusable_tables(inputs: Inputs, pairs: str | bytes, message: str, on_in
 
 def test_other_ending(inputs: Inputs) -> None:
     message = _error(inputs(names=("l.fasta", "r.fasta", "pairs.xlsx")))
-    assert "Name it .csv, .tsv, .csv.gz, .tsv.gz or .parquet" in message
+    assert "Name it .csv, .tsv (packed: .csv.gz, .csv.xz, ...) or .parquet" in message
 
 
 def test_same_column_twice(inputs: Inputs) -> None:

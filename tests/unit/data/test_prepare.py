@@ -88,7 +88,7 @@ def test_the_folder_obeys_the_umask(inputs: Inputs) -> None:
 
 
 def test_same_input_same_bytes_wherever_it_lies(inputs: Inputs, tmp_path: Path) -> None:
-    ligands = LIGANDS + ">bad\nM*\n>low\nmkv\n"
+    ligands = LIGANDS + ">bad\nM-\n>low\nmkv\n"
     config = inputs(ligands=ligands, on_invalid="skip", split=LIGAND_COLD, positive_from=0.8)
     prepare(config)
     first = _bytes(config.data_folder)
@@ -128,7 +128,7 @@ def test_random_split_needs_no_column(inputs: Inputs) -> None:
 
 
 def test_errors_are_bounded_counted_and_in_file_order(inputs: Inputs) -> None:
-    ligands = LIGANDS + "".join(f">bad{i}\nM*\n" for i in range(4))
+    ligands = LIGANDS + "".join(f">bad{i}\nM-\n" for i in range(4))
     receptors = RECEPTORS + ">recX\nMKX\n"
     pairs = PAIRS + "bad0,recA,0.5,train\n" + "pep1,recA,7,train\n" * 20
     lines = _error(inputs(ligands, receptors, pairs)).split("\n")
@@ -150,8 +150,8 @@ def test_errors_are_bounded_counted_and_in_file_order(inputs: Inputs) -> None:
     [
         ("", r"ligands\.fasta:1: the file is empty\. It must"),
         ("MKV\n", r"ligands\.fasta:1: text before the first header\. A FASTA"),
-        (LIGANDS.encode("utf-16"), r"ligands\.fasta:1: byte 0xff at column 1 is not UTF-8\. Save"),
-        (gzip.compress(LIGANDS.encode(), mtime=0), r"ligands\.fasta:1: is gzip-compressed but not named so\. Let"),
+        (LIGANDS.encode("utf-16"), r"ligands\.fasta:1: is text in UTF-16\. Save"),
+        (b"PK\x03\x04", r"ligands\.fasta:1: is a zip archive"),
     ],
 )
 @pytest.mark.parametrize("on_invalid", ["error", "skip"])
@@ -173,7 +173,15 @@ def test_a_split_that_loses_all_its_pairs_is_an_error(inputs: Inputs) -> None:
 
 
 def test_everything_rejected_is_an_error(inputs: Inputs) -> None:
-    assert "no usable pairs in: train; val" in _error(inputs(ligands=">pep1\nM*\n", on_invalid="skip"))
+    lines = _error(inputs(ligands=">pep1\nM-\n", on_invalid="skip")).split("\n")
+    assert "no usable pairs in: train; val" in lines[0]
+    assert lines[1] == "Before that, bad records were left out: 1 of 1 ligands, 4 of 4 pairs. The first:"
+    assert "ligands.fasta:2: pep1: '-' at column 2 is not an amino acid" in lines[2]
+    assert len(lines) == 5
+
+
+def test_a_gzip_file_by_any_name(inputs: Inputs) -> None:
+    prepare(inputs(ligands=gzip.compress(LIGANDS.encode(), mtime=0)))
 
 
 def test_reject_table_holds_no_formulas(inputs: Inputs) -> None:
@@ -193,7 +201,7 @@ def test_files_of_the_same_name_stay_apart(inputs: Inputs, tmp_path: Path) -> No
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     names = ("a/seq.fasta", "b/seq.fasta", "pairs.csv")
-    config = inputs(RECEPTORS + LIGANDS + ">x\nM*\n", RECEPTORS, names=names, on_invalid="skip")
+    config = inputs(RECEPTORS + LIGANDS + ">x\nM-\n", RECEPTORS, names=names, on_invalid="skip")
     prepare(config)
     assert "a/seq.fasta,15,x," in (config.data_folder / "rejects.csv").read_text()
 
@@ -204,7 +212,7 @@ def test_an_older_folder_is_replaced_only_by_a_good_one(inputs: Inputs) -> None:
     (config.data_folder / "left_behind").touch()
     before = _bytes(config.data_folder)
     with pytest.raises(InputError):
-        prepare(inputs(ligands=">a\nM*\n"))
+        prepare(inputs(ligands=">a\nM-\n"))
     assert _bytes(config.data_folder) == before
     prepare(inputs())
     assert sorted(_bytes(config.data_folder)) == FILES
@@ -268,4 +276,4 @@ def test_prepared_again_only_when_something_changed(inputs: Inputs) -> None:
 
 def test_ensure_prepared_reports_bad_input(inputs: Inputs) -> None:
     with pytest.raises(InputError, match="Nothing was written"):
-        ensure_prepared(inputs(ligands=LIGANDS + ">x\nM*\n"))
+        ensure_prepared(inputs(ligands=LIGANDS + ">x\nM-\n"))

@@ -42,11 +42,11 @@ def test_done(project: Path) -> None:
 
 
 def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> None:
-    (project / "ligands.fasta").write_text(LIGANDS + ">bad\nMK*\n")
+    (project / "ligands.fasta").write_text(LIGANDS + ">bad\nM*K\n")
     result = _prepare(project)
     assert result.returncode == 2
     lines = result.stderr.splitlines()
-    reason = "'*' at column 3 is not an amino acid. Remove or replace it."
+    reason = "'*' at column 2 is not an amino acid. Remove or replace it."
     assert lines[0] == f"error: {project / 'ligands.fasta'}:11: bad: {reason}"
     assert len(lines) == 2
     assert "--on-invalid skip" in lines[1]
@@ -56,7 +56,7 @@ def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> 
     assert (result.returncode, result.stderr) == (0, "")
     rejects = project / "runs" / "run" / "data" / "rejects.csv"
     assert f"Rejected records are listed in {rejects}" in result.stdout
-    assert rejects.read_text().splitlines()[1] == "ligands.fasta,11,bad,'*' at column 3 is not an amino acid,*"
+    assert rejects.read_text().splitlines()[1] == "ligands.fasta,11,bad,'*' at column 2 is not an amino acid,*"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from rosetta_inputs import decoy_line, docking, names_line, score_file
 
 from hpc.errors import InputError
+from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import Decoy, is_rosetta, read_decoys
 
 SILENT = """\
@@ -99,7 +100,9 @@ def test_bad_lines_are_told_one_by_one(tmp_path: Path, spoiled: str, problem: st
         (decoy_line("a", {}) + names_line(), r"score\.sc:1: scores before any line of names"),
         (names_line(), r"score\.sc:1: no SCORE lines of decoys"),
         ("", r"score\.sc:1: no SCORE lines of decoys"),
-        ('{"decoy":"a_1","I_sc":-3.2}\n', r"score\.sc:1: scores in JSON\. Write them with -out:file:scorefile_format"),
+        ('{"decoy":"a_1","total":-3.2}\n', r"score\.sc:1: no term 'I_sc'; the terms are: total\."),
+        ("filename: a_1.pdb total: -3.2\n", r"score\.sc:1: no term 'I_sc'; the terms are: total\."),
+        ("pdb name: dock nstruct: 3\n", r"score\.sc:1: no decoys"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
@@ -107,9 +110,54 @@ def test_files_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
         _read(tmp_path, text)
 
 
-def test_the_ending_tells_a_rosetta_file() -> None:
-    names = ["a.sc", "a.fasc", "A.SC.gz", "a.silent", "default.out", "a.csv", "a.sc.parquet", "sc"]
-    assert [is_rosetta(Path(name)) for name in names] == [True] * 5 + [False] * 3
+def test_the_ending_or_the_first_line_tells_a_rosetta_file(tmp_path: Path) -> None:
+    names = ["a.sc", "a.fasc", "A.SC.gz", "a.silent", "default.out", "a.score", "a.csv", "a.sc.parquet"]
+    assert [is_rosetta(Path(name)) for name in names] == [True] * 6 + [False] * 2
+    for name in ("scores.txt", "score.json", "scores"):
+        for text, is_one in [
+            (score_file(docking(1, 1)), True),
+            ('{"decoy": "a"}\n', True),
+            ("a,b\n", False),
+            ("", False),
+        ]:
+            (tmp_path / name).write_text(text)
+            assert is_rosetta(tmp_path / name) == is_one, (name, text)
+
+
+JSON_LINES = """{"pdb_name": "dock", "decoy": "output/recA_pep1_0001.pdb", "nstruct": 9, "I_sc": -23.5}
+
+{"filename": "recA_pep1_0002.pdb.gz", "I_sc": "-14"}
+{"decoy": "recA_pep1_0003", "total_score": 1}
+{"decoy": "recA_pep1_0004", "I_sc": null}
+{"decoy": "recA_pep1_0005", "I_sc": [1]}
+{"decoy": "recA_pep1_0006", "I_sc": NaN}
+{"I_sc": 1}
+{"decoy": "recA_pep1_0007", "I_sc": 1, "I_sc": 2}
+junk
+"""
+
+
+def test_json_lines_of_pyrosetta_and_rosetta(tmp_path: Path) -> None:
+    read = _read(tmp_path, JSON_LINES)
+    assert [(decoy.line, decoy.tag, decoy.score) for decoy in read[:2]] == [
+        (1, "output/recA_pep1_0001.pdb", -23.5),
+        (3, "recA_pep1_0002.pdb.gz", "-14"),
+    ]
+    assert [plain_tag(decoy.tag) for decoy in read[:2]] == ["recA_pep1_0001", "recA_pep1_0002"]
+    assert [(decoy.line, decoy.problem) for decoy in read[2:]] == [
+        (4, "the decoy has no term 'I_sc'"),
+        (5, ""),  # an empty score, which the rules for rows refuse
+        (6, "I_sc is no number"),
+        (7, "not valid JSON: NaN is no number"),
+        (8, "the decoy has no name"),
+        (9, "the key 'I_sc' comes twice (lines 1 and 1)"),
+        (10, "not a decoy in JSON, nor a line filename: ..."),
+    ]
+
+
+def test_classic_lines_of_pyrosetta(tmp_path: Path) -> None:
+    text = "pdb name: dock     nstruct: 96\nfilename: recA_pep1_0001.pdb I_sc: -211.99 rmsd: 1.2 \n"
+    assert [(d.line, d.tag, d.score) for d in _read(tmp_path, text)] == [(2, "recA_pep1_0001.pdb", "-211.99")]
 
 
 def test_memory_holds_one_line(tmp_path: Path) -> None:

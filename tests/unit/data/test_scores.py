@@ -265,7 +265,10 @@ def test_what_a_score_file_cannot_have(inputs: Inputs, data: dict[str, Any], mes
 
 def test_a_description_for_a_table(inputs: Inputs) -> None:
     config = inputs(scores={"term": "label", "description": DESCRIPTION})
-    assert "data.scores.description is for a Rosetta file as data.pairs. Set it to null." in _error(config)
+    assert (
+        "data.scores.description is for a Rosetta file as data.pairs, and this is none: it does not end in .sc, "
+        in _error(config)
+    )
 
 
 def test_a_missing_term_names_those_there_are(scored: Scored, inputs: Inputs) -> None:
@@ -278,7 +281,10 @@ def test_a_missing_term_names_those_there_are(scored: Scored, inputs: Inputs) ->
     [
         ("pep1,recB,none.sc,train", "the score file 'none.sc' is not there. Correct the file or remove the row."),
         ("pep1,recB,,train", "the name of the score file is empty."),
-        ("pep1,recB,pairs.csv,train", "the score file 'pairs.csv' does not end in .sc, .fasc, .silent, .out."),
+        (
+            "pep1,recB,pairs.csv,train",
+            "the score file 'pairs.csv' is no Rosetta file: it does not end in .sc, .fasc, .score, .silent, .out, ",
+        ),
         ("pep1,recB,a.sc,train", "the score file 'a.sc' is also named at line 2."),
         ("pep1,recB,empty.sc,train", "empty.sc:1: no SCORE lines of decoys."),
     ],
@@ -371,7 +377,7 @@ def test_a_binary_column_decides_what_an_inequality_leaves_open(inputs: Inputs) 
     [
         ("pep1,recB,0,=,train", "the affinity '0' is not above 0. Correct"),
         ("pep1,recB,-3,=,train", "the affinity '-3' is not above 0. Correct"),
-        ("pep1,recB,5,~,train", "the inequality '~' is not one of <, =, >. Correct"),
+        ("pep1,recB,5,~,train", "the inequality '~' is not one of <, <=, =, >=, >. Correct"),
         ("pep1,recA,51,=,train", "contradictory pair: affinity 51.0 here, 50.0 at line 2."),
         ("pep1,recA,50,<,train", "contradictory pair: inequality < here, = at line 2."),
     ],

@@ -26,7 +26,7 @@ def _read(tmp_path: Path, text: str, **rules: Any) -> tuple[SequenceTable, list[
 @pytest.mark.parametrize(
     ("record", "line", "reason"),
     [
-        (">a\nMK*\n", 2, "'*' at column 3 is not an amino acid"),
+        (">a\nM*K\n", 2, "'*' at column 2 is not an amino acid"),
         (">a\nMK\nM1K\n", 3, "'1' at column 2 is not an amino acid"),
         (">a\nMK\n\nMK-\n", 4, "'-' at column 3"),
         (">a\nM.K\n", 2, "'.' at column 2"),
@@ -106,3 +106,26 @@ def test_counts_add_up_and_only_clean_letters_remain(
     text = "".join(f">{name}\n{sequence}\n" for name, sequence in records)
     table, _ = _read(tmp_path, text, non_standard=non_standard)  # asserts read = kept + merged + rejected
     assert set("".join(table.sequences.values())) <= set("MK" if non_standard == "reject" else "MKX")
+
+
+@pytest.mark.parametrize("text", ["MKVA*", "MKVA*\n", "MKVA\n*", "MKVA \n * \n"])
+def test_one_star_at_the_very_end_is_taken_off_and_said(tmp_path: Path, text: str) -> None:
+    table, rejects = _read(tmp_path, f">a\n{text}\n>b\nMKV\n")
+    assert table.sequences == {"a": "MKVA", "b": "MKV"}
+    assert rejects == []
+    assert table.notes[-1:] == [
+        "x.fasta: 1 records with * at the end, the mark of a stop, removed (first at x.fasta:1)."
+    ]
+
+
+@pytest.mark.parametrize("text", ["MK**", "*MK", "M*K*", "*", "MK*-"])
+def test_other_stars_are_rejected(tmp_path: Path, text: str) -> None:
+    table, rejects = _read(tmp_path, f">a\n{text}\n>b\nMKV\n")
+    assert list(table.sequences) == ["b"]
+    assert len(rejects) == 1
+
+
+@pytest.mark.parametrize(("letters", "told"), [("ACGTN" * 30, True), ("ACGT" * 5, False), ("ACGTM" * 30, False)])
+def test_nucleotides_are_told(tmp_path: Path, letters: str, told: bool) -> None:
+    table, _ = _read(tmp_path, f">a\n{letters}\n", max_length=200)
+    assert any("those of nucleotides" in note for note in table.notes) == told

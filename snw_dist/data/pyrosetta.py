@@ -1,0 +1,79 @@
+"""Score files that PyRosetta's job distributor writes, and Rosetta with `-scorefile_format json`: one decoy a line.
+
+    {"pdb_name": "dock", "decoy": "output/recA_pep1_0001.pdb", "nstruct": 96, "total_score": -211.99, "I_sc": -23.8}
+
+and, in older versions of PyRosetta,
+
+    pdb name: dock     nstruct: 96
+    filename: recA_pep1_0001.pdb total_score: -211.99 rmsd: 1.2
+
+The tag is the name of the decoy, often that of its file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hpc.errors import InputError
+from hpc.reading import BadFileError, parse_json
+from snw_dist.data.decoy import Decoy, no_term
+from snw_dist.data.text import read_lines
+
+NOT_SCORE_LINES = ("{", "pdb name:", "filename:")
+"""What a line of such a file begins with."""
+_TAGS = ("decoy", "filename", "description")
+_CLASSIC = re.compile(r"(\S+):\s+(\S+)")
+_STRUCTURE = re.compile(r"\.(pdb|cif|mmcif)(\.gz)?$", re.IGNORECASE)
+
+
+def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
+    """Yield the decoys of such a file, holding one line in memory.
+
+    Raises `InputError` with file:line for a first decoy without `term`, naming those it has, and for a file without
+    decoys.
+    """
+    known, found = False, False
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip() or line.startswith("pdb name:"):
+            continue
+        found = True
+        try:
+            values = _values(line, number)
+        except ValueError as error:
+            yield Decoy(number, "", "", str(error))
+            continue
+        tag = next((str(values[name]) for name in _TAGS if values.get(name)), "")
+        if term not in values:
+            if not known:
+                raise no_term(path, number, [name for name in values if name not in (*_TAGS, "pdb_name")], term)
+            yield Decoy(number, tag, "", f"the decoy has no term {term!r}")
+            continue
+        known = True
+        score = values[term]
+        if isinstance(score, bool) or not isinstance(score, int | float | str | None):
+            yield Decoy(number, tag, "", f"{term} is no number")
+            continue
+        yield Decoy(number, tag, "" if score is None else score, "" if tag else "the decoy has no name")
+    if not found:
+        raise InputError(f"{path}:1: no decoys. Is it a score file?")
+
+
+def _values(line: str, number: int) -> dict[str, Any]:
+    """The terms of one decoy; raises `ValueError` for a line that is none."""
+    if line.startswith("filename:"):
+        return dict(_CLASSIC.findall(line))
+    if not line.lstrip().startswith("{"):
+        raise ValueError("not a decoy in JSON, nor a line filename: ...")
+    try:
+        values = parse_json(line, "the line")
+    except BadFileError as error:
+        raise ValueError(re.sub(r"^the line(:1)?: ", "", str(error))) from None
+    return dict(values)
+
+
+def plain_tag(tag: str) -> str:
+    """The tag without folder and ending, as SCORE lines have it."""
+    return _STRUCTURE.sub("", tag.replace("\\", "/").rpartition("/")[2])
