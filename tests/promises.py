@@ -57,7 +57,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         [f"{STOP}test_a_signal_to_one_rank_stops_all_at_one_step", f"{STOP}test_three_ranks_signalled"],
     ),
     4: (
-        "SIGKILL of one rank",
+        "SIGKILL of one rank, or of the process that runs local ranks",
         [
             f"{SLURM}test_one_rank_killed",
             f"{RANKS}test_a_dead_rank_ends_the_job",
@@ -126,7 +126,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         ],
     ),
     9: (
-        "files of two saves mixed",
+        "files of two saves or exports mixed",
         [
             f"{CHECKPOINT}test_files_of_two_saves_mixed",
             f"{RETENTION}test_a_whole_one_of_a_future_that_was_given_up",
@@ -197,7 +197,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         [f"{EMBED}test_", f"{MAKING}test_killed_at_any_line", f"{MAKING}test_tables_that_are_not_whole"],
     ),
     18: (
-        "a shard deleted, cut or flipped",
+        "a shard deleted, cut or flipped, also while it is read",
         [
             f"{MEND}test_",
             "tests/unit/embedding/test_changed_shards.py::",
@@ -214,7 +214,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         ],
     ),
     21: (
-        "bad pairs and labels",
+        "bad pairs and labels, tables that unpack to more than memory holds",
         [
             "tests/unit/data/test_pair_rules.py::",
             "tests/unit/data/test_labels.py::",
@@ -222,7 +222,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         ],
     ),
     22: (
-        "files that mean harm",
+        "files that mean harm: pipes, bombs, deep or enormous JSON, manifests and tables that cannot be true",
         [
             "tests/faults/test_harmful_files.py::",
             "tests/unit/embedding/test_hostile_store.py::",
