@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from hpc.errors import explaining
 from hpc.executor import submit, submit_array
 from hpc.follow import INTERRUPTED, follow, report, say, signals_as_interrupt, summary_line
 from hpc.profile import SiteProfile
 from hpc.progress import ProgressSummary, add_up, read_progress, summarise
 from hpc.request import JobRequest
-from hpc.submitted import Cluster, JobState, SubmittedJob, exit_code_weight
+from hpc.submitted import Cluster, JobState, SubmittedJob
 
 _POLL_S = 1.0
 _LINE_INTERVAL_S = 10.0
@@ -24,7 +25,7 @@ def run_array(requests: Sequence[JobRequest], profile: SiteProfile, cluster: Clu
     if cluster == "slurm":
         return follow_array(submit_array(requests, profile), console)
     codes = [follow(submit(request, profile, cluster), console) for request in requests]
-    return min(codes, key=exit_code_weight) if any(codes) else 0
+    return explaining(codes)
 
 
 def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float = _POLL_S) -> int:
@@ -47,7 +48,7 @@ def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float =
     if not any(codes):
         say(console, f"all {len(jobs)} jobs are done")
         return 0
-    return min((code for code in codes if code), key=exit_code_weight)
+    return explaining(codes)
 
 
 def progress_of(jobs: Sequence[SubmittedJob]) -> list[ProgressSummary]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
 
 class ExitCode(enum.IntEnum):
@@ -13,6 +14,18 @@ class ExitCode(enum.IntEnum):
     CORRUPT = 3  #: data or a checkpoint is damaged and nothing older verifies
     ENVIRONMENT = 4  #: cluster, device, package or topology
     PREEMPTED = 75  #: state is saved, the job is requeued or can be started again
+
+
+def explaining(codes: Iterable[int]) -> int:
+    """Of the exit codes of several ranks or jobs the one that explains most: what the user can mend, any, preemption.
+
+    0 where all have ended well; a process that a signal has ended (a negative code) counts as 1.
+    """
+    known = (ExitCode.BAD_INPUT, ExitCode.CORRUPT, ExitCode.ENVIRONMENT)
+    failed = [code if code > 0 else 1 for code in codes if code]
+    return min(
+        failed, key=lambda code: (0 if code in known else 2 if code == ExitCode.PREEMPTED else 1, code), default=0
+    )
 
 
 class SnwError(Exception):

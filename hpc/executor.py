@@ -165,7 +165,12 @@ def _start_locally(request: JobRequest, profile: SiteProfile, job_folder: Path) 
 
 
 def _recorded(job: SubmittedJob) -> SubmittedJob:
-    atomic_write_json(job.job_folder / RECORD, job.record())
+    """Note what was submitted; a job that nobody could find again (a full disk) is ended."""
+    try:
+        atomic_write_json(job.job_folder / RECORD, job.record())
+    except BaseException:
+        job.kill()
+        raise
     return job
 
 

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from hpc.errors import ExitCode
+from hpc.errors import ExitCode, explaining
 
 EXIT_CODES = "exit_codes.json"
 _PRCTL = ctypes.CDLL(None).prctl
@@ -55,8 +55,11 @@ class LocalTasks:
             self._end_the_others()
         codes = [process.wait() for process in self._processes]
         partial = self._folder / f"{EXIT_CODES}.tmp"
-        partial.write_text(json.dumps(codes))
-        partial.replace(self._folder / EXIT_CODES)
+        try:
+            partial.write_text(json.dumps(codes))
+            partial.replace(self._folder / EXIT_CODES)
+        except OSError as error:  # a full disk is why jobs end: the exit code of this process still says so
+            sys.stderr.write(f"{EXIT_CODES} could not be written: {error}\n")
         return codes
 
     def _start(self, command: Sequence[str], rank: int) -> subprocess.Popen[bytes]:
@@ -129,7 +132,7 @@ def main() -> int:
     """Start and wait, as the variables of submitit's local executor say."""
     command = shlex.split(os.environ["SUBMITIT_LOCAL_COMMAND"])
     tasks = LocalTasks(Path(sys.argv[1]), command, int(os.environ["SUBMITIT_LOCAL_NTASKS"]))
-    return 0 if not any(tasks.run()) else 1
+    return explaining(tasks.run())
 
 
 if __name__ == "__main__":

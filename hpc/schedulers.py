@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from hpc.errors import explaining
 from hpc.local_tasks import EXIT_CODES
 from hpc.processes import process_started, send_signal, tasks_of
 from hpc.reading import BadFileError, read_json
@@ -58,6 +59,8 @@ class Seen:
     """How long an end must last before it is believed without a rank's word."""
     of_ranks: Mapping[int, str] = field(default_factory=dict)
     """What is known of single ranks that did not end well."""
+    exit_code: int = 0
+    """What the processes have ended with, where that is known and is not 0."""
 
 
 class Scheduler(Protocol):
@@ -185,7 +188,7 @@ class LocalProcess:
         codes = self._exit_codes()
         if codes is not None:
             words = {rank: f"rank {rank} {_in_words(code)}" for rank, code in enumerate(codes) if code}
-            return Seen("ended", ", ".join(words.values()) or ALL_WELL, of_ranks=words)
+            return Seen("ended", ", ".join(words.values()) or ALL_WELL, of_ranks=words, exit_code=explaining(codes))
         if self._elsewhere is not None:
             return Seen("unknown", f"was started on {self._elsewhere}; what runs there cannot be seen from here")
         orphans = self._orphans()
@@ -194,6 +197,9 @@ class LocalProcess:
             return Seen(
                 "running", f"its controller was killed; the ranks save and end by themselves, or: kill -9 {pids}"
             )
+        if self._process is not None and self._process.returncode > 0:  # it could not say more: the disk is full
+            code = self._process.returncode
+            return Seen("ended", f"its ranks ended with exit code {code}", exit_code=code)
         return Seen("ended", "the process that runs the tasks was killed")
 
     def stop(self) -> None:
@@ -205,6 +211,8 @@ class LocalProcess:
         """SIGKILL to the tasks too: they are all in the group of the process, which leads its own session."""
         if self._alive():
             os.killpg(self._pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()  # nothing outlives SIGKILL
         for pid in self._orphans():
             send_signal(pid, signal.SIGKILL)
 

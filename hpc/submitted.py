@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from hpc.errors import CorruptError, ExitCode, InputError
+from hpc.errors import CorruptError, ExitCode, InputError, explaining
 from hpc.outcome import Outcome, read_outcomes
 from hpc.processes import process_started
 from hpc.reading import BadFileError, read_json
@@ -155,13 +155,13 @@ class SubmittedJob:
         if self._all_done(outcomes) or (0 in outcomes and not failures and clean):
             return JobState("done", int(ExitCode.DONE), outcomes[0].message, attempt)
         if causes:
-            code = min((outcome.exit_code for outcome in causes.values()), key=exit_code_weight)
+            code = explaining(outcome.exit_code for outcome in causes.values())
             message = _failure_text(causes, code)
             silent = sorted(set(range(self.num_tasks)) - set(outcomes))
             if silent and code != ExitCode.PREEMPTED:
                 message += f"\nNo word from {_ranks(silent)} ({seen.word or seen.phase})."
             return JobState("failed", code, message, attempt)
-        return JobState("failed", 1, self._silent_death(seen, outcomes), attempt)
+        return JobState("failed", seen.exit_code or 1, self._silent_death(seen, outcomes), attempt)
 
     def _silent_death(self, seen: Seen, outcomes: Mapping[int, Outcome]) -> str:
         """Say what the scheduler knows, and the end of the log of the rank that has gone first."""
@@ -224,12 +224,6 @@ def _since(before: float | None, holds: bool, now: float) -> float | None:
     if not holds:
         return None
     return now if before is None else before
-
-
-def exit_code_weight(code: int) -> tuple[int, int]:
-    """Order of exit codes by what they explain: what the user can mend, anything, preemption."""
-    known = (ExitCode.BAD_INPUT, ExitCode.CORRUPT, ExitCode.ENVIRONMENT)
-    return (0 if code in known else 2 if code == ExitCode.PREEMPTED else 1, code)
 
 
 def _failure_text(failures: Mapping[int, Outcome], code: int) -> str:

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from hpc.errors import CorruptError, EnvironmentProblem, ExitCode, InputError, Preempted, SnwError
+from hpc.errors import CorruptError, EnvironmentProblem, ExitCode, InputError, Preempted, SnwError, explaining
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,12 @@ def test_errors_travel_between_ranks(kind: type[SnwError]) -> None:
     copy = pickle.loads(pickle.dumps(kind("why")))
     assert type(copy) is kind
     assert str(copy) == "why"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([], 0), ([0, 0], 0), ([0, 1], 1), ([1, 3, 75], 3), ([75, 0], 75), ([75, 1], 1), ([-9, 0], 1), ([4, 2], 2)],
+)
+def test_the_exit_code_that_explains_most(codes: list[int], expected: int) -> None:
+    """A job of an array that failed beside one that was done gave 0."""
+    assert explaining(codes) == expected

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import pytest
 
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.executor import JobRequest, render_sbatch, resolve_cluster, submit
+from hpc.files import atomic_write_json
 from hpc.processes import process_started
 from hpc.profile import SiteProfile, load_profile
 from hpc.strict import validated
@@ -292,3 +294,23 @@ def test_ranks_save_and_end_when_their_controller_is_killed(tmp_path, entry_poin
 def test_the_development_cluster_profile_renders():
     profile = load_profile("devcluster", REPOSITORY / "slurm" / "profiles")
     assert "export OMP_NUM_THREADS=1" in render_sbatch(request(Path("/r")), profile)
+
+
+def test_a_job_that_cannot_be_recorded_does_not_run_on(tmp_path, entry_points, monkeypatch):
+    """On a full disk the command ended with an error, and the job went on without anybody who could find it."""
+    started = []
+
+    def full(path, value):
+        if path.name == "submitted.json":
+            started.append(int(value["job_id"]))
+            raise OSError(errno.ENOSPC, "full", str(path))
+        atomic_write_json(path, value)
+
+    monkeypatch.setattr("hpc.executor.atomic_write_json", full)
+    with pytest.raises(OSError, match="full"):
+        submit(local_request(tmp_path / "run", "saves"), SiteProfile(), "local")
+    [pid] = started
+    end = time.monotonic() + 20
+    while process_started(pid) is not None and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -57,7 +57,7 @@ def test_signals_reach_every_task(tmp_path):
         until(lambda: len(list(tmp_path.glob(f"signal-*-{signal.SIGUSR2}"))) == 2)
         assert scheduler.look().phase == "running"
         scheduler.stop()
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=20) == 75
     assert len(list(tmp_path.glob(f"signal-*-{signal.SIGTERM}"))) == 2
     assert json.loads((tmp_path / "exit_codes.json").read_text()) == [75, 75]
     assert scheduler.look().word == "rank 0 ended with exit code 75, rank 1 ended with exit code 75"
@@ -80,7 +80,7 @@ def test_a_task_that_was_still_starting_is_asked_again(tmp_path):
     with process:
         until(lambda: len(list(tmp_path.glob("ready-*"))) == 2)
         scheduler.stop()
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=20) == 75
     assert json.loads((tmp_path / "exit_codes.json").read_text()) == [75, 75]
 
 
@@ -180,3 +180,16 @@ time.sleep(30)
     assert done.returncode == -signal.SIGKILL
     time.sleep(0.3)
     assert not (tmp_path / "stayed").exists()
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["told in a file", "nothing can be written"])
+def test_exit_codes_are_known_also_where_nothing_can_be_written(tmp_path, full):
+    """On a full disk neither outcomes nor exit codes can be left: it was "the process was killed", exit 1."""
+    if full:
+        (tmp_path / "exit_codes.json.tmp").mkdir()
+    process, scheduler = start_tasks(tmp_path, "import sys; sys.exit(3)")
+    with process:
+        assert process.wait(timeout=20) == 3
+    seen = scheduler.look()
+    assert (seen.phase, seen.exit_code) == ("ended", 3)
+    assert ("rank 0 " in seen.word) != full
