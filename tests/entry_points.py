@@ -322,6 +322,7 @@ def starved(config: Config, runtime: Runtime) -> None:
     """Rank 1 cannot make its shared buffer, as where `/dev/shm` is full; DeepSpeed goes on all the same."""
     import resource
 
+    from snw_dist.train import shared_buffers
     from snw_dist.train.engine import prepare_deepspeed
 
     with warnings.catch_warnings():
@@ -339,6 +340,7 @@ def starved(config: Config, runtime: Runtime) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
             operation.initialize(size, rank)
 
+    shared_buffers.MEET_S = 5.0
     if runtime.comm.rank == 1:
         backend.build_shm_op = Starved
     zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
@@ -349,7 +351,8 @@ def killed_before_mapping(config: Config, runtime: Runtime) -> None:
     from snw_dist.train import engine
 
     if runtime.comm.rank == 1:
-        engine.announce_buffer = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        announce = engine.announce_buffer
+        engine.announce_buffer = lambda: (announce(), os.kill(os.getpid(), signal.SIGKILL))
     zero_stages({"models": ["siamese"], "stage": 0, "precision": "fp32"}, runtime)
 
 

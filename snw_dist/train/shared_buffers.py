@@ -23,6 +23,9 @@ from hpc.watchdog import watchdog
 
 BUFFER_BYTES = 2 * 4 + 2 * 2**20 + 2 * 32 * 2**20
 """Of one rank: two states, two small buffers and two large ones."""
+MEET_S = 60.0
+"""So long may mapping the buffers of all ranks take."""
+_MEETING = "buffers"
 _NAME = "deepspeed_allreduce_buffer"
 _NAMED = re.compile(rf"{_NAME}_(\d+)_(.*)_(\d+)_(\d+)")
 log = logging.getLogger(__name__)
@@ -41,8 +44,14 @@ def _bytes_of_a_rank(topology: Topology, device: torch.device) -> int:
 
 
 def announce_buffer() -> None:
-    """Before this rank makes its buffer: should it die before all have mapped it, its watchdog removes the name."""
+    """Collective, before this rank makes its buffer: what its watchdog must know.
+
+    Should the rank die before all have mapped the buffer, its name is removed. And the ranks wait for each other's in C
+    code: one without a buffer may neither die nor go on, and then all would wait for ever.
+    """
     address, port = torch_address()
+    dist.barrier()  # nobody is late by more than the others can wait
+    watchdog().news(_MEETING, "the ranks have not found each other's buffers in /dev/shm", MEET_S)
     watchdog().remove_at_end(SHARED_MEMORY / f"{_NAME}_{os.getuid()}_{address}_{port}_{dist.get_rank()}")
 
 
@@ -51,6 +60,7 @@ def unlink_buffers() -> None:
 
     DeepSpeed never does: every start of every rank, killed or not, would keep 69 MB of the node's memory for ever.
     """
+    watchdog().forget(_MEETING)
     dist.barrier()
     for line in Path("/proc/self/maps").read_text().splitlines():
         name = line.split(maxsplit=5)[-1]
