@@ -161,7 +161,9 @@ def test_another_run_in_the_same_folder_is_refused(base: SnwConfig, tmp_path: Pa
 
 
 def test_a_loss_that_is_not_finite_stops_all_ranks(base: SnwConfig, tmp_path: Path) -> None:
-    config = named(base, "explodes", learning_rate=1e30, gradient_clipping=0.0, max_steps=40, warmup_steps=0)
+    # Each step multiplies the weights by 1 - 1,000 * 100.
+    steps = {"learning_rate": 1000.0, "weight_decay": 100.0, "max_steps": 40, "warmup_steps": 0}
+    config = named(base, "explodes", gradient_clipping=0.0, **steps)
     finished = train(config, 2, tmp_path)
     assert [rank.returncode for rank in finished] == [3, 3]
     assert "all ranks stop" in finished[0].log

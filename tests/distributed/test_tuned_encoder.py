@@ -110,6 +110,7 @@ def test_other_weights_are_refused_before_a_job_is_submitted(base: SnwConfig, tm
     torch.save(esm_model(tiny_random_weights(WIDTH, 1, INNER)).state_dict(), tmp_path / "other.pth")
     config = dataclasses.replace(
         base,
+        run=dataclasses.replace(base.run, name="other"),
         encoder=dataclasses.replace(base.encoder, name="esmc", weights=str(tmp_path / "other.pth")),
         train=dataclasses.replace(base.train, encoder_mode="lora"),
     )
