@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import re
+import time
 from pathlib import Path
 
 import torch
@@ -71,34 +72,18 @@ def unlink_buffers() -> None:
 def sweep_dead_buffers(folder: Path = SHARED_MEMORY) -> list[Path]:
     """Remove the buffers of jobs of this user that were killed, watchdogs and all, before they took the names away.
 
-    A name holds the port at which the first rank of its job listens as long as the job lives: where nobody does, the
-    job is dead. A port that somebody else has got since only delays the end of its buffer.
+    The name of a living job is there for `MEET_S` at most. One that is ten times as old belongs to nobody; a younger
+    one may be of a job that starts at this moment, and without it the ranks of that job would wait for ever.
     """
-    listening = _listening_ports()
-    swept = []
-    for path in sorted(folder.glob(f"{_NAME}_*")) if listening is not None else []:
+    now, swept = time.time(), []
+    for path in sorted(folder.glob(f"{_NAME}_*")):
         named = _NAMED.fullmatch(path.name)
-        if named is None or int(named[1]) != os.getuid() or int(named[3]) in (listening or ()):
+        if named is None or int(named[1]) != os.getuid():
             continue
         with contextlib.suppress(OSError):  # another rank was faster, or it is not ours
-            path.unlink()
-            swept.append(path)
+            if now - path.stat().st_mtime > 10 * MEET_S:
+                path.unlink()
+                swept.append(path)
     if swept:
         log.info("%d shared buffers of jobs that were killed are removed from %s", len(swept), folder)
     return swept
-
-
-def _listening_ports() -> set[int] | None:
-    """TCP ports of this node at which somebody listens; None where that cannot be known."""
-    ports: set[int] = set()
-    for name in ("tcp", "tcp6"):
-        try:
-            lines = Path(f"/proc/net/{name}").read_text().splitlines()[1:]
-        except FileNotFoundError:  # a kernel without IPv6
-            if name == "tcp":
-                return None
-            continue
-        except OSError:
-            return None
-        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines if line.split()[3] == "0A"}
-    return ports
