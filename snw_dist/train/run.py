@@ -379,7 +379,7 @@ class TrainingJob:
     def _close(self, reason: str) -> None:
         best = {"step": self.progress.best_step, self.config.train.monitor: self.progress.best_value}
         trained_on, skipped = self.lineage.trained_on, self.progress.skipped
-        finished = Finished(reason, self.progress.step, skipped, best, self.trajectory, trained_on)
+        finished = Finished(reason, self.progress.step, best, self.trajectory, trained_on, skipped)
         write_finished(self.folder, finished)
         log.info(
             "finished at step %d: %s; %d steps skipped; saves held training for %.2f s, %.2f %% of the time",

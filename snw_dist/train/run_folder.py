@@ -28,13 +28,13 @@ class Finished:
 
     reason: StrictStr
     step: StrictInt
-    skipped_steps: StrictInt
-    """Steps that changed nothing, because a gradient was too large for 16 bits."""
     best: dict[str, Any]
     trajectory: dict[str, Any] = field(default_factory=dict)
     """Everything that decided the weights, see `state.trajectory`: what it is that has finished."""
     trained_on: list[str] = field(default_factory=list)
     """As in the provenance, see `Lineage`."""
+    skipped_steps: StrictInt = 0
+    """Steps that changed nothing, because a gradient was too large for 16 bits."""
 
 
 def write_finished(run_folder: Path, finished: Finished) -> None:

@@ -26,6 +26,7 @@ from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import load_prepared
+from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.embedding.header import read_header
 from snw_dist.evaluate import report
 from snw_dist.evaluate import run as evaluation
@@ -34,6 +35,7 @@ from snw_dist.evaluate.compare_runs import compare_runs
 from snw_dist.evaluate.run import evaluate_run
 from snw_dist.model.build import build_model
 from snw_dist.train.export import verify_export, write_export
+from snw_dist.train.run_folder import Finished, write_finished
 from tests.unit.train.train_tools import WIDTH, stored
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,7 +71,8 @@ def exported_run(folder: Path) -> SnwConfig:
 
 
 def export(config: SnwConfig, seed: int) -> None:
-    facts = {"step": seed, "validation": {}, "provenance": {}}
+    provenance = {"trained_on": [data_digest(rows_of(load_prepared(config.data_folder)))]}
+    facts = {"step": seed, "validation": {}, "provenance": provenance}
     weights = dict(build_model(config.model, WIDTH, seed).named_parameters())
     write_export(config.run_folder / "export", weights, config.model, read_header(config.store_path), facts)
 
@@ -101,6 +104,7 @@ def test_it_says_what_it_is_made_of(config: SnwConfig) -> None:
     provenance = agrees(config.run_folder / "evaluation")
     assert provenance["weights_sha256"] == verify_export(config.run_folder / "export")[0]
     assert provenance["store_rows_sha256"] == read_header(config.store_path).rows_digest
+    assert provenance["data_digest"] == provenance["trained_on"][0]
     load_calibration(config.run_folder / "export")
 
 
@@ -250,7 +254,7 @@ def test_a_comparison_stays_until_the_next_is_whole(config: SnwConfig, monkeypat
         store = dataclasses.replace(store, path=str(config.store_path))
         runs.append(dataclasses.replace(config, run=run, data=data, store=store))
         export(runs[-1], seed)
-        (runs[-1].run_folder / "finished.json").write_text("{}")
+        write_finished(runs[-1].run_folder, Finished("all steps done", seed, {}, {}, []))
     folder = config.run_folder / "compare"
     folder.mkdir()
     (folder / "ensemble_old.csv").touch()
