@@ -77,6 +77,6 @@ def launched(folder: Path, launcher: str, *arguments: str) -> subprocess.Complet
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All files below a folder but those that every start leaves."""
-    own = {"attempt.json", "jobs", "logs", "progress"}
+    own = {"attempt.json", ".attempt.claims", "jobs", "logs", "progress"}
     paths = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path): (folder / path).read_bytes() for path in paths if not own & set(path.parts)}

@@ -114,7 +114,7 @@ def with_header(header: Any, rest: bytes) -> bytes:
 def take_up(found: Checkpoint) -> torch.Tensor:
     """All that a resumed run does with a checkpoint that it has found; the masters: [elements]."""
     meta = found.meta
-    check_resumable(meta["trajectory"], EXPECTED.trajectory, True, True, 20)
+    check_resumable(meta["trajectory"], EXPECTED.trajectory, True, True, 20, lambda: "other pairs")
     own = [(name, 0, elements(name)) for name in SHAPES]
     pieces, adam = state(own, 0)
     with torch.no_grad():

@@ -301,7 +301,7 @@ def outcome(root: Path, whole: torch.Tensor | None) -> None:
     assert found is not None
     if found.meta["trajectory"] != TRAJECTORY:
         with contextlib.suppress(SnwError):
-            check_resumable(found.meta["trajectory"], TRAJECTORY, False, False, 20)
+            check_resumable(found.meta["trajectory"], TRAJECTORY, False, False, 20, lambda: "other pairs")
     masters = take_up(found)
     assert masters.isfinite().all()
     if found.step == 76 and whole is not None:
