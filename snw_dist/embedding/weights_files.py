@@ -26,6 +26,7 @@ from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from hpc.reading import open_regular, read_json
 from snw_dist.embedding.weights_keys import FORMS, few, unwrapped
 
+_ENDINGS = ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".json"  # of files, and of no hub id
 _WHOLE = "model.safetensors", "pytorch_model.bin"
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _SAFETENSORS, _ZIP, _PICKLE = b"{", b"PK\x03\x04", b"\x80"
@@ -74,7 +75,7 @@ def locate_weights(name: str, revision: str | None) -> WeightFiles:
         return weight_files(path)
     if path.exists():
         raise InputError(f"encoder.weights: {name}: neither a regular file nor a folder")
-    if name.startswith(("/", ".")) or name.endswith(".pth") or name.count("/") != 1:
+    if name.startswith(("/", ".")) or name.endswith(_ENDINGS) or name.count("/") != 1:
         raise InputError(f"encoder.weights: {name}: no such file or folder. {FORMS}")
     folder = _fetched(name, revision, ["*.json", "*.safetensors"])
     if not _transformers_files(folder):  # only then, as a repository may have both, and they are large

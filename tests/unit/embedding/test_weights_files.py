@@ -251,9 +251,9 @@ def test_what_is_not_weights_is_named(tmp_path: Path, make: Callable[[Path], Pat
 def test_the_login_node_reads_names_and_no_tensor(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "ligands.fasta").write_text(">l\nACDE\n")
+    (tmp_path / "ligands.fasta").write_text(">l\nACDE\n>m\nACD\n")
     (tmp_path / "receptors.fasta").write_text(">r\nMKTAYIAK\n>r2\nMKTAY\n>r3\nGAYIAK\n")
-    (tmp_path / "pairs.csv").write_text("ligand_id,receptor_id,label,split\nl,r,1,train\nl,r2,1,val\nl,r3,0,test\n")
+    (tmp_path / "pairs.csv").write_text("ligand_id,receptor_id,label,split\nl,r,1,train\nm,r,0,train\nl,r2,1,val\nm,r2,0,val\nl,r3,0,test\n")
     data = {name: str(tmp_path / file) for name, file in INPUTS.items()}
     values = {
         "run": {"name": "r", "folder": str(tmp_path / "runs")},
