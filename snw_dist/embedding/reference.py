@@ -142,14 +142,17 @@ def _of_folder(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     from transformers import EsmcModel
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # it reports the tensors of a head, which nobody needs here
+    logging.disable_progress_bar()
     try:
         model, report = EsmcModel.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise EnvironmentProblem(f"{folder}: transformers cannot read it, so there is no reference ({error})") from None
     finally:
         logging.set_verbosity(level)
+        if has_bar:
+            logging.enable_progress_bar()
     if made_up := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
         raise EnvironmentProblem(f"{folder}: transformers does not find {few(made_up)}, so there is no reference")
     placed: torch.nn.Module = model.eval()

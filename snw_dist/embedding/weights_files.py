@@ -29,7 +29,7 @@ from snw_dist.embedding.weights_keys import FORMS, few, unwrapped
 _ENDINGS = ".pth", ".pt", ".bin", ".ckpt", ".safetensors", ".json"  # of files, and of no hub id
 _WHOLE = "model.safetensors", "pytorch_model.bin"
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_SAFETENSORS, _ZIP, _PICKLE = b"{", b"PK\x03\x04", b"\x80"
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _NOT_WEIGHTS = {
     b"version https://git-lfs": "a pointer of git LFS, not the weights: run `git lfs pull` in that folder, or fetch "
     "them with hf download",
@@ -71,9 +71,13 @@ def locate_weights(name: str, revision: str | None) -> WeightFiles:
     the hub cannot be reached.
     """
     path = Path(name)
-    if path.is_file() or path.is_dir():
-        return weight_files(path)
-    if path.exists():
+    try:
+        if path.is_file() or path.is_dir():
+            return weight_files(path)
+        is_other = path.exists()
+    except OSError as error:  # a folder that the user may not look into, a name that is too long
+        raise InputError(f"encoder.weights: {name[:200]}: cannot be read ({error.strerror})") from None
+    if is_other:
         raise InputError(f"encoder.weights: {name}: neither a regular file nor a folder")
     if name.startswith(("/", ".")) or name.endswith(_ENDINGS) or name.count("/") != 1:
         raise InputError(f"encoder.weights: {name}: no such file or folder. {FORMS}")
@@ -166,7 +170,7 @@ def stored_tensors(found: WeightFiles) -> dict[str, Stored]:
     """
     tensors: dict[str, Stored] = {}
     for file in found.files:
-        here = _of_safetensors(file) if _first_bytes(file)[8:9] == _SAFETENSORS else _of_pickle(file)
+        here = _of_safetensors(file) if _is_safetensors(_first_bytes(file)) else _of_pickle(file)
         if twice := sorted(tensors.keys() & here.keys()):
             raise InputError(f"{file}: {twice[0]} is also in another file of {found.path}: which one counts?")
         tensors |= here
@@ -183,16 +187,19 @@ def _first_bytes(file: Path) -> bytes:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if size < 16:
+        raise CorruptError(f"{file}: has only {size} bytes. Fetch it again")
+    if _is_safetensors(head) or head.startswith((_ZIP, _PICKLE)):
+        return head
     for start, reason in _NOT_WEIGHTS.items():
         if head.lstrip().startswith(start):
             raise InputError(f"{file}: {reason}")
-    if size < 16:
-        raise CorruptError(f"{file}: has only {size} bytes. Fetch it again")
-    if head[8:9] != _SAFETENSORS and not head.startswith((_ZIP, _PICKLE)):
-        raise InputError(
-            f"{file}: neither safetensors nor a state dict of torch (it begins with {head[:8]!r}). {FORMS}"
-        )
-    return head
+    raise InputError(f"{file}: neither safetensors nor a state dict of torch (it begins with {head[:8]!r}). {FORMS}")
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Eight bytes say the length of the JSON that follows, which is below 100 MB."""
+    return head[4:9] == b"\0\0\0\0{"
 
 
 def _of_safetensors(file: Path) -> dict[str, Stored]:

@@ -215,7 +215,9 @@ def test_one_of_several_files_is_missing(tmp_path: Path) -> None:
     refused(tmp_path, ExitCode.BAD_INPUT, "no model-00002-of-00002.safetensors in this folder")
 
 
-@pytest.mark.parametrize("name", ["/nowhere/esmc", "./esmc", "esmc.pth", "a/b/c", "esmc", "a/esmc.pt", "a/model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["/nowhere/esmc", "./esmc", "esmc.pth", "a/b/c", "esmc", "a/esmc.pt", "a/model.safetensors"]
+)
 def test_a_path_that_is_not_there_says_what_to_give(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     refused(name, ExitCode.BAD_INPUT, name, "no such file or folder", ".pth file", "transformers folder", "hub id")

@@ -92,6 +92,20 @@ def test_a_tensor_in_two_files(folder: Path) -> None:
     refused(folder, "esmc.norm.weight is also in another file")
 
 
+@pytest.mark.parametrize("length", [0x3C20, 0x8B1F, 0x4B50, 0x3C80])
+def test_a_length_that_looks_like_the_start_of_another_file(folder: Path, length: int) -> None:
+    """safetensors begins with the length of its header: any bytes, those of a web page or of gzip among them."""
+    file = folder / "model.safetensors"
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    file.write_bytes(length.to_bytes(8, "little") + data[8 : 8 + size].ljust(length) + data[8 + size :])
+    assert_same(rows_of(folder), transformers_rows(folder))
+
+
+def test_what_may_not_be_looked_into(tmp_path: Path) -> None:
+    refused("/" + "x" * 5000, "cannot be read (File name too long)")
+
+
 def test_a_shard_that_is_missing(tmp_path: Path) -> None:
     folder_model().save_pretrained(tmp_path, max_shard_size="100KB")
     sorted(tmp_path.glob("model-*.safetensors"))[1].unlink()
@@ -253,7 +267,9 @@ def test_the_login_node_reads_names_and_no_tensor(
 ) -> None:
     (tmp_path / "ligands.fasta").write_text(">l\nACDE\n>m\nACD\n")
     (tmp_path / "receptors.fasta").write_text(">r\nMKTAYIAK\n>r2\nMKTAY\n>r3\nGAYIAK\n")
-    (tmp_path / "pairs.csv").write_text("ligand_id,receptor_id,label,split\nl,r,1,train\nm,r,0,train\nl,r2,1,val\nm,r2,0,val\nl,r3,0,test\n")
+    (tmp_path / "pairs.csv").write_text(
+        "ligand_id,receptor_id,label,split\nl,r,1,train\nm,r,0,train\nl,r2,1,val\nm,r2,0,val\nl,r3,0,test\n"
+    )
     data = {name: str(tmp_path / file) for name, file in INPUTS.items()}
     values = {
         "run": {"name": "r", "folder": str(tmp_path / "runs")},
