@@ -19,9 +19,10 @@ from hpc.checkpoint import file_digest
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.attention import HEAD_SIZE
 from snw_dist.embedding.esmc import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
-from snw_dist.embedding.weights_files import Stored, WeightFiles, locate_weights, stored_tensors
+from snw_dist.embedding.weights_files import WeightFiles, locate_weights
 from snw_dist.embedding.weights_keys import FORMS, TRANSFORMERS, Naming, few, is_needed, recognised
 from snw_dist.embedding.weights_settings import check_sizes, read_settings
+from snw_dist.embedding.weights_tensors import Stored, stored_tensors
 
 _FLOATS = "float32", "bfloat16", "float16", "float64"
 

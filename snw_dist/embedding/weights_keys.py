@@ -122,19 +122,16 @@ def recognised(names: Iterable[str], path: Path) -> Named:
     for name in names:
         short = ".".join(part for part in name.split(".") if part not in _WITHIN)
         if short in bare:
-            raise InputError(f"{path}: {name} and {bare[short]} are the same tensor of ESM C: which one counts?")
+            raise InputError(f"{path}: {few([name, bare[short]])} are the same tensor of ESM C: which one counts?")
         bare[short] = name
     encoders = sorted(
         {(number, match[1]) for number, mark in enumerate(_MARKS) for name in bare if (match := mark.fullmatch(name))}
     )
-    if len(encoders) != 1:
-        found = (
-            " and ".join(f"at {prefix!r}" for _, prefix in encoders)
-            if encoders
-            else f"but {few(sorted(bare.values()))}"
-        )
-        count = f"{len(encoders)} encoders" if encoders else "no ESM C that this program knows"
-        raise InputError(f"{path}: holds {count}, {found}. {FORMS}")
+    if not encoders:
+        raise InputError(f"{path}: holds no ESM C that this program knows, but {few(sorted(bare.values()))}. {FORMS}")
+    if len(encoders) > 1:
+        where = few(repr(prefix) for _, prefix in encoders)
+        raise InputError(f"{path}: holds {len(encoders)} encoders, at {where}: save one in a file of its own. {FORMS}")
     [(number, prefix)] = encoders
     inside = {short.removeprefix(prefix): name for short, name in bare.items() if short.startswith(prefix)}
     return Named((ESM, TRANSFORMERS)[number], inside, frozenset(bare.values()) - frozenset(inside.values()))
@@ -152,7 +149,12 @@ def is_needed(name: str) -> bool:
 
 
 def few(names: Iterable[str]) -> str:
-    """The first of some names, and how many more there are."""
+    """The first of some names, in one line, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return (", ".join(name[:200] for name in names[:3]) or "nothing") + more
+    return (", ".join(map(in_a_line, names[:3])) or "nothing") + more
+
+
+def in_a_line(text: str) -> str:
+    """The beginning of a text from elsewhere, with escapes in place of what would make it more than a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:300])

@@ -14,7 +14,7 @@ from hpc.errors import CorruptError, InputError
 from hpc.reading import read_json
 from snw_dist.embedding.attention import HEAD_SIZE
 from snw_dist.embedding.esmc import ROPE_THETA, VOCABULARY_ROWS, EsmcShape
-from snw_dist.embedding.weights_keys import FORMS
+from snw_dist.embedding.weights_keys import FORMS, in_a_line
 
 _MOST_SHOWN = 100  # letters of a wrong value
 _ROPE: dict[str, tuple[Any, ...]] = {
@@ -55,7 +55,7 @@ def read_settings(folder: Path) -> Mapping[str, Any]:
     try:
         config = read_json(file)
     except (OSError, ValueError) as error:
-        raise CorruptError(f"{file}: cannot be read ({error})") from None
+        raise CorruptError(f"{file}: cannot be read ({in_a_line(str(error))})") from None
     if not isinstance(config, Mapping):
         raise CorruptError(f"{file}: cannot be read (no object with keys and values)")
     if str(config.get("model_type")).lower() != "esmc":
