@@ -27,7 +27,8 @@ from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import RANDOM_NAME
 from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.weights import locate_weights, read_shape
+from snw_dist.embedding.weights import read_shape
+from snw_dist.embedding.weights_files import locate_weights
 from snw_dist.model.build import count_parameters
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import prepare_deepspeed
@@ -110,8 +111,8 @@ def _weights(config: SnwConfig) -> str:
     encoder = config.encoder
     if encoder.name == RANDOM_NAME or encoder.weights is None:
         return f"{RANDOM_NAME}: random, for demonstrations and tests only"
-    path, shape = locate_weights(encoder.weights, encoder.revision), read_shape(encoder.weights, encoder.revision)
-    return f"{path}: {shape.num_layers} layers of width {shape.d_model}"
+    found, shape = locate_weights(encoder.weights, encoder.revision), read_shape(encoder.weights, encoder.revision)
+    return f"{found.path}: {shape.num_layers} layers of width {shape.d_model}"
 
 
 def _collectives(runtime: Runtime, device: torch.device) -> Check:

@@ -22,6 +22,7 @@ from snw_dist.embedding.linear import linear
 
 TRAINED_CONTEXT = 2048  # tokens, BOS and EOS included
 BLOCK_TOKENS = 512  # on a processor: q, k, v and the two halves of SwiGLU of a block fit its cache at every width
+ROPE_THETA = 10000.0  # of the rotary embedding
 VOCABULARY_ROWS = 64  # of the embedding table; 33 of them are tokens
 BOS, EOS = 0, 2
 _VOCABULARY = {letter: 4 + i for i, letter in enumerate("LAGVSERTIDPKQNFYMHWCXBUZO")}
@@ -65,8 +66,8 @@ class EsmcWeights:
 
     @property
     def num_heads(self) -> int:
-        """Attention heads, of 64 channels each."""
-        return self.d_model // HEAD_SIZE
+        """See `EsmcShape`."""
+        return self.shape.num_heads
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ class EsmcShape:
     d_model: int
     num_layers: int
     intermediate: int
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads, of 64 channels each."""
+        return self.d_model // HEAD_SIZE
 
     def blank(self) -> EsmcWeights:
         """Weights of these sizes, all zero, to be loaded into."""
@@ -164,6 +170,17 @@ class Block:
         return self._down(gated).add_(x)
 
 
+def numbered(layers: Sequence[int], num_layers: int) -> list[int]:
+    """The chosen layers, 0 (embedding) to `num_layers`, for which -1 stands too; raises `ValueError` at any other."""
+    for layer in layers:
+        if not -1 <= layer <= num_layers:
+            raise ValueError(f"layer {layer} does not exist: 0 (embedding) to {num_layers}, or -1 for the last")
+    chosen = [num_layers if layer == -1 else layer for layer in layers]
+    if not layers or len(set(chosen)) < len(layers):
+        raise ValueError(f"layers {list(layers)}: name at least one, and none twice")
+    return chosen
+
+
 class PackedEsmc:
     """Runs ESM C over a list of token sequences on one device, in one arithmetic."""
 
@@ -176,13 +193,7 @@ class PackedEsmc:
         combine: Combine = "concat",
     ) -> None:
         num_layers = len(weights.layers)
-        for layer in layers:
-            if not -1 <= layer <= num_layers:
-                raise ValueError(f"layer {layer} does not exist: 0 (embedding) to {num_layers}, or -1 for the last")
-        self.layers = [num_layers if layer == -1 else layer for layer in layers]
-        if not layers or len(set(self.layers)) < len(layers):
-            raise ValueError(f"layers {list(layers)}: name at least one, and none twice")
-        self.combine = combine
+        self.layers, self.combine = numbered(layers, num_layers), combine
 
         def place(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.to(device=device, dtype=dtype).contiguous()
@@ -261,7 +272,7 @@ def combined(states: Sequence[torch.Tensor], combine: Combine) -> torch.Tensor:
 def inverse_frequencies(device: torch.device) -> torch.Tensor:
     """Of the rotary embedding: [32], float32 whatever the network computes in, as rounding them moves far residues."""
     exponents = torch.arange(0, HEAD_SIZE, 2, dtype=torch.float32) / HEAD_SIZE
-    return (1.0 / 10000.0**exponents).to(device)
+    return (1.0 / ROPE_THETA**exponents).to(device)
 
 
 def rotation_of(positions: torch.Tensor, inverse_frequency: torch.Tensor) -> torch.Tensor:

@@ -13,9 +13,10 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.commits import shard_layout
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
+from snw_dist.embedding.esmc import numbered
 from snw_dist.embedding.parts import PartPlan, complete_parts
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
-from snw_dist.embedding.weights import locate_weights, read_shape
+from snw_dist.embedding.weights import read_shape
 
 _TABLE_FILES = 20  # metadata and small arrays of a part; `pooled` of a large store has a few more
 
@@ -49,15 +50,19 @@ class StoreEstimate:
 def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str | None:
     """What the job will do, in a line, or None when there is nothing to do; raises when it cannot be done.
 
-    The weights are there (a hub id is fetched into the cache), the store takes what is asked for, and neither its files
-    nor its bytes are beyond `store.max_files` and the free space.
+    The weights are there (a hub id is fetched into the cache) and are an ESM C by their names, types and shapes, the
+    store takes what is asked for, and neither its files nor its bytes are beyond `store.max_files` and the free space.
     """
     encoder = config.encoder
     if encoder.name == RANDOM_NAME or encoder.weights is None:
-        width = load_encoder_weights(encoder.name, encoder.weights, None, None).weights.d_model
+        shape = load_encoder_weights(encoder.name, encoder.weights, None, None).weights.shape
     else:
-        locate_weights(encoder.weights, encoder.revision)
-        width = read_shape(encoder.weights, encoder.revision).d_model
+        shape = read_shape(encoder.weights, encoder.revision)
+    try:
+        numbered(layers_of(config), shape.num_layers)
+    except ValueError as error:
+        raise InputError(f"encoder.layer: {error}") from None
+    width = shape.d_model
     if encoder.combine == "concat":
         width *= len(layers_of(config))
     planned = plan_work(config, input_tables(prepared), complete_parts(config.store_path), append)

@@ -1,18 +1,23 @@
 """Our forward pass against that of a public package, on the user's own sequences and weights.
 
-The reference is transformers' `EsmcModel`, built from the weights as we have read them; it is bit-identical to the
-forward of the `esm` package (tested). Run before a big job with `embed --verify-encoder`.
+The reference is transformers' `EsmcModel`, made by its `from_pretrained` of the very folder, so that it shares neither
+our choice of files nor our reading of the settings. Weights that transformers cannot read are put into it as we have
+read them; it is bit-identical to the forward of the `esm` package (tested). Run before a big job with
+`embed --verify-encoder`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from hpc.errors import EnvironmentProblem
 from snw_dist.embedding.esmc import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, combined, tokenize
+from snw_dist.embedding.weights import LoadedWeights
+from snw_dist.embedding.weights_keys import few
 
 SAMPLE = 16
 TOLERANCE = 1e-5
@@ -48,10 +53,10 @@ def sample(sequences: Sequence[str]) -> list[str]:
 
 
 @torch.inference_mode()
-def compare(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
+def compare(model: PackedEsmc, loaded: LoadedWeights, sequences: Sequence[str]) -> Parity:
     """Compare the layers of `model` on `sequences`: all at once here, one sequence at a time in the reference."""
-    reference = transformers_model(weights, model.device, model.dtype)
-    exact = None if model.dtype == torch.float32 else transformers_model(weights, model.device, torch.float32)
+    reference = reference_model(loaded, model.device, model.dtype)
+    exact = None if model.dtype == torch.float32 else reference_model(loaded, model.device, torch.float32)
     tokens, lengths = tokenize(sequences)
     together = torch.split(model.forward(tokens, lengths), lengths)
     largest, worst, batched, rounding = 0.0, 0.0, 0.0, 0.0
@@ -72,10 +77,10 @@ def _states(reference: torch.nn.Module, tokens: torch.Tensor, model: PackedEsmc)
     return combined([hidden[layer][0].float() for layer in model.layers], model.combine)
 
 
-def check_parity(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[str]) -> Parity:
+def check_parity(model: PackedEsmc, loaded: LoadedWeights, sequences: Sequence[str]) -> Parity:
     """`compare` a sample of `sequences`; raises `EnvironmentProblem` where the difference is beyond what is allowed."""
     chosen = sample(sequences)
-    parity = compare(model, weights, chosen)
+    parity = compare(model, loaded, chosen)
     if not max(parity.against_reference, parity.alone_against_batch) <= parity.allowed:  # nor is NaN
         raise EnvironmentProblem(
             f"the encoder on {model.device} differs from transformers' ESM C by {parity.against_reference:.1e} of the "
@@ -84,6 +89,13 @@ def check_parity(model: PackedEsmc, weights: EsmcWeights, sequences: Sequence[st
             "or another build of torch."
         )
     return parity
+
+
+def reference_model(loaded: LoadedWeights, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
+    """transformers' model of loaded weights: of their folder, where it reads that."""
+    if loaded.folder is None:
+        return transformers_model(loaded.weights, device, dtype)
+    return _of_folder(loaded.folder, dtype).to(device)
 
 
 def transformers_model(weights: EsmcWeights, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
@@ -122,4 +134,26 @@ def transformers_model(weights: EsmcWeights, device: torch.device, dtype: torch.
     # Not `model.to(dtype)`: that would also round the frequencies of the rotary embedding.
     model.load_state_dict({name: tensor.to(dtype) for name, tensor in state.items()}, assign=True)
     placed: torch.nn.Module = model.to(device).eval()
+    return placed
+
+
+def _of_folder(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """By transformers' own reading of a folder; it makes up what it does not find, which is an error here."""
+    from transformers import EsmcModel
+    from transformers.utils import logging
+
+    level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # it reports the tensors of a head, which nobody needs here
+    logging.disable_progress_bar()
+    try:
+        model, report = EsmcModel.from_pretrained(folder, dtype=dtype, local_files_only=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise EnvironmentProblem(f"{folder}: transformers cannot read it, so there is no reference ({error})") from None
+    finally:
+        logging.set_verbosity(level)
+        if has_bar:
+            logging.enable_progress_bar()
+    if made_up := sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])):
+        raise EnvironmentProblem(f"{folder}: transformers does not find {few(made_up)}, so there is no reference")
+    placed: torch.nn.Module = model.eval()
     return placed

@@ -105,7 +105,7 @@ def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Enco
         )
     if section.verify:
         sequences = [sequence for _, table in tables for sequence in table.values()]
-        parity = check_parity(encoder.model, loaded.weights, sequences)
+        parity = check_parity(encoder.model, loaded, sequences)
         log.info(
             "encoder verified on %d sequences: largest difference from transformers %.1e of the largest value, in a "
             "batch from alone %.1e",

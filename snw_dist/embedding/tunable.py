@@ -54,7 +54,7 @@ class TunableBlock(nn.Module):
         super().__init__()
         self.scale = scale
         for name, tensor in vars(weights).items():
-            self.register_parameter(name, nn.Parameter(tensor.clone(), requires_grad=rank is None))
+            self.register_parameter(name, nn.Parameter(_full(tensor), requires_grad=rank is None))
         width = weights.out.shape[0]
         updates = {} if rank is None else {name: LowRank(width, width, rank) for name in ADAPTED}
         self.updates = nn.ModuleDict(updates)
@@ -79,8 +79,8 @@ class TunableEsmc(nn.Module):
         trained = rank is None
         self.row_width = weights.d_model * (len(layers) if combine == "concat" else 1)
         """Channels of the result: d_model, for each of several layers side by side."""
-        self.embed = nn.Parameter(weights.embed.clone(), requires_grad=trained)
-        self.final_norm = nn.Parameter(weights.final_norm.clone(), requires_grad=trained)
+        self.embed = nn.Parameter(_full(weights.embed), requires_grad=trained)
+        self.final_norm = nn.Parameter(_full(weights.final_norm), requires_grad=trained)
         scale = math.sqrt(self.num_layers / 36)
         self.blocks = nn.ModuleList(TunableBlock(block, scale, rank) for block in weights.layers[: max(layers)])
 
@@ -120,6 +120,14 @@ class TunableEsmc(nn.Module):
         # Reentrant, because the other form compares the shapes of parameters, which under ZeRO-3 come and go.
         again: torch.Tensor = checkpoint(block, x, *others, use_reentrant=True, preserve_rng_state=False)
         return again
+
+
+def _full(weight: torch.Tensor) -> torch.Tensor:
+    """A copy in float32, as all parameters are before DeepSpeed rounds them to `train.precision`.
+
+    Files of 16 bits give other types, which do not multiply with the updates, and in which small steps are lost.
+    """
+    return weight.to(torch.float32, copy=True)
 
 
 @dataclasses.dataclass(frozen=True)

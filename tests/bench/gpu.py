@@ -74,7 +74,7 @@ def embedding(rounds: int, num_sequences: int) -> dict[str, Any]:
     sequences = natural_sequences(num_sequences, 0.2)
     loaded = tiny_random_weights(WIDTH, LAYERS_300M, INNER)
     encoder = build_encoder("esmc-tiny-random", loaded, CUDA, "bf16", [-1], "concat", 2048)
-    parity = check_parity(encoder.model, loaded.weights, sequences)
+    parity = check_parity(encoder.model, loaded, sequences)
     encoder.tokens_per_batch = tokens = measured_tokens_per_batch(encoder.model, 1)
     model = transformers_model(loaded.weights, CUDA, DTYPE)
     say(f"batches of {tokens} tokens")

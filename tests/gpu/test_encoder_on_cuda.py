@@ -36,8 +36,8 @@ def test_packed_esmc_equals_the_cpu(dtype: torch.dtype, tolerance: float) -> Non
 def test_packed_esmc_equals_transformers_on_the_same_device(dtype: torch.dtype) -> None:
     """The gate of `embed --verify-encoder`, at the widths of the 300M and the 600M model."""
     for width, inner in ((960, 2560), (1152, 3072)):
-        weights = tiny_random_weights(width, 2, inner).weights
-        parity = check_parity(PackedEsmc(weights, CUDA, dtype), weights, SEQUENCES)
+        loaded = tiny_random_weights(width, 2, inner)
+        parity = check_parity(PackedEsmc(loaded.weights, CUDA, dtype), loaded, SEQUENCES)
         assert parity.num_sequences == len(SEQUENCES)
 
 

@@ -220,7 +220,7 @@ UNPICKLES = {
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 MAY_UNPICKLE = {
     # the weights of the `esm` package are such a file: tensors alone, and the errors that this may give
-    "snw_dist/embedding/weights.py": {"import pickle", "torch.load"},
+    "snw_dist/embedding/weights_tensors.py": {"import pickle", "torch.load"},
 }
 
 

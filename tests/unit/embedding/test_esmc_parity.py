@@ -217,13 +217,13 @@ def test_the_number_of_threads_changes_nothing(folder: Path) -> None:
 def test_the_gate_finds_a_wrong_encoder(folder: Path) -> None:
     loaded = load_weights(str(folder / "base"))
     for dtype, layers in ((torch.float32, [-1]), (torch.float32, [1, 3]), (torch.bfloat16, [-1])):
-        parity = check_parity(PackedEsmc(loaded.weights, CPU, dtype, layers), loaded.weights, SEQUENCES)
+        parity = check_parity(PackedEsmc(loaded.weights, CPU, dtype, layers), loaded, SEQUENCES)
         assert parity.against_reference < (BF16 if dtype == torch.bfloat16 else FP32)
         assert dtype == torch.bfloat16 or parity.alone_against_batch == 0.0
     broken = PackedEsmc(loaded.weights, CPU, torch.float32)
     broken._inverse_frequency *= 1.001
     with pytest.raises(EnvironmentProblem, match="differs from transformers' ESM C by"):
-        check_parity(broken, loaded.weights, SEQUENCES)
+        check_parity(broken, loaded, SEQUENCES)
 
 
 def test_the_sample_of_the_gate_spans_all_lengths() -> None:

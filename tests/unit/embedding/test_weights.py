@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 
 from hpc.errors import CorruptError, EnvironmentProblem, ExitCode, InputError, SnwError
 from snw_dist.embedding.encoder import build_encoder, load_encoder_weights
-from snw_dist.embedding.weights import load_weights, tiny_random_weights, weights_digest
+from snw_dist.embedding.weights import load_weights, read_shape, tiny_random_weights, weights_digest
+from snw_dist.embedding.weights_files import weight_files
 
 State = dict[str, torch.Tensor]
 WIDTH, INNER, LAYERS = 64, 96, 2
@@ -82,11 +83,13 @@ Write = Callable[[Path, State], Path]
 
 
 def refused(path: Path | str, code: ExitCode, *words: str) -> None:
-    with pytest.raises(SnwError) as caught:
-        load_weights(str(path))
-    assert caught.value.exit_code == code
-    for word in words:
-        assert word in str(caught.value)
+    """By the check on the login node, which reads no tensor, and by the job."""
+    for read in (lambda: read_shape(str(path), None), lambda: load_weights(str(path))):
+        with pytest.raises(SnwError) as caught:
+            read()
+        assert caught.value.exit_code == code, caught.value
+        for word in words:
+            assert word in str(caught.value)
 
 
 @FORMATS
@@ -110,7 +113,7 @@ def test_each_missing_tensor_is_named(tmp_path: Path, state: Callable[[], State]
 @FORMATS
 def test_an_extra_tensor_is_named(tmp_path: Path, state: Callable[[], State], write: Write) -> None:
     path = write(tmp_path, state() | {"adapter.weight": torch.zeros(3)})
-    refused(path, ExitCode.CORRUPT, "adapter.weight")
+    refused(path, ExitCode.BAD_INPUT, "adapter.weight", ".pth file", "transformers folder", "hub id")
 
 
 @FORMATS
@@ -122,8 +125,8 @@ def test_a_head_is_not_an_extra_tensor(tmp_path: Path, state: Callable[[], State
 def test_each_wrong_shape_is_refused(tmp_path: Path, state: Callable[[], State], write: Write) -> None:
     for name, tensor in state().items():
         longer = torch.cat([tensor, tensor[:1]])
-        refused(write(tmp_path, state() | {name: longer}), ExitCode.CORRUPT, "shape")
-    refused(write(tmp_path, {}), ExitCode.CORRUPT)
+        refused(write(tmp_path, state() | {name: longer}), ExitCode.BAD_INPUT, "shape")
+    refused(write(tmp_path, {}), ExitCode.BAD_INPUT, "nothing")
 
 
 @FORMATS
@@ -140,7 +143,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, state: Callable[[], State],
 def test_another_sha256_is_refused(tmp_path: Path, state: Callable[[], State], write: Write) -> None:
     path = write(tmp_path, state())
     file = path if path.is_file() else path / "model.safetensors"
-    known = weights_digest(path)
+    known = weights_digest(weight_files(path))
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
@@ -159,7 +162,7 @@ def test_a_broken_config_json(tmp_path: Path, content: str) -> None:
 def test_a_folder_without_config_json(tmp_path: Path) -> None:
     write_folder(tmp_path, folder_state())
     (tmp_path / "config.json").unlink()
-    refused(tmp_path, ExitCode.CORRUPT, "config.json")
+    refused(tmp_path, ExitCode.BAD_INPUT, "without config.json")
 
 
 def test_a_folder_of_another_model(tmp_path: Path) -> None:
@@ -168,12 +171,12 @@ def test_a_folder_of_another_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_attention_heads"])
 def test_a_config_that_does_not_fit_its_tensors(tmp_path: Path, key: str) -> None:
-    refused(write_folder(tmp_path, folder_state(), **{key: 7}), ExitCode.CORRUPT, "the tensors say (64, 2, 1)")
+    refused(write_folder(tmp_path, folder_state(), **{key: 7}), ExitCode.BAD_INPUT, f"{key} is 7, but the tensors say")
 
 
 def test_a_last_block_that_is_missing_is_seen_in_the_config(tmp_path: Path) -> None:
     short = {name: tensor for name, tensor in folder_state().items() if not name.startswith("layers.1.")}
-    refused(write_folder(tmp_path, short), ExitCode.CORRUPT, "says width, layers, heads (64, 2, 1)")
+    refused(write_folder(tmp_path, short), ExitCode.BAD_INPUT, "num_hidden_layers is 2, but the tensors say 1")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +188,7 @@ def test_a_last_block_that_is_missing_is_seen_in_the_config(tmp_path: Path) -> N
 )
 def test_a_broken_index_of_several_files(tmp_path: Path, content: str) -> None:
     write_folder(tmp_path, folder_state())
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00001.safetensors")
     (tmp_path / "model.safetensors.index.json").write_text(content)
     refused(tmp_path, ExitCode.CORRUPT, "model.safetensors.index.json")
 
@@ -198,19 +202,22 @@ def test_weights_that_never_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors.index.json"])
 def test_a_pipe_in_the_place_of_a_file(tmp_path: Path, name: str) -> None:
     write_folder(tmp_path, folder_state())
-    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / ("model.safetensors" if "index" in name else name)).unlink()
     os.mkfifo(tmp_path / name)
     refused(tmp_path, ExitCode.CORRUPT, name, "not a regular file")
 
 
 def test_one_of_several_files_is_missing(tmp_path: Path) -> None:
     write_folder(tmp_path, folder_state())
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (tmp_path / "model.safetensors").rename(tmp_path / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     refused(tmp_path, ExitCode.BAD_INPUT, "no model-00002-of-00002.safetensors in this folder")
 
 
-@pytest.mark.parametrize("name", ["/nowhere/esmc", "./esmc", "esmc.pth", "a/b/c", "esmc"])
+@pytest.mark.parametrize(
+    "name", ["/nowhere/esmc", "./esmc", "esmc.pth", "a/b/c", "esmc", "a/esmc.pt", "a/model.safetensors"]
+)
 def test_a_path_that_is_not_there_says_what_to_give(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     refused(name, ExitCode.BAD_INPUT, name, "no such file or folder", ".pth file", "transformers folder", "hub id")
@@ -243,10 +250,12 @@ def test_code_in_a_pth_does_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "was-here"
     for state in (pth_state() | {"x": Attack(mark)}, Attack(mark)):
         path = write_pth(tmp_path, state)
-        refused(path, ExitCode.CORRUPT, str(path))
+        refused(path, ExitCode.BAD_INPUT, str(path), "mkdir")
         assert not mark.exists()
+    torch.save(pth_state() | {"x": Attack(mark)}, path, _use_new_zipfile_serialization=False)
+    refused(path, ExitCode.BAD_INPUT, str(path))
     path.write_bytes(pickle.dumps(Attack(mark)))
-    refused(path, ExitCode.CORRUPT, str(path))
+    refused(path, ExitCode.BAD_INPUT, str(path))
     assert not mark.exists()
     pickle.loads(pickle.dumps(Attack(mark)))
     assert mark.exists()  # the attack is real
@@ -254,7 +263,7 @@ def test_code_in_a_pth_does_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", [3, [torch.zeros(2)], {"embed.weight": 3}, {3: torch.zeros(2)}], ids=str)
 def test_a_pth_with_something_else(tmp_path: Path, state: Any) -> None:
-    refused(write_pth(tmp_path, state), ExitCode.CORRUPT, "not a state dict of the esm package")
+    refused(write_pth(tmp_path, state), ExitCode.BAD_INPUT, "not a state dict of the esm package", ".pth file")
 
 
 def test_the_small_random_encoder_is_the_same_everywhere() -> None:
