@@ -12,6 +12,7 @@ import typer
 from hpc.errors import SnwError
 from hpc.shown import never_fail_to_print, printable
 from hpc.storage import storage_problem
+from hpc.told import show_told
 from hpc.trusted import close_to_others
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
@@ -31,6 +32,7 @@ def main(app: typer.Typer) -> NoReturn:
     disk, a folder that may not be written); any other exception is a bug and keeps its traceback.
     """
     never_fail_to_print()
+    show_told()
     close_to_others()
     try:
         app()

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from hpc.errors import InputError
 from hpc.shown import console
+from hpc.told import long_work
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
 from snw_dist.config import SnwConfig, load_config
 from snw_dist.data.checked import Checked
@@ -67,7 +68,8 @@ def prepare_command(
 def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
     from snw_dist.data.audit import audit, write_findings  # takes seconds to load
 
-    findings = audit(checked, APART[settings.data.split.method])
+    with long_work("the audit"):
+        findings = audit(checked, APART[settings.data.split.method])
     path = write_findings(findings, settings.run_folder)
     if not findings:
         print(f"Audit: nothing found ({path})")

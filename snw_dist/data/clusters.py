@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from hpc.child import Workroom, workroom
 from hpc.errors import EnvironmentProblem
+from hpc.processors import usable_processors
+from hpc.told import long_work
 
 PROGRAM = "mmseqs"
 _PREFIX = "snw-mmseqs-"
@@ -107,10 +108,12 @@ def similar(sequences: Sequence[str], identity: float, coverage: float) -> NDArr
     with workroom(_PREFIX) as room:
         fasta, result = room.folder / "in.fasta", room.folder / "out"
         fasta.write_text("".join(f">{i}\n{sequences[i]}\n" for i in order), encoding="ascii")
-        threads = ["--threads", str(len(os.sched_getaffinity(0)))]
+        threads = ["--threads", str(usable_processors())]
         limits = ["--min-seq-id", repr(identity), "-c", repr(coverage)]
         names = [str(fasta), str(result), str(room.folder / "tmp")]
-        _run(room, [PROGRAM, "easy-cluster", *names, *threads, *limits, *_SEARCH.split(), *short.split(), "-v", "1"])
+        command = [PROGRAM, "easy-cluster", *names, *threads, *limits, *_SEARCH.split(), *short.split(), "-v", "1"]
+        with long_work(f"MMseqs2 clusters {len(order):,} sequences"):
+            _run(room, command)
         pairs = np.loadtxt(f"{result}_cluster.tsv", np.int64, ndmin=2)
     representative[pairs[:, 1]] = pairs[:, 0]
     return numbered(representative)

@@ -143,7 +143,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
     parts = parts_of(held_out, section.bootstrap, config.run.seed)
     controls: dict[str, Measured] = {
-        name: measure_scores(held_out, parts, scores, config.run.seed)
+        name: measure_scores(held_out, parts, scores, config.run.seed, name)
         for name, scores in data_controls(pairs, names).items()
     }
     measured: dict[str, list[Measured]] = {}
@@ -152,11 +152,12 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         for run in group:
             scored = score_run(run, prepared, [])
             encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
-            measured.setdefault(model, []).append(measure_scores(held_out, parts, scored.scores, config.run.seed))
+            of_run = measure_scores(held_out, parts, scored.scores, config.run.seed, run.run.name)
+            measured.setdefault(model, []).append(of_run)
     ensembles, tables = {}, {}
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
-        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
+        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed, f"ensemble {name}")
         tables[f"ensemble_{name}"] = held_out.assign(score=scores, probability=ensembles[name].probability)
     comparison = Comparison(
         encoder=encoder,

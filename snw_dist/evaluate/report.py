@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from hpc.errors import CorruptError, InputError
+from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.data.folder import new_folder
 from snw_dist.evaluate import bars, pictures
@@ -57,9 +58,9 @@ def evaluate_scores(
     """
     _check(pairs, provenance)
     parts = parts_of(pairs, repeats, seed)
-    model = measure_scores(pairs, parts, scores, seed)
+    model = measure_scores(pairs, parts, scores, seed, "model")
     rivals: dict[str, Measured] = {
-        name: measure_scores(pairs, parts, values, seed) for name, values in controls.items()
+        name: measure_scores(pairs, parts, values, seed, name) for name, values in controls.items()
     }
     splits = describe(pairs, parts)
     metrics: dict[str, Any] = without_nan(
@@ -79,8 +80,9 @@ def evaluate_scores(
             "comparison": {name: compare(model, rivals, name) for name in splits if name not in (TRAIN, VAL)},
         }
     )
-    drawn = _pictures(pairs, scores, model, controls, metrics)
-    drawn |= _of_training(metrics_log, provenance["encoder"])
+    with long_work("drawing the pictures"):
+        drawn = _pictures(pairs, scores, model, controls, metrics)
+        drawn |= _of_training(metrics_log, provenance["encoder"])
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     predictions = pairs.assign(score=scores, probability=model.probability)
     with new_folder(folder, ours=_FILES) as fresh:
