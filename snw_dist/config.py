@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.profile import profile_from
 from hpc.reading import BadFileError, read_json
 from hpc.strict import legal_keys, validated
 
@@ -301,7 +302,7 @@ class ClusterSection:
     cluster: Literal["auto", "slurm", "local"] = "auto"
     """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for."""
     profile: str | None = None
-    """A JSON file, or the name of one in `slurm/profiles`."""
+    """A JSON file, or the name of one in `slurm/profiles`; on the command line a path from the current folder."""
     nodes: int = Field(default=1, ge=1, le=100_000)
     tasks_per_node: int | None = Field(default=None, ge=1, le=1_024)
     """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
@@ -433,10 +434,12 @@ def _absolute(config: SnwConfig, base: Path) -> SnwConfig:
     weights = config.encoder.weights
     if weights and (Path(anchor(weights)).exists() or weights.startswith((".", "/", "~")) or weights.endswith(".pth")):
         weights = anchor(weights)
+    profile = config.cluster.profile and profile_from(config.cluster.profile, base)
     return dataclasses.replace(
         config,
         run=dataclasses.replace(config.run, folder=anchor(config.run.folder)),
         data=data,
         encoder=dataclasses.replace(config.encoder, weights=weights),
         store=dataclasses.replace(config.store, path=anchor(config.store.path) if config.store.path else None),
+        cluster=dataclasses.replace(config.cluster, profile=profile),
     )
