@@ -1,6 +1,7 @@
 """What a command says about its work while it goes on: nothing about what is quick, a line about all that takes long.
 
-Libraries tell it to a log, so that in a job it is in the log of the rank; a command shows it on stderr (`show_told`).
+Libraries tell it to a log, so that in a job it is in the log of the rank; a command prints it (`show_told`), as it does
+what its jobs do.
 """
 
 from __future__ import annotations
@@ -57,17 +58,17 @@ def duration(seconds: float) -> str:
 
 
 def show_told() -> None:
-    """Show on stderr what is told in this process, and nothing twice."""
-    if not any(isinstance(handler, _Stderr) for handler in _log.handlers):
-        _log.addHandler(_Stderr())
+    """Print what is told in this process, and nothing twice."""
+    if not any(isinstance(handler, _Printed) for handler in _log.handlers):
+        _log.addHandler(_Printed())
     _log.setLevel(logging.INFO)
     _log.propagate = False
 
 
-class _Stderr(logging.Handler):
+class _Printed(logging.Handler):
     """The lines as they are. A terminal that has gone does not end the work."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"{printable(record.getMessage())}\n")
-            sys.stderr.flush()
+            sys.stdout.write(f"{printable(record.getMessage())}\n")
+            sys.stdout.flush()

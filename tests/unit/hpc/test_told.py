@@ -67,7 +67,7 @@ def test_times_in_words(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_command_shows_it_once_on_stderr_and_survives_a_terminal_that_has_gone(
+def test_a_command_prints_it_once_and_survives_a_terminal_that_has_gone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = logging.getLogger("hpc.told")
@@ -76,10 +76,10 @@ def test_a_command_shows_it_once_on_stderr_and_survives_a_terminal_that_has_gone
     show_told()
     show_told()
     tell("control \x1b[2J, [/]")
-    assert capsys.readouterr().err == "control \\x1b[2J, [/]\n"
+    assert capsys.readouterr().out == "control \\x1b[2J, [/]\n"
     gone = io.StringIO()
     gone.close()
-    monkeypatch.setattr(sys, "stderr", gone)
+    monkeypatch.setattr(sys, "stdout", gone)
     tell("nobody hears this")
 
 
@@ -109,4 +109,4 @@ def test_mmseqs_is_not_silent(tmp_path: Path) -> None:
         check=False,
         timeout=60,
     )
-    assert done.stderr.startswith("MMseqs2 clusters 2 sequences ...\n")
+    assert done.stdout.startswith("MMseqs2 clusters 2 sequences ...\n")
