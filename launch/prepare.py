@@ -19,7 +19,7 @@ from snw_dist.data.checked import Checked
 from snw_dist.data.findings import Finding
 from snw_dist.data.prepare import check_inputs, write_prepared
 from snw_dist.data.split import APART
-from snw_dist.data.summary import PrepareSummary
+from snw_dist.data.summary import PrepareSummary, small_splits
 from snw_dist.data.write import REJECTS
 
 app = new_app()
@@ -58,7 +58,7 @@ def prepare_command(
         _audit(settings, checked, strict)
     summary = write_prepared(settings, checked, given, allow_changes)
     _show(summary)
-    for note in summary.notes:
+    for note in [*summary.notes, *small_splits(summary.splits)]:
         print(note)
     if any(count.rejected for count in summary.counts.values()):
         print(f"Rejected records are listed in {settings.data_folder / REJECTS}")

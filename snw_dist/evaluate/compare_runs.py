@@ -24,7 +24,7 @@ from snw_dist.data.folder import new_folder
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.bootstrap import LEVEL, interval
-from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.comparison import judge, turned_round
 from snw_dist.evaluate.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import left_out_lines, without_repeats
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
@@ -108,8 +108,8 @@ class Comparison:
                 "ensembles": {name: entry(ensemble) for name, ensemble in self.ensembles.items()},
                 "controls": {name: entry(control) for name, control in self.controls.items()},
                 "verdicts": {
-                    split: {name: compare(model, self.controls, split, name) for name, model in rivals.items()}
-                    for split in self.splits
+                    split: {name: judge(model, self.controls, split, facts, name) for name, model in rivals.items()}
+                    for split, facts in self.splits.items()
                     if split not in (TRAIN, VAL)
                 },
                 "missing": self.missing,
@@ -243,6 +243,8 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     if comparison["ensembles"]:
         lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
     lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
+    turned = [turned_round(comparison["controls"], split) for split in comparison["verdicts"]]
+    lines += [line for line in turned if line is not None]
     lines += [line for fold in comparison["left_out"] for line in left_out_lines(fold)]
     if comparison["missing"]:
         lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")
