@@ -13,8 +13,9 @@ from rich.table import Table
 from hpc.errors import InputError
 from hpc.shown import console
 from hpc.told import long_work
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
-from snw_dist.config import SnwConfig, load_config
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._options import values_of
+from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
 from snw_dist.data.findings import Finding
 from snw_dist.data.prepare import check_inputs, write_prepared
@@ -42,6 +43,7 @@ AllowChangesOption = Annotated[
 def prepare_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     on_invalid: OnInvalidOption = None,
     fold: FoldOption = None,
     split_seed: SeedOption = None,
@@ -52,7 +54,8 @@ def prepare_command(
     """Check and clean the input tables and write them to the data folder of the run."""
     options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
     given = {key: value for key, value in options.items() if value is not None}
-    settings = load_config(config, {"run.name": run, **given})
+    settings = read_settings(config, {"run.name": run, **given}, set_values)
+    given |= {key: value for key, value in values_of(set_values).items() if key.startswith("data.")}
     checked = check_inputs(settings, stop_at_rejects=not (audit or strict))
     if audit or strict:
         _audit(settings, checked, strict)

@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that a mistake is reported at once, before an
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -365,8 +366,15 @@ def config_to_dict(config: SnwConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> SnwConfig:
+def load_config(
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    exact: Mapping[str, Any] | None = None,
+    given_by: str = "the command line",
+) -> SnwConfig:
     """Read `SNW_config.json`; `overrides` maps dotted keys (`train.zero_stage`) to values, `None` meaning not given.
+
+    `exact` does too, and there `None` is null. What is wrong with these alone is told of `given_by`, not of the file.
 
     Relative paths of the file are taken from the folder of the file, so a command works from anywhere.
     Raises `InputError` naming the file, the line of a JSON mistake, or the key.
@@ -384,10 +392,23 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: the top level must be an object with the sections {legal_keys(SnwConfig)}.")
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            _set_dotted(values, key, value)
-    return _absolute(config_from_dict(values, str(path)), path.resolve().parent)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None} | dict(exact or {})
+    return _absolute(_with_given(values, given, str(path), given_by), path.resolve().parent)
+
+
+def _with_given(values: dict[str, Any], given: Mapping[str, Any], source: str, given_by: str) -> SnwConfig:
+    """The values of a file with others; raises `InputError` for the file's mistakes first, then for those of the rest.
+
+    Another value may mend a mistake of the file.
+    """
+    changed = copy.deepcopy(values)
+    for key, value in given.items():
+        _set_dotted(changed, key, value)
+    try:
+        return config_from_dict(changed, given_by)
+    except InputError:
+        config_from_dict(values, source)
+        raise
 
 
 def with_values(config: SnwConfig, values: Mapping[str, Any], source: str) -> SnwConfig:
@@ -414,7 +435,7 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise InputError(f"{section}: must be an object")
+            raise InputError(f"{key}: {section}: must be an object, and is a value")
     values[name] = value
 
 
