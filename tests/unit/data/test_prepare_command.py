@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from data_inputs import LIGANDS, PAIRS, RECEPTORS
 
+from snw_dist.config import load_config
+from snw_dist.data.prepared import as_prepared
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -59,6 +62,15 @@ def test_splits_that_carry_no_verdict_are_told(project: Path) -> None:
     (project / "ligands.fasta").write_text(ligands)
     done = _prepare(project)
     assert (done.returncode, "too small" in done.stdout) == (0, False), done.stderr
+
+
+def test_data_settings_of_the_command_line_hold_for_later_commands(project: Path) -> None:
+    (project / "pairs.csv").rename(project / "others.csv")
+    done = _prepare(project, "--set", "data.pairs=others.csv", "--set", "data.max_length=10", "--set", "train.epochs=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    config = as_prepared(load_config(project / "SNW_config.json"))
+    assert (config.data.pairs, config.data.max_length) == (str(project / "others.csv"), 10)
+    assert config.train.epochs != 3
 
 
 def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> None:
