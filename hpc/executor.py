@@ -24,6 +24,7 @@ from hpc.errors import EnvironmentProblem
 from hpc.files import atomic_write_json
 from hpc.on_node import task_folder
 from hpc.processes import process_started
+from hpc.processors import set_here
 from hpc.profile import SiteProfile
 from hpc.request import REQUEST, JobRequest, RankRequest
 from hpc.sbatch import REPOSITORY, SITE_CHOICES, render_sbatch, run_sbatch
@@ -186,7 +187,7 @@ def _clean_environment(profile: SiteProfile) -> Iterator[None]:
     hidden = {
         name: os.environ.pop(name)
         for name in list(os.environ)
-        if (name.startswith(_FOREIGN) and name not in _KEPT) or name in _TORCH or name in decided
+        if (name.startswith(_FOREIGN) and name not in _KEPT) or name in {*_TORCH, *decided, *set_here()}
     }
     try:
         yield

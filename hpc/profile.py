@@ -137,7 +137,14 @@ def load_profile(name_or_path: str | None, folder: Path) -> SiteProfile:
     return validated(SiteProfile, values, str(path))
 
 
+def profile_from(name_or_path: str, base: Path) -> str:
+    """A relative path as one from the folder `base`; a name stays a name."""
+    return str(base / Path(name_or_path).expanduser()) if _is_path(name_or_path) else name_or_path
+
+
 def _profile_path(name_or_path: str, folder: Path) -> Path:
-    if "/" in name_or_path or name_or_path.endswith(".json"):
-        return Path(name_or_path).expanduser()
-    return folder / f"{name_or_path}.json"
+    return Path(name_or_path).expanduser() if _is_path(name_or_path) else folder / f"{name_or_path}.json"
+
+
+def _is_path(name_or_path: str) -> bool:
+    return "/" in name_or_path or name_or_path.endswith(".json")

@@ -43,6 +43,16 @@ def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
     return ", ".join(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else "none"
 
 
+def dotted_keys(kind: Any, before: str = "") -> list[str]:
+    """The keys of all values below `kind`, such as `train.epochs`."""
+    keys = []
+    for field in dataclasses.fields(kind):
+        below = _below(kind, field.name)
+        key = f"{before}{field.name}"
+        keys += dotted_keys(below, f"{key}.") if dataclasses.is_dataclass(below) else [key]
+    return keys
+
+
 @functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hpc.errors import EnvironmentProblem
+from hpc.processors import usable_processors
 
 Launcher = Literal["slurm", "submitit-local", "torchrun", "mpi", "single"]
 
@@ -174,7 +175,7 @@ def _num_cpus(environ: Mapping[str, str], local_world_size: int) -> int:
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"):
         if environ.get(name, "").isdigit():
             return max(1, int(environ[name]))
-    return max(1, len(os.sched_getaffinity(0)) // local_world_size)
+    return max(1, usable_processors() // local_world_size)
 
 
 def _integer(environ: Mapping[str, str], name: str, launcher: str, default: str = "") -> int:

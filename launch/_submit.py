@@ -12,7 +12,7 @@ import typer
 from hpc.array import run_array
 from hpc.executor import resolve_cluster, submit, submit_array
 from hpc.follow import follow
-from hpc.profile import load_profile
+from hpc.profile import load_profile, profile_from
 from hpc.request import JobRequest
 from hpc.shown import console
 from snw_dist.config import SnwConfig, config_to_dict
@@ -46,7 +46,7 @@ def cluster_overrides(
         "cluster.nodes": nodes,
         "cluster.tasks_per_node": tasks_per_node,
         "cluster.cluster": cluster,
-        "cluster.profile": profile,
+        "cluster.profile": profile and profile_from(profile, Path.cwd()),
         "cluster.time_min": time_min,
     }
 

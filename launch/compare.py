@@ -11,7 +11,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 import typer
 
 from hpc.shown import console
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
     NodesOption,
@@ -23,7 +23,7 @@ from launch._submit import (
     run_all,
     submit_and_follow,
 )
-from snw_dist.config import SnwConfig, load_config
+from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
@@ -47,6 +47,7 @@ def compare_command(
     models: ModelsOption,
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     seeds: SeedsOption = None,
     all_folds: FoldsOption = False,
     nodes: NodesOption = None,
@@ -58,7 +59,7 @@ def compare_command(
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
-    settings = as_prepared(load_config(config, overrides))
+    settings = as_prepared(read_settings(config, overrides, set_values))
     folds = folds_of(settings) if all_folds else [settings]
     runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
     for fold, group in runs:

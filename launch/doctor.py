@@ -9,7 +9,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 import typer
 
 from hpc.shown import console
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
     NodesOption,
@@ -20,7 +20,6 @@ from launch._submit import (
     cluster_overrides,
     run_all,
 )
-from snw_dist.config import load_config
 from snw_dist.doctor import RESULT, checks_table
 
 app = new_app()
@@ -30,6 +29,7 @@ app = new_app()
 def doctor_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     cluster: ClusterOption = None,
@@ -39,7 +39,7 @@ def doctor_command(
 ) -> None:
     """Start the ranks as training would, ask everything that can be asked in seconds, and print a line for each."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
-    settings = load_config(config, overrides)
+    settings = read_settings(config, overrides, set_values)
     (settings.run_folder / RESULT).unlink(missing_ok=True)
     code = run_all(settings, [settings], "doctor", "snw_dist.doctor:run_doctor", settings.train.device, partition)
     found = checks_table(settings.run_folder)

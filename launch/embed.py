@@ -9,7 +9,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 
 import typer
 
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -21,7 +21,7 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
-from snw_dist.config import load_config, parse_layers
+from snw_dist.config import parse_layers
 from snw_dist.data.prepared import with_prepared
 from snw_dist.embedding.estimate import check_embedding
 
@@ -48,6 +48,7 @@ RepairOption = Annotated[bool, typer.Option("--repair", help="Make again what is
 def embed_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     array: ArrayOption = None,
@@ -69,7 +70,7 @@ def embed_command(
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     overrides |= {"run.name": run, "cluster.array": array, "encoder.combine": combine}
     overrides |= {"encoder.layer": parse_layers(layer), "encoder.verify": verify_encoder or None}
-    settings = load_config(config, overrides)
+    settings = read_settings(config, overrides, set_values)
     job = "append" if append else "verify" if verify else "repair" if repair else "embed"
     if job in ("embed", "append"):
         work = with_prepared(settings, lambda prepared: check_embedding(settings, prepared, append))

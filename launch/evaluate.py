@@ -10,8 +10,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 import typer
 
 from hpc.shown import console, printable
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
-from snw_dist.config import load_config
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.run import evaluate_run
@@ -27,10 +26,13 @@ AllowChangesOption = Annotated[
 
 @app.command()
 def evaluate_command(
-    config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None, allow_changes: AllowChangesOption = False
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    set_values: SetOption = None,
+    allow_changes: AllowChangesOption = False,
 ) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures."""
-    settings = load_config(config, {"run.name": run})
+    settings = read_settings(config, {"run.name": run}, set_values)
     metrics = evaluate_run(settings, allow_changes)
     console(120).print(printed(metrics))
     for difference in metrics["provenance"].get("differences", []):

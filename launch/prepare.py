@@ -1,6 +1,8 @@
 """Check and clean the FASTA files and the pair table of a run: `python launch/prepare.py`."""
 
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +14,15 @@ from rich.table import Table
 
 from hpc.errors import InputError
 from hpc.shown import console
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
-from snw_dist.config import SnwConfig, load_config
+from hpc.told import long_work
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._options import values_of
+from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.checked import Checked
 from snw_dist.data.findings import Finding
 from snw_dist.data.prepare import check_inputs, write_prepared
 from snw_dist.data.split import APART
-from snw_dist.data.summary import PrepareSummary
+from snw_dist.data.summary import PrepareSummary, small_splits
 from snw_dist.data.write import REJECTS
 
 app = new_app()
@@ -41,6 +45,7 @@ AllowChangesOption = Annotated[
 def prepare_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     on_invalid: OnInvalidOption = None,
     fold: FoldOption = None,
     split_seed: SeedOption = None,
@@ -51,13 +56,15 @@ def prepare_command(
     """Check and clean the input tables and write them to the data folder of the run."""
     options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
     given = {key: value for key, value in options.items() if value is not None}
-    settings = load_config(config, {"run.name": run, **given})
+    settings = read_settings(config, {"run.name": run, **given}, set_values)
+    of_data = [key for key in values_of(set_values) if key.startswith("data.")]
+    given |= {key: reduce(getitem, key.split("."), config_to_dict(settings)) for key in of_data}  # with absolute paths
     checked = check_inputs(settings, stop_at_rejects=not (audit or strict))
     if audit or strict:
         _audit(settings, checked, strict)
     summary = write_prepared(settings, checked, given, allow_changes)
     _show(summary)
-    for note in summary.notes:
+    for note in [*summary.notes, *small_splits(summary.splits)]:
         print(note)
     if any(count.rejected for count in summary.counts.values()):
         print(f"Rejected records are listed in {settings.data_folder / REJECTS}")
@@ -67,7 +74,8 @@ def prepare_command(
 def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
     from snw_dist.data.audit import audit, write_findings  # takes seconds to load
 
-    findings = audit(checked, APART[settings.data.split.method])
+    with long_work("the audit"):
+        findings = audit(checked, APART[settings.data.split.method])
     path = write_findings(findings, settings.run_folder)
     if not findings:
         print(f"Audit: nothing found ({path})")

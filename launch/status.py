@@ -8,16 +8,15 @@ if not __package__:  # run by its path: the repository takes the place of launch
 
 from hpc.shown import console
 from hpc.status import jobs_table, latest_jobs, ranks_table
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
-from snw_dist.config import load_config
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()
 
 
 @app.command()
-def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None) -> None:
+def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None, set_values: SetOption = None) -> None:
     """States of the last jobs of a run, and what each rank of a running one does."""
-    jobs = latest_jobs(load_config(config, {"run.name": run}).run_folder)
+    jobs = latest_jobs(read_settings(config, {"run.name": run}, set_values).run_folder)
     states = [job.poll() for job in jobs]
     shown = console(160)
     shown.print(jobs_table(jobs, states))

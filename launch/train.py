@@ -9,7 +9,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 
 import typer
 
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, main, new_app
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -21,7 +21,6 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
-from snw_dist.config import load_config
 from snw_dist.data.prepared import as_prepared
 from snw_dist.train.check import check_training
 
@@ -42,6 +41,7 @@ AllowChangesOption = Annotated[
 def train_command(
     config: ConfigOption = DEFAULT_CONFIG,
     run: RunOption = None,
+    set_values: SetOption = None,
     zero: ZeroOption = None,
     precision: PrecisionOption = None,
     allow_precision_change: AllowPrecisionOption = False,
@@ -59,7 +59,7 @@ def train_command(
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
     overrides |= {"train.allow_precision_change": allow_precision_change or None}
     overrides |= {"train.allow_changes": allow_changes or None}
-    settings = as_prepared(load_config(config, overrides))
+    settings = as_prepared(read_settings(config, overrides, set_values))
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
 

@@ -6,6 +6,7 @@ Nothing heavy is imported here, so that a mistake is reported at once, before an
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.profile import profile_from
 from hpc.reading import BadFileError, read_json
 from hpc.strict import legal_keys, validated
 
@@ -301,7 +303,7 @@ class ClusterSection:
     cluster: Literal["auto", "slurm", "local"] = "auto"
     """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for."""
     profile: str | None = None
-    """A JSON file, or the name of one in `slurm/profiles`."""
+    """A JSON file, or the name of one in `slurm/profiles`; on the command line a path from the current folder."""
     nodes: int = Field(default=1, ge=1, le=100_000)
     tasks_per_node: int | None = Field(default=None, ge=1, le=1_024)
     """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
@@ -364,8 +366,15 @@ def config_to_dict(config: SnwConfig) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> SnwConfig:
+def load_config(
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    exact: Mapping[str, Any] | None = None,
+    given_by: str = "the command line",
+) -> SnwConfig:
     """Read `SNW_config.json`; `overrides` maps dotted keys (`train.zero_stage`) to values, `None` meaning not given.
+
+    `exact` does too, and there `None` is null. What is wrong with these alone is told of `given_by`, not of the file.
 
     Relative paths of the file are taken from the folder of the file, so a command works from anywhere.
     Raises `InputError` naming the file, the line of a JSON mistake, or the key.
@@ -383,10 +392,23 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise InputError(f"{path}: cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: the top level must be an object with the sections {legal_keys(SnwConfig)}.")
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            _set_dotted(values, key, value)
-    return _absolute(config_from_dict(values, str(path)), path.resolve().parent)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None} | dict(exact or {})
+    return _absolute(_with_given(values, given, str(path), given_by), path.resolve().parent)
+
+
+def _with_given(values: dict[str, Any], given: Mapping[str, Any], source: str, given_by: str) -> SnwConfig:
+    """The values of a file with others; raises `InputError` for the file's mistakes first, then for those of the rest.
+
+    Another value may mend a mistake of the file.
+    """
+    changed = copy.deepcopy(values)
+    for key, value in given.items():
+        _set_dotted(changed, key, value)
+    try:
+        return config_from_dict(changed, given_by)
+    except InputError:
+        config_from_dict(values, source)
+        raise
 
 
 def with_values(config: SnwConfig, values: Mapping[str, Any], source: str) -> SnwConfig:
@@ -413,7 +435,7 @@ def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise InputError(f"{section}: must be an object")
+            raise InputError(f"{key}: {section}: must be an object, and is a value")
     values[name] = value
 
 
@@ -433,10 +455,12 @@ def _absolute(config: SnwConfig, base: Path) -> SnwConfig:
     weights = config.encoder.weights
     if weights and (Path(anchor(weights)).exists() or weights.startswith((".", "/", "~")) or weights.endswith(".pth")):
         weights = anchor(weights)
+    profile = config.cluster.profile and profile_from(config.cluster.profile, base)
     return dataclasses.replace(
         config,
         run=dataclasses.replace(config.run, folder=anchor(config.run.folder)),
         data=data,
         encoder=dataclasses.replace(config.encoder, weights=weights),
         store=dataclasses.replace(config.store, path=anchor(config.store.path) if config.store.path else None),
+        cluster=dataclasses.replace(config.cluster, profile=profile),
     )

@@ -16,7 +16,14 @@ from hpc.files import atomic_write_json
 from hpc.storage import told_where
 from snw_dist.data.audit_repeats import repeats
 from snw_dist.data.audit_shift import shifts
-from snw_dist.data.audit_sides import degree_bias, identical_sequences, only_negative, overlap
+from snw_dist.data.audit_sides import (
+    Labelled,
+    degree_bias,
+    degree_turned_round,
+    identical_sequences,
+    only_negative,
+    overlap,
+)
 from snw_dist.data.checked import Checked
 from snw_dist.data.findings import EFFECTS, AuditPairs, AuditSide, Finding
 
@@ -64,5 +71,7 @@ def _of_pairs(
         for name, rows in held_out.items():
             if side.name in apart:
                 yield from overlap(side, f"{name} in train", np.unique(code[rows]), np.unique(code[train]))
+            seen, unseen = (Labelled(code[chosen], pairs.positive[chosen]) for chosen in (train, rows))
+            yield from degree_turned_round(side, f"{name} against train", seen, unseen)
             yield from shifts(side, f"{name} against train", code[rows], code[train])
         yield from shifts(side, "positive against negative pairs", code[pairs.positive], code[~pairs.positive])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,14 @@ _BIASED = 0.55
 """A one-side AUROC that is significantly above this is a finding."""
 _LOPSIDED = 2.0
 """Standard errors by which the share of positives of a sequence is off, for it to be counted."""
+
+
+class Labelled(NamedTuple):
+    """Some pairs as columns."""
+
+    code: NDArray[np.int64]
+    """The distinct sequence of one side."""
+    positive: NDArray[np.bool_]
 
 
 def identical_sequences(side: AuditSide) -> Iterator[Finding]:
@@ -62,6 +71,33 @@ def degree_bias(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.b
     examples = [f"{side.example(i)} ({num_positive[i]:,.0f} of {num_pairs[i]:,} positive)" for i in most]
     more = f" AUROC of one side {auroc:.2f}, {share:.0%} positive."
     yield finding("degree_bias", side.name, len(found), (num_pairs > 0).sum(), examples, more)
+
+
+def degree_turned_round(side: AuditSide, where: str, train: Labelled, held_out: Labelled) -> Iterator[Finding]:
+    """How well it tells the label of a held-out pair that its sequence was seldom positive in train.
+
+    So it is where each sequence has about as many negative pairs as positive ones, as dealt negatives have: what train
+    has too many of is missing elsewhere. Counts the sequences of the held-out pairs that train has too.
+    """
+    if held_out.positive.all() or not held_out.positive.any():
+        return
+    length = 1 + max(train.code.max(initial=0), held_out.code.max())
+    num_pairs = [np.bincount(pairs.code, minlength=length) for pairs in (train, held_out)]
+    num_positive = [np.bincount(pairs.code, weights=pairs.positive, minlength=length) for pairs in (train, held_out)]
+    share = train.positive.mean()
+    in_train = (num_positive[0] + share) / (num_pairs[0] + 1)  # one pair of average label more: unseen ones say nothing
+    auroc = 1 - roc_auc_score(held_out.positive, in_train[held_out.code])
+    if auroc - _SIGNIFICANT * _standard_error(auroc, held_out.positive) <= _BIASED:
+        return
+    found = np.flatnonzero((num_pairs[0] > 0) & (num_pairs[1] > 0))
+    most = found[np.argsort(-num_pairs[1][found], kind="stable")][:MAX_EXAMPLES].tolist()
+    examples = [
+        f"{side.example(i)} ({num_positive[0][i]:,.0f} of {num_pairs[0][i]:,} positive in train, "
+        f"{num_positive[1][i]:,.0f} of {num_pairs[1][i]:,} here)"
+        for i in most
+    ]
+    more = f" AUROC of one side {auroc:.2f}, turned round: what train has as positive is negative here."
+    yield finding("degree_bias", f"{side.name} of {where}", len(found), (num_pairs[1] > 0).sum(), examples, more)
 
 
 def overlap(side: AuditSide, where: str, held_out: NDArray[np.int64], train: NDArray[np.int64]) -> Iterator[Finding]:

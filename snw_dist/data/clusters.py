@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc.child import Workroom, workroom
 from hpc.errors import EnvironmentProblem
+from hpc.processors import usable_processors
+from hpc.told import long_work
 
 PROGRAM = "mmseqs"
+_PREFIX = "snw-mmseqs-"
 _SEARCHABLE = re.compile("[^X]{5}")  # MMseqs2 looks for words of 5 residues; what has none is alone in its cluster
 _SHORT = 50
 # Two similar sequences are in one cluster, whatever else is in it (connected components of all hits): a greedy cluster
@@ -87,7 +87,8 @@ def find_mmseqs() -> str:
             f"{PROGRAM}: no such program. Install MMseqs2 (Debian: apt-get install mmseqs2; conda: conda install -c "
             'bioconda mmseqs2; clusters: module load mmseqs2), or set data.split.clusters = "identical".'
         )
-    return _run([PROGRAM, "version"]).strip()
+    with workroom(_PREFIX) as room:
+        return _run(room, [PROGRAM, "version"]).strip()
 
 
 def similar(sequences: Sequence[str], identity: float, coverage: float) -> NDArray[np.int64]:
@@ -104,13 +105,15 @@ def similar(sequences: Sequence[str], identity: float, coverage: float) -> NDArr
         return representative
     order.sort(key=lambda i: (-len(sequences[i]), sequences[i]))
     short = _SEARCH_SHORT if np.median([len(s) for s in sequences]) < _SHORT else ""
-    with tempfile.TemporaryDirectory(prefix="snw-mmseqs-") as folder:
-        fasta, result = Path(folder) / "in.fasta", Path(folder) / "out"
+    with workroom(_PREFIX) as room:
+        fasta, result = room.folder / "in.fasta", room.folder / "out"
         fasta.write_text("".join(f">{i}\n{sequences[i]}\n" for i in order), encoding="ascii")
-        threads = ["--threads", str(len(os.sched_getaffinity(0)))]
+        threads = ["--threads", str(usable_processors())]
         limits = ["--min-seq-id", repr(identity), "-c", repr(coverage)]
-        names = [str(fasta), str(result), str(Path(folder) / "tmp")]
-        _run([PROGRAM, "easy-cluster", *names, *threads, *limits, *_SEARCH.split(), *short.split(), "-v", "1"])
+        names = [str(fasta), str(result), str(room.folder / "tmp")]
+        command = [PROGRAM, "easy-cluster", *names, *threads, *limits, *_SEARCH.split(), *short.split(), "-v", "1"]
+        with long_work(f"MMseqs2 clusters {len(order):,} sequences"):
+            _run(room, command)
         pairs = np.loadtxt(f"{result}_cluster.tsv", np.int64, ndmin=2)
     representative[pairs[:, 1]] = pairs[:, 0]
     return numbered(representative)
@@ -122,13 +125,13 @@ def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(np.argsort(first))[inverse]
 
 
-def _run(command: list[str]) -> str:
+def _run(room: Workroom, command: list[str]) -> str:
     """What the program prints; its last lines are in the error."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        tail = " ".join(done.stdout.split()[-40:])
+    status, output = room.run(command)
+    if status:
+        tail = " ".join(output.split()[-40:])
         raise EnvironmentProblem(
-            f"{' '.join(command[:2])}: failed with exit status {done.returncode}: {tail}. "
+            f"{' '.join(command[:2])}: failed with exit status {status}: {tail}. "
             'Correct that, or set data.split.clusters = "identical".'
         )
-    return done.stdout
+    return output

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from hpc.files import atomic_write_json
+from hpc.told import long_work
 from snw_dist.config import DataSection, SnwConfig
 from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
@@ -72,16 +73,19 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     paths = input_paths(data)
     names = short_names(paths)
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
-    ligands, receptors = (_sequences(table, data, rejects) for table in ("ligands", "receptors"))
-    entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
-    rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
-    pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
+    with long_work("reading the sequences"):
+        ligands, receptors = (_sequences(table, data, rejects) for table in ("ligands", "receptors"))
+    with long_work(f"reading {names['pairs']}"):
+        entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
+        rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
+        pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
     counts = count_files(ligands, receptors, rows.read, pairs, rejects.counts)
     distinct = _distinct(ligands, receptors, data)
     checked = Checked(ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
         _stop_at_rejects(checked, data)
-    with rejects_told(rejects, paths, {table: count.read for table, count in counts.items()}):
+    read = {table: count.read for table, count in counts.items()}
+    with rejects_told(rejects, paths, read), long_work(f"splitting and labelling {len(pairs):,} pairs"):
         return _split_and_labelled(checked, data, seed, str(paths["pairs"]))
 
 
@@ -121,7 +125,7 @@ def write_prepared(
         refuse_other_pairs(config, checked)
     paths = input_paths(config.data)
     names = short_names(paths)
-    with new_folder(config.data_folder) as folder:
+    with long_work(f"writing {len(pairs):,} pairs"), new_folder(config.data_folder) as folder:
         write_sequences(folder / SEQUENCES, *tables)
         write_pairs(folder / PAIRS, pairs, checked.positive, *tables)
         write_dropped(folder / DROPPED, checked.dropped, *tables)

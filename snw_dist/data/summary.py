@@ -17,6 +17,9 @@ from snw_dist.data.pairs import PairTable
 from snw_dist.data.rejects import Table
 from snw_dist.data.sequences import SequenceTable
 
+MIN_OF_EACH = 10
+"""Fewest positive and negative pairs of a split that a verdict is given on."""
+
 
 @dataclass(frozen=True)
 class FileCounts:
@@ -77,6 +80,31 @@ def count_files(
     for table, count in counts.items():
         assert count.read == count.kept + count.merged + count.rejected, (table, count)
     return counts
+
+
+def too_few(num_pairs: int, num_positive: int) -> str | None:
+    """Why pairs are too few to say which of two sets of scores is better; None where they are enough.
+
+    With n positives and n negatives an AUROC at chance has a standard error of .41 / sqrt(n): .13 with 10, .29 with 2,
+    where one order in six is perfect. The bootstrap does not know that: it draws from the pairs that are there.
+    """
+    num_negative = num_pairs - num_positive
+    one_class = 0 in (num_positive, num_negative)  # measured by rank correlation
+    if num_pairs >= 2 * MIN_OF_EACH if one_class else min(num_positive, num_negative) >= MIN_OF_EACH:
+        return None
+    needed = f"{2 * MIN_OF_EACH} pairs" if one_class else f"{MIN_OF_EACH} positive and {MIN_OF_EACH} negative ones"
+    return f"it has {num_positive:,} positive and {num_negative:,} negative pairs, and needs at least {needed}"
+
+
+def small_splits(splits: Mapping[str, SplitCounts]) -> list[str]:
+    """A warning for each split that is too small for what it is there for."""
+    lines = []
+    for name, split in splits.items():
+        why = too_few(split.pairs, split.positives)
+        if name != "train" and why is not None:
+            what = "threshold and calibration are chosen by chance" if name == "val" else "no verdict will be given"
+            lines.append(f"Split {name} is too small: {what}, as {why}.")
+    return lines
 
 
 def count_splits(

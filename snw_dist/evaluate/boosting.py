@@ -7,6 +7,7 @@ and not which of them bind each other; one that scores like boosting on composit
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from hpc.errors import InputError
+from hpc.told import tell
 from snw_dist.evaluate.ranked import FloatArray
 
 Index = npt.NDArray[np.intp]
@@ -26,8 +28,10 @@ LIGAND_POSITIONS = 50
 RECEPTOR_POSITIONS = 400
 """Receptor residues seen, from the N-terminus."""
 TRAIN_CELLS = 2**27
-"""Most rows x columns in training: scikit-learn holds them as float64, so 1 GiB."""
+"""Most rows x columns in training: some 70 s of one processor, and 1 GiB, as scikit-learn holds them as float64."""
 _PREDICT_CELLS = 2**24
+MOST_VALUES = 255
+"""Distinct values of a column that scikit-learn tells apart, unless told that there are fewer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +43,21 @@ class SideFeatures:
     of_rows: Callable[[Index], Features]
     """Rows -> [rows, columns]."""
     num_columns: int
+    num_values: int = MOST_VALUES
+    """Most distinct values of a column that are told apart."""
 
 
 def one_hot(sequences: Sequence[str], num_train: int, left: int, right: int) -> SideFeatures:
-    """A column for each letter at each position, without those constant over the first `num_train` pairs."""
+    """A column for each letter at each position, without those that tell nothing more over the first `num_train` pairs.
+
+    These are the constant ones, and of equal ones all but the first, which is the one that boosting would choose: few
+    receptors have thousands of columns and hundreds of distinct ones.
+    """
     row, distinct = _distinct(sequences)
     codes = position_codes(distinct, left, right)
-    positions, letters = varying_columns(codes[np.unique(row[:num_train])])
-    return SideFeatures(row, lambda rows: codes[rows][:, positions] == letters, positions.size)
+    known = codes[np.unique(row[:num_train])]
+    positions, letters = distinct_columns(known, *varying_columns(known))
+    return SideFeatures(row, lambda rows: codes[rows][:, positions] == letters, positions.size, num_values=2)
 
 
 def composition(sequences: Sequence[str]) -> SideFeatures:
@@ -88,6 +99,17 @@ def varying_columns(codes: npt.NDArray[np.uint8]) -> tuple[Index, npt.NDArray[np
     return np.array(positions, dtype=np.intp), np.array(letters, dtype=np.uint8)
 
 
+def distinct_columns(
+    codes: npt.NDArray[np.uint8], positions: Index, letters: npt.NDArray[np.uint8]
+) -> tuple[Index, npt.NDArray[np.uint8]]:
+    """Of one-hot columns that are equal in all rows of `codes` the first."""
+    first: dict[bytes, int] = {}
+    for i, (position, letter) in enumerate(zip(positions.tolist(), letters.tolist(), strict=True)):
+        first.setdefault(hashlib.sha256(np.packbits(codes[:, position] == letter).tobytes()).digest(), i)
+    kept = list(first.values())
+    return positions[kept], letters[kept]
+
+
 def one_hot_scores(
     train: pd.DataFrame,
     held_out: pd.DataFrame,
@@ -117,8 +139,8 @@ def boosting_scores(
 
     The features are those of the training pairs, one a label, followed by the held-out ones. Returns [held-out pairs]
     float64, on the scale of the label. The regressor is scikit-learn's HistGradientBoostingRegressor as it comes.
-    Where rows x columns would pass `max_train_cells` a random part of the training pairs is used. Deterministic from
-    `seed`. Raises `InputError` when there are fewer than 2 training pairs.
+    Where rows x columns would pass `max_train_cells` a random part of the training pairs is used, and that is told.
+    Deterministic from `seed`. Raises `InputError` when there are fewer than 2 training pairs.
     """
     train = np.arange(label.size)
     if train.size < 2:
@@ -134,8 +156,15 @@ def boosting_scores(
 
     most = max(2, max_train_cells // num_columns)
     if train.size > most:
+        tell(
+            f"gradient boosting learns from {most:,} of {train.size:,} training pairs, drawn by chance: "
+            f"{num_columns:,} columns each, {max_train_cells:,} values at most"
+        )
         train = np.sort(np.random.default_rng(seed).choice(train, most, replace=False))
-    model = HistGradientBoostingRegressor(random_state=seed).fit(table(train), label[train])
+    # Its histograms are as long as the number of values, whatever a column holds: with 255 where there are two, half
+    # of the time goes into zeros.
+    num_values = max(side.num_values for side in sides)
+    model = HistGradientBoostingRegressor(random_state=seed, max_bins=num_values).fit(table(train), label[train])
     chunk = max(1, _PREDICT_CELLS // num_columns)
     pairs = label.size + np.arange(num_held_out)
     parts = [model.predict(table(pairs[start : start + chunk])) for start in range(0, num_held_out, chunk)]

@@ -24,7 +24,7 @@ from snw_dist.data.folder import new_folder
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.bootstrap import LEVEL, interval
-from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.comparison import judge, turned_round
 from snw_dist.evaluate.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import left_out_lines, without_repeats
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
@@ -108,8 +108,8 @@ class Comparison:
                 "ensembles": {name: entry(ensemble) for name, ensemble in self.ensembles.items()},
                 "controls": {name: entry(control) for name, control in self.controls.items()},
                 "verdicts": {
-                    split: {name: compare(model, self.controls, split, name) for name, model in rivals.items()}
-                    for split in self.splits
+                    split: {name: judge(model, self.controls, split, facts, name) for name, model in rivals.items()}
+                    for split, facts in self.splits.items()
                     if split not in (TRAIN, VAL)
                 },
                 "missing": self.missing,
@@ -143,7 +143,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
     parts = parts_of(held_out, section.bootstrap, config.run.seed)
     controls: dict[str, Measured] = {
-        name: measure_scores(held_out, parts, scores, config.run.seed)
+        name: measure_scores(held_out, parts, scores, config.run.seed, name)
         for name, scores in data_controls(pairs, names).items()
     }
     measured: dict[str, list[Measured]] = {}
@@ -152,11 +152,12 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         for run in group:
             scored = score_run(run, prepared, [])
             encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
-            measured.setdefault(model, []).append(measure_scores(held_out, parts, scored.scores, config.run.seed))
+            of_run = measure_scores(held_out, parts, scored.scores, config.run.seed, run.run.name)
+            measured.setdefault(model, []).append(of_run)
     ensembles, tables = {}, {}
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
-        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed)
+        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed, f"ensemble {name}")
         tables[f"ensemble_{name}"] = held_out.assign(score=scores, probability=ensembles[name].probability)
     comparison = Comparison(
         encoder=encoder,
@@ -242,6 +243,8 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     if comparison["ensembles"]:
         lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
     lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
+    turned = [turned_round(comparison["controls"], split) for split in comparison["verdicts"]]
+    lines += [line for line in turned if line is not None]
     lines += [line for fold in comparison["left_out"] for line in left_out_lines(fold)]
     if comparison["missing"]:
         lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")

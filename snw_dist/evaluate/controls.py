@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.evaluate.boosting import composition_scores, one_hot_scores
 from snw_dist.evaluate.neighbour import neighbour_scores
@@ -55,7 +56,12 @@ def data_controls(pairs: pd.DataFrame, names: Collection[ControlName]) -> dict[C
     """
     in_train = pairs["split"] == TRAIN
     train, held_out = pairs[in_train], pairs[~in_train]
-    return {name: score(train, held_out) for name, score in DATA_CONTROLS.items() if name in names}
+    scores = {}
+    for name, score in DATA_CONTROLS.items():
+        if name in names:
+            with long_work(f"control {name}, {len(train):,} pairs of train"):
+                scores[name] = score(train, held_out)
+    return scores
 
 
 def degree_scores(train: pd.DataFrame, held_out: pd.DataFrame) -> FloatArray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpc.told import long_work
 from snw_dist.evaluate.bootstrap import Draws, interval, plan_draws, repeat_metrics
 from snw_dist.evaluate.calibration import Calibration, choose_calibration
 from snw_dist.evaluate.metrics import METRICS, Sample, checked, choose_threshold, measure, probability_metrics
@@ -102,10 +103,12 @@ def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, 
     return _nested(parts, entries)
 
 
-def measure_scores(pairs: pd.DataFrame, parts: Sequence[Part], scores: FloatArray, seed: int) -> Measured:
+def measure_scores(
+    pairs: pd.DataFrame, parts: Sequence[Part], scores: FloatArray, seed: int, name: str = "scores"
+) -> Measured:
     """Measure one set of scores, [pairs] float64; threshold and calibration come from the split `val` alone.
 
-    Raises `CorruptError` when scores are not finite.
+    `name` is what is told of it while that takes long. Raises `CorruptError` when scores are not finite.
     """
     positive, values = checked(pairs["positive"], scores)
     label = pairs["label"].to_numpy(dtype=np.float64)
@@ -118,7 +121,8 @@ def measure_scores(pairs: pd.DataFrame, parts: Sequence[Part], scores: FloatArra
     for part in parts:
         rows = part.rows
         sample = Sample(positive[rows], label[rows], values[rows], probability[rows], part.receptor, threshold)
-        point, drawn = measure(sample), repeat_metrics(sample, part.draws)
+        with long_work(f"{name}: figures of {part.stratum or 'all'} of {part.split}, {part.draws.repeats:,} repeats"):
+            point, drawn = measure(sample), repeat_metrics(sample, part.draws)
         entries.append(
             {
                 "metrics": {name: _with_interval(point[name], drawn[name]) for name in METRICS},

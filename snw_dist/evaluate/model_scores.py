@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.evaluate.noise import NoiseReader
@@ -35,19 +36,22 @@ def model_scores(
     often as it would be if ligands and receptors were paired at random.
     """
 
-    def scores(of: PairTable, embeddings: StoreReader) -> FloatArray:
-        return score_pairs(model, of, embeddings, max_length, batch_size, device)
+    def scores(of: PairTable, embeddings: StoreReader, what: str) -> FloatArray:
+        with long_work(f"{what}, {len(table.ligand):,} pairs"):
+            return score_pairs(model, of, embeddings, max_length, batch_size, device)
 
-    plain = scores(table, reader)
+    plain = scores(table, reader, "the network's scores")
     order = shuffled_within(split, seed)
     spoilt: dict[ControlName, FloatArray] = {}
     if "shuffled_receptor" in controls:
-        spoilt["shuffled_receptor"] = scores(dataclasses.replace(table, receptor=table.receptor[order]), reader)
+        shuffled = dataclasses.replace(table, receptor=table.receptor[order])
+        spoilt["shuffled_receptor"] = scores(shuffled, reader, "control shuffled_receptor")
     if "shuffled_ligand" in controls:
-        spoilt["shuffled_ligand"] = scores(dataclasses.replace(table, ligand=table.ligand[order]), reader)
+        shuffled = dataclasses.replace(table, ligand=table.ligand[order])
+        spoilt["shuffled_ligand"] = scores(shuffled, reader, "control shuffled_ligand")
     if "noise" in controls:
         used = np.concatenate([table.ligand, table.receptor])
-        spoilt["noise"] = scores(table, NoiseReader(reader, used, seed))
+        spoilt["noise"] = scores(table, NoiseReader(reader, used, seed), "control noise")
     return plain, spoilt
 
 

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
+from hpc.told import tell
 from snw_dist.evaluate.ranked import FloatArray, IntArray
 
 NUM_NEIGHBOURS = 20
@@ -30,6 +31,7 @@ def neighbour_scores(
     """
     most = max(NUM_NEIGHBOURS, max_cells // max(1, len(held_out)))
     if len(train) > most:
+        tell(f"the control neighbour looks at {most:,} of {len(train):,} training pairs, drawn by chance")
         train = train.sample(most, random_state=seed)
     label = train["label"].to_numpy(dtype=np.float64)
     sides = [_Side(train[side], held_out[side]) for side in ("ligand", "receptor")]

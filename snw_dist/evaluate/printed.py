@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from snw_dist.evaluate.comparison import turned_round
 from snw_dist.evaluate.pairs import VAL
 
 FEW_RECEPTORS = 20
@@ -100,7 +101,10 @@ def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         yield from (f"{name}: {control['meaning']}" for name, control in metrics["controls"].items())
     yield ""
-    yield from (comparison["sentence"] for comparison in metrics["comparison"].values())
+    for split, comparison in metrics["comparison"].items():
+        yield comparison["sentence"]
+        if line := turned_round(metrics["controls"], split):
+            yield line
 
 
 def _drawn(units: Mapping[str, Any]) -> str:

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from hpc.errors import CorruptError, InputError
+from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.data.folder import new_folder
 from snw_dist.evaluate import bars, pictures
 from snw_dist.evaluate.bootstrap import LEVEL
-from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.comparison import judge, turned
 from snw_dist.evaluate.controls import MEANING
 from snw_dist.evaluate.measure import Measured, describe, measure_scores, parts_of
 from snw_dist.evaluate.metrics import METRICS
@@ -57,9 +58,9 @@ def evaluate_scores(
     """
     _check(pairs, provenance)
     parts = parts_of(pairs, repeats, seed)
-    model = measure_scores(pairs, parts, scores, seed)
+    model = measure_scores(pairs, parts, scores, seed, "model")
     rivals: dict[str, Measured] = {
-        name: measure_scores(pairs, parts, values, seed) for name, values in controls.items()
+        name: measure_scores(pairs, parts, values, seed, name) for name, values in controls.items()
     }
     splits = describe(pairs, parts)
     metrics: dict[str, Any] = without_nan(
@@ -76,11 +77,14 @@ def evaluate_scores(
             "splits": splits,
             "model": model.plain(),
             "controls": {name: {"meaning": MEANING[name], **rivals[name].plain()} for name in controls},
-            "comparison": {name: compare(model, rivals, name) for name in splits if name not in (TRAIN, VAL)},
+            "comparison": {
+                name: judge(model, rivals, name, facts) for name, facts in splits.items() if name not in (TRAIN, VAL)
+            },
         }
     )
-    drawn = _pictures(pairs, scores, model, controls, metrics)
-    drawn |= _of_training(metrics_log, provenance["encoder"])
+    with long_work("drawing the pictures"):
+        drawn = _pictures(pairs, scores, model, controls, metrics)
+        drawn |= _of_training(metrics_log, provenance["encoder"])
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     predictions = pairs.assign(score=scores, probability=model.probability)
     with new_folder(folder, ours=_FILES) as fresh:
@@ -112,23 +116,24 @@ def _pictures(
     controls: Mapping[ControlName, FloatArray],
     metrics: Mapping[str, Any],
 ) -> dict[str, bytes]:
-    """File name to PNG; the control with the best AUROC on `val` is drawn beside the model."""
+    """File name to PNG; beside the model the control with the best AUROC on `val` is drawn, turned round if need be."""
     encoder: str = metrics["provenance"]["encoder"]
     positive = pairs["positive"].to_numpy(dtype=np.bool_)
 
-    def strength(name: ControlName) -> float:
-        return metrics["controls"][name]["splits"][VAL]["metrics"]["auroc"]["value"] or -1.0
-
-    strongest = max(controls, key=strength, default=None)
+    aurocs = {name: metrics["controls"][name]["splits"][VAL]["metrics"]["auroc"]["value"] for name in controls}
+    strength = {name: -1.0 if value is None else max(value, turned(value, "auroc")) for name, value in aurocs.items()}
+    strongest = max(controls, key=strength.__getitem__, default=None)
+    backwards = strongest is not None and strength[strongest] > (aurocs[strongest] or 0.0)
+    title = f"{strongest}, turned round" if backwards else str(strongest)
     shown = []
     for name in metrics["splits"]:
         at = np.flatnonzero(pairs["split"] == name)
-        other = None if strongest is None else controls[strongest][at]
+        other = None if strongest is None else controls[strongest][at] * (-1.0 if backwards else 1.0)
         shown.append(pictures.SplitScores(name, positive[at], scores[at], model.probability[at], other))
     tested = [split for split in shown if split.name != VAL]
     return {
-        "roc.png": pictures.roc_picture(shown, encoder, str(strongest)),
-        "precision_recall.png": pictures.precision_recall_picture(shown, encoder, str(strongest)),
+        "roc.png": pictures.roc_picture(shown, encoder, title),
+        "precision_recall.png": pictures.precision_recall_picture(shown, encoder, title),
         "score_histogram.png": pictures.histogram_picture(tested or shown, model.threshold, encoder),
         "reliability.png": pictures.reliability_picture(tested or shown, encoder),
         "controls.png": bars.controls_picture(metrics, encoder),

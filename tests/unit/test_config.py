@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc.errors import InputError
+from launch._submit import cluster_overrides
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
 from tests.hostile import bounded, mutated
 
@@ -290,6 +291,32 @@ def test_a_hub_id_stays_a_hub_id(tmp_path: Path, weights: str, anchored: bool) -
     assert config.encoder.weights == (str(tmp_path / weights) if anchored else weights)
 
 
+@pytest.mark.parametrize(
+    ("given", "of_file", "of_command"),
+    [
+        ("my_site.json", "{file}/my_site.json", "{here}/my_site.json"),
+        ("sites/mine", "{file}/sites/mine", "{here}/sites/mine"),
+        ("../sites/mine.json", "{file}/../sites/mine.json", "{here}/../sites/mine.json"),
+        ("~/mine.json", "{home}/mine.json", "{home}/mine.json"),
+        ("/etc/mine.json", "/etc/mine.json", "/etc/mine.json"),
+        ("devcluster", "devcluster", "devcluster"),
+    ],
+)
+def test_a_profile_counts_from_where_it_is_said(
+    given: str, of_file: str, of_command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the configuration from the folder of that file, on the command line from the current folder."""
+    places = {name: str(tmp_path / name) for name in ("file", "here", "home")}
+    for folder in places.values():
+        Path(folder).mkdir()
+    monkeypatch.chdir(places["here"])
+    monkeypatch.setenv("HOME", places["home"])
+    path = write(tmp_path / "file", {"cluster": {"profile": given}})
+    assert load_config(path).cluster.profile == of_file.format(**places)
+    overrides = cluster_overrides(None, None, None, given, None)
+    assert load_config(path, overrides).cluster.profile == of_command.format(**places)
+
+
 def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     config = load_config(write(tmp_path, {"data": {"pairs": "~/p.csv"}, "encoder": {"weights": "~/w"}}))
@@ -312,7 +339,7 @@ def test_wrong_overrides(tmp_path: Path) -> None:
     assert "train: must be an object" in message(load_config, path, {"train.epochs": 1})
     path = write(tmp_path, {})
     assert "unknown key 'train.spam'" in message(load_config, path, {"train.spam": 1})
-    assert f"{path}: train.epochs" in message(load_config, path, {"train.epochs": 0})
+    assert message(load_config, path, {"train.epochs": 0}).startswith("the command line: train.epochs: ")
 
 
 def test_round_trip_through_json_and_pickle() -> None:

@@ -189,6 +189,42 @@ def test_all_defects_together_are_found_and_nothing_else(inputs: Inputs) -> None
     assert {(kind, where) for kind, where, _ in _found(made.config(inputs, clusters="mmseqs2"))} == wanted
 
 
+def dealt(turned: bool) -> Set:
+    """60 receptors with two positive pairs and two negative ones, of which one of either kind is in test.
+
+    `turned`: what train has of a receptor is what test lacks, as where negatives are dealt before the pairs are split.
+    """
+    made, ligands = Set(), random_sequences(4 * 60 + 4, 12, 0)
+    for i, sequence in enumerate(random_sequences(60, 90, 2)):
+        made.receptors[f"r{i}"] = sequence
+        common = float(i % 2)
+        for k, label in enumerate([common, common, 1 - common, 1 - common if turned else common]):
+            made.ligands[f"l{i}_{k}"] = ligands[4 * i + k]
+            made.add(f"l{i}_{k}", f"r{i}", label, "test" if k == 3 else "train")
+    for k in range(4):
+        made.ligands[f"val{k}"] = ligands[-1 - k]
+        made.add(f"val{k}", f"r{k}", k // 2, "val")
+    return made
+
+
+def test_degrees_that_tell_the_opposite_are_as_good_a_shortcut(inputs: Inputs) -> None:
+    """What a receptor has in train tells its test pair, without fail."""
+    found = {
+        finding.where: finding
+        for finding in _findings(dealt(turned=True).config(inputs))
+        if finding.kind == "degree_bias"
+    }
+    assert set(found) == {"receptors of test against train"}
+    told = found["receptors of test against train"]
+    assert (told.count, told.total) == (60, 60)
+    assert told.examples[0] == "r0 (1 of 3 positive in train, 1 of 1 here)"
+    assert "AUROC of one side 1.00, turned round" in told.effect
+    straight = [
+        finding.where for finding in _findings(dealt(turned=False).config(inputs)) if finding.kind == "degree_bias"
+    ]
+    assert "receptors of test against train" not in straight
+
+
 def test_a_length_that_tells_the_label_is_told_as_length_and_as_degree(inputs: Inputs) -> None:
     made = clean()
     degree_bias(made)

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from data_inputs import LIGANDS, PAIRS, RECEPTORS
 
+from snw_dist.config import load_config
+from snw_dist.data.prepared import as_prepared
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -39,6 +42,35 @@ def test_done(project: Path) -> None:
     assert (project / "runs" / "first" / "data" / "summary.json").is_file()
     for word in ("ligands", "rejected", "train", "test", "50.0%", str(project / "runs" / "first" / "data")):
         assert word in result.stdout
+
+
+def test_splits_that_carry_no_verdict_are_told(project: Path) -> None:
+    said = _prepare(project).stdout
+    needs = "and needs at least 20 pairs"  # of one class: only rank correlation is left
+    val = "threshold and calibration are chosen by chance, as it has 1 positive and 0 negative pairs"
+    assert f"Split val is too small: {val}, {needs}." in said
+    assert (
+        f"Split test is too small: no verdict will be given, as it has 0 positive and 1 negative pairs, {needs}."
+        in said
+    )
+    assert "Split train" not in said
+    rows = [(split, i) for split in ("train", "val", "test") for i in range(24)]
+    pairs = "".join(f"{split}{i},rec{'AB'[i % 3 % 2]},{i % 2},{split}\n" for split, i in rows)
+    (project / "pairs.csv").write_text(f"ligand_id,receptor_id,label,split\n{pairs}")
+    middles = [f"{'ACDEFGHIKL'[at // 10]}M{'NPQRSTVWY'[at % 9]}{'ACDEFGHIKL'[at % 10]}" for at in range(72)]
+    ligands = "".join(f">{split}{i}\n{middle}\n" for (split, i), middle in zip(rows, middles, strict=True))
+    (project / "ligands.fasta").write_text(ligands)
+    done = _prepare(project)
+    assert (done.returncode, "too small" in done.stdout) == (0, False), done.stderr
+
+
+def test_data_settings_of_the_command_line_hold_for_later_commands(project: Path) -> None:
+    (project / "pairs.csv").rename(project / "others.csv")
+    done = _prepare(project, "--set", "data.pairs=others.csv", "--set", "data.max_length=10", "--set", "train.epochs=3")
+    assert (done.returncode, done.stderr) == (0, "")
+    config = as_prepared(load_config(project / "SNW_config.json"))
+    assert (config.data.pairs, config.data.max_length) == (str(project / "others.csv"), 10)
+    assert config.train.epochs != 3
 
 
 def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> None:

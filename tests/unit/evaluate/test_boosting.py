@@ -4,7 +4,14 @@ from evaluate_tools import pair_table, sequences
 from sklearn.metrics import roc_auc_score
 
 from hpc.errors import InputError
-from snw_dist.evaluate.boosting import composition_scores, one_hot_scores, position_codes, varying_columns
+from snw_dist.evaluate import boosting
+from snw_dist.evaluate.boosting import (
+    composition_scores,
+    distinct_columns,
+    one_hot_scores,
+    position_codes,
+    varying_columns,
+)
 
 
 def text(codes):
@@ -25,6 +32,12 @@ def test_constant_positions_make_no_column():
     assert [(p, chr(c)) for p, c in zip(positions, letters, strict=True)] == [
         (1, "C"), (1, "D"), (2, "\0"), (2, "A"),
     ]  # fmt: skip
+
+
+def test_of_equal_columns_the_first_stays():
+    codes = position_codes(["ACA", "AD", "ACA"], 3, 0)
+    positions, letters = distinct_columns(codes, *varying_columns(codes))
+    assert [(p, chr(c)) for p, c in zip(positions, letters, strict=True)] == [(1, "C"), (1, "D")]
 
 
 def problem(num_pairs=900, num_train=600):
@@ -94,9 +107,29 @@ def test_too_few_training_pairs_are_refused():
         one_hot_scores(pairs[:1], pairs[1:])
 
 
-def test_a_training_table_too_large_is_thinned_repeatably():
+def test_leaving_out_what_repeats_changes_no_score(monkeypatch):
+    """Families: most columns are equal in training, and not all of them in what is held out."""
+    rng = np.random.default_rng(3)
+    families = [list(sequence) for sequence in sequences(rng, 6, 40, 41)]
+    receptors = np.array(["".join(family) for family in families])[rng.integers(0, 6, 500)]
+    ligands = sequences(rng, 500)
+    label = [
+        len(ligand) % 7 + (ligand[0] in "ACDE") + receptor.count("A")
+        for ligand, receptor in zip(ligands, receptors, strict=True)
+    ]
+    pairs = pair_table(ligands, receptors, np.array(label) / 20)
+    held_out = pairs[400:].assign(receptor=[receptor[:20] + "W" * 20 for receptor in receptors[400:]])
+    scores = one_hot_scores(pairs[:400], held_out)
+    monkeypatch.setattr(boosting, "distinct_columns", lambda codes, positions, letters: (positions, letters))
+    np.testing.assert_array_equal(scores, one_hot_scores(pairs[:400], held_out))
+
+
+def test_a_training_table_too_large_is_thinned_repeatably_and_that_is_told(caplog):
+    caplog.set_level("INFO")
     train, held_out = problem(200, 150)
     full = one_hot_scores(train, held_out)
     thinned = [one_hot_scores(train, held_out, max_train_cells=20_000) for _ in range(2)]
     np.testing.assert_array_equal(*thinned)
     assert (thinned[0] != full).any()
+    assert len(caplog.messages) == 2
+    assert "of 150 training pairs, drawn by chance" in caplog.messages[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from evaluate_tools import good_scores, held_out_pairs
 
-from snw_dist.evaluate.comparison import compare
+from snw_dist.evaluate.comparison import compare, judge, turned_round
 from snw_dist.evaluate.measure import describe, measure_scores, parts_of
 from snw_dist.evaluate.metrics import METRICS, Sample, choose_threshold, measure, probability_metrics
 
@@ -104,6 +104,43 @@ def test_the_verdict_is_that_of_the_interval(strength, rival, verdict):
         f"test: siamese {verdict} the best control (rival): AUROC {found['model']:.3f} against "
         f"{found['control']:.3f}, difference {found['difference']['value']:+.3f} [{low:+.3f}, {high:+.3f}]."
     )
+
+
+def test_a_control_that_ranks_backwards_counts_as_turned_round():
+    pairs = held_out_pairs(num_pairs=1500)
+    model, weak = measured(pairs, good_scores(pairs, 1, 0.3)), measured(pairs, good_scores(pairs, 2, 0.1))
+    forwards, backwards = (measured(pairs, sign * good_scores(pairs, 3, 0.9)) for sign in (1, -1))
+    found, wanted = (compare(model, {"weak": weak, "degree": control}, "test") for control in (backwards, forwards))
+    assert (found["best_control"], found["turned"], wanted["turned"]) == ("degree", True, False)
+    assert found["control"] == pytest.approx(wanted["control"])
+    assert found["difference"] == pytest.approx(wanted["difference"])
+    assert found["verdict"] == wanted["verdict"] == "is worse than"
+    assert "is worse than the best control (degree, turned round): AUROC" in found["sentence"]
+    plain = {"weak": weak.plain(), "degree": backwards.plain()}
+    assert (
+        turned_round(plain, "test") == f"test: turned round, these controls have AUROC: degree ({found['control']:.3f})"
+    )
+    assert turned_round({"degree": forwards.plain()}, "test") is None
+    pairs["positive"] |= pairs["split"] == "test"
+    model, control = measured(pairs, good_scores(pairs, 1, 0.3)), measured(pairs, -good_scores(pairs, 3, 0.9))
+    found = compare(model, {"degree": control}, "test")
+    assert (found["metric"], found["turned"], found["verdict"]) == ("spearman", True, "is worse than")
+
+
+@pytest.mark.parametrize(
+    ("facts", "given"),
+    [((4, 2), False), ((19, 9), False), ((5000, 9), False), ((5000, 4991), False), ((20, 10), True), ((5000, 10), True),
+     ((19, 0), False), ((19, 19), False), ((20, 20), True)],
+)  # fmt: skip
+def test_no_verdict_is_given_on_too_few_pairs(facts, given):
+    pairs = held_out_pairs(num_pairs=1500)
+    model, control = measured(pairs, good_scores(pairs, 1, 0.6)), measured(pairs, good_scores(pairs, 2, 0.2))
+    found = judge(model, {"rival": control}, "test", {"num_pairs": facts[0], "num_positive": facts[1]}, "siamese")
+    assert (found == compare(model, {"rival": control}, "test", "siamese")) == given
+    if not given:
+        assert found["verdict"] == "has too few pairs to be compared with"
+        assert found["sentence"].startswith("test: no verdict on siamese: it has ")
+        assert "needs at least" in found["sentence"]
 
 
 def test_a_split_of_one_class_is_compared_by_rank_correlation():

@@ -1,0 +1,77 @@
+"""What all commands have in common on their command line: `-h`, `--set`, and errors that name what was typed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from hpc.errors import InputError
+from hpc.reading import BadFileError, parse_json
+from hpc.strict import dotted_keys
+from snw_dist.config import SnwConfig, load_config
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrides any key of the configuration: --set train.epochs=5."),
+]
+_typed: ContextVar[tuple[str, ...]] = ContextVar("_typed", default=())
+"""The options that stand on the command line, but for `--config`."""
+
+
+class Command(TyperCommand):
+    """A command with `-h`; an unknown option that is a key of the configuration is told as such."""
+
+    def __init__(self, *arguments: Any, **given: Any) -> None:
+        super().__init__(*arguments, **given)
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises the usage error of a mistake."""
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+        except Exception as error:
+            if hasattr(error, "possibilities"):
+                name: str = getattr(error, "option_name", "")
+                own = difflib.get_close_matches(
+                    name, [option for param in self.params for option in param.opts], 3, 0.7
+                )
+                error.possibilities = [*own, *(f"--set {key}=VALUE" for key in keys_named(name))]
+            raise
+        source = {param: getattr(ctx.get_parameter_source(param.name), "name", "") for param in self.params}
+        _typed.set(tuple(p.opts[0] for p in self.params if source[p] == "COMMANDLINE" and p.name != "config"))
+        return rest
+
+
+def read_settings(config: Path, overrides: Mapping[str, Any], set_values: Sequence[str] | None) -> SnwConfig:
+    """The configuration with the options of the command line; a mistake in these is not blamed on the file."""
+    return load_config(config, overrides, values_of(set_values), ", ".join(_typed.get()) or "the command line")
+
+
+def values_of(set_values: Sequence[str] | None) -> dict[str, Any]:
+    """Key and value of each `--set`: JSON, or else text. Raises `InputError` for what is neither."""
+    values = {}
+    for text in set_values or []:
+        key, sign, value = text.partition("=")
+        if not (sign and key):
+            raise InputError(f"--set {text}: give a key of the configuration and its value, as in train.epochs=5")
+        if key in values:
+            raise InputError(f"--set {key}: given twice")
+        try:
+            values[key] = parse_json(value, "--set")
+        except BadFileError:
+            values[key] = value
+    return values
+
+
+def keys_named(option: str) -> list[str]:
+    """The keys of the configuration that an option may mean: `--epochs` is `train.epochs`."""
+    name, keys = option.lstrip("-").replace("-", "_").replace(".", "_"), dotted_keys(SnwConfig)
+    same = [key for key in keys if name in (key.rpartition(".")[2], key.replace(".", "_"))]
+    near = difflib.get_close_matches(name, {key.rpartition(".")[2] for key in keys}, n=2, cutoff=0.8)
+    return same or [key for key in keys if key.rpartition(".")[2] in near]

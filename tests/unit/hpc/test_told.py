@@ -1,0 +1,112 @@
+"""What takes long is said, and what does not is not."""
+
+from __future__ import annotations
+
+import io
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hpc import told
+from hpc.told import duration, long_work, show_told, tell
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_long_work_is_said_when_it_is_long_then_reminded_of_and_its_time_at_the_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(told, "SAY_AFTER_S", 0.1)
+    monkeypatch.setattr(told, "REMIND_S", 0.3)
+    with long_work("short work"):
+        pass
+    with long_work("long work"):
+        time.sleep(0.15)
+        assert caplog.messages == ["long work ..."]
+        time.sleep(0.35)
+    first, second, last = caplog.messages
+    assert (first, second[:11], second[-9:]) == ("long work ...", "long work: ", "s so far.") or second.endswith(
+        "so far"
+    )
+    assert last.startswith("long work: ")
+    assert "so far" not in last
+
+
+def test_work_that_fails_does_not_claim_to_be_done(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(told, "SAY_AFTER_S", 0.0)
+
+    def fail() -> None:
+        time.sleep(0.05)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), long_work("broken work"):
+        fail()
+    assert caplog.messages == ["broken work ..."]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (2.04, "2.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_times_in_words(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_command_prints_it_once_and_survives_a_terminal_that_has_gone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("hpc.told")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    show_told()
+    show_told()
+    tell("control \x1b[2J, [/]")
+    assert capsys.readouterr().out == "control \\x1b[2J, [/]\n"
+    gone = io.StringIO()
+    gone.close()
+    monkeypatch.setattr(sys, "stdout", gone)
+    tell("nobody hears this")
+
+
+LONG_MMSEQS = """#!/bin/sh
+[ "$1" = version ] && echo 13 && exit
+sleep 2.3
+exit 1
+"""
+COLD = """
+import sys
+from hpc.told import show_told
+from snw_dist.data.clusters import similar
+show_told()
+similar(["ACDEFGHIKL", "MNPQRSTVWY"], 0.5, 0.5)
+"""
+
+
+def test_mmseqs_is_not_silent(tmp_path: Path) -> None:
+    program = tmp_path / "mmseqs"
+    program.write_text(LONG_MMSEQS)
+    program.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", COLD],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout.startswith("MMseqs2 clusters 2 sequences ...\n")
