@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from hpc.errors import EnvironmentProblem
 from hpc.keeper import OUTPUT
+from hpc.reading import parse_json
 
 _PROGRAM = Path(__file__).with_name("keeper.py")
 _TAIL_BYTES = 65_536
@@ -63,7 +64,7 @@ class Workroom:
             raise EnvironmentProblem(
                 f"process {self._keeper.pid}, which runs programs for this one, was ended from outside. Start again."
             )
-        answer: dict[str, Any] = json.loads(line)
+        answer: dict[str, Any] = parse_json(line, _PROGRAM.name)
         return answer
 
 

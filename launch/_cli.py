@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,7 +14,7 @@ from hpc.shown import never_fail_to_print, printable
 from hpc.storage import storage_problem
 from hpc.told import show_told
 from hpc.trusted import close_to_others
-from launch._options import Command, SetOption, read_settings
+from snw_dist.command import App, SetOption, read_settings
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
@@ -22,14 +22,9 @@ DEFAULT_CONFIG = Path("SNW_config.json")
 __all__ = ["DEFAULT_CONFIG", "ConfigOption", "RunOption", "SetOption", "main", "new_app", "read_settings"]
 
 
-class _App(typer.Typer):
-    def command(self, *arguments: Any, **given: Any) -> Any:
-        return super().command(*arguments, **{"cls": Command} | given)
-
-
 def new_app() -> typer.Typer:
     """A Typer app whose messages are plain text, fit for job logs."""
-    return _App(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    return App(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def main(app: typer.Typer) -> NoReturn:

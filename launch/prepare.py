@@ -1,8 +1,6 @@
 """Check and clean the FASTA files and the pair table of a run: `python launch/prepare.py`."""
 
 import sys
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +14,8 @@ from hpc.errors import InputError
 from hpc.shown import console
 from hpc.told import long_work
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
-from launch._options import values_of
-from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.command import data_values
+from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
 from snw_dist.data.findings import Finding
 from snw_dist.data.prepare import check_inputs, write_prepared
@@ -57,8 +55,7 @@ def prepare_command(
     options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
     given = {key: value for key, value in options.items() if value is not None}
     settings = read_settings(config, {"run.name": run, **given}, set_values)
-    of_data = [key for key in values_of(set_values) if key.startswith("data.")]
-    given |= {key: reduce(getitem, key.split("."), config_to_dict(settings)) for key in of_data}  # with absolute paths
+    given |= data_values(settings, set_values)
     checked = check_inputs(settings, stop_at_rejects=not (audit or strict))
     if audit or strict:
         _audit(settings, checked, strict)

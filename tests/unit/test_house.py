@@ -180,6 +180,7 @@ OWN_JSON = {
         ("hpc/saving.py", "hpc/request.py", "snw_dist/train/saved.py"), "what was written as JSON in the same line"
     ),
     **dict.fromkeys(("hpc/communicator.py", "hpc/store.py"), "what a rank of this job has sealed"),
+    "hpc/keeper.py": "what its own owner says; it has no other modules either",
     "hpc/watcher.py": "what its own rank says; it has no other modules, which would cost memory",
     "snw_dist/train/portable.py": "what `verify` has checked before",
 }

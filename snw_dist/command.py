@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from typer.core import TyperCommand
 from hpc.errors import InputError
 from hpc.reading import BadFileError, parse_json
 from hpc.strict import dotted_keys
-from snw_dist.config import SnwConfig, load_config
+from snw_dist.config import SnwConfig, config_to_dict, load_config
 
 SetOption = Annotated[
     list[str] | None,
@@ -22,6 +24,14 @@ SetOption = Annotated[
 ]
 _typed: ContextVar[tuple[str, ...]] = ContextVar("_typed", default=())
 """The options that stand on the command line, but for `--config`."""
+
+
+class App(typer.Typer):
+    """A Typer app of such commands."""
+
+    def command(self, *arguments: Any, **given: Any) -> Any:
+        """Register a function as a `Command`."""
+        return super().command(*arguments, **{"cls": Command} | given)
 
 
 class Command(TyperCommand):
@@ -51,6 +61,12 @@ class Command(TyperCommand):
 def read_settings(config: Path, overrides: Mapping[str, Any], set_values: Sequence[str] | None) -> SnwConfig:
     """The configuration with the options of the command line; a mistake in these is not blamed on the file."""
     return load_config(config, overrides, values_of(set_values), ", ".join(_typed.get()) or "the command line")
+
+
+def data_values(config: SnwConfig, set_values: Sequence[str] | None) -> dict[str, Any]:
+    """The settings of the data that `--set` has given, as `config` has them: paths are absolute."""
+    plain, keys = config_to_dict(config), [key for key in values_of(set_values) if key.startswith("data.")]
+    return {key: reduce(getitem, key.split("."), plain) for key in keys}
 
 
 def values_of(set_values: Sequence[str] | None) -> dict[str, Any]:
