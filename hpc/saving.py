@@ -193,6 +193,10 @@ def _discard(superseded: Path, verify: Verify) -> None:
         set_aside(superseded, str(error))
     else:
         log.info("%s: deleted, since the same step has been saved again", superseded)
+        # Under a name that says so: what a kill leaves of it would else count as damaged, and be set aside for ever.
+        hidden = superseded.with_name(staging_name(original_name(superseded.name) or "", secrets.token_hex(4)))
+        with contextlib.suppress(OSError):
+            superseded = superseded.rename(hidden)
         remove(superseded)
 
 

@@ -393,3 +393,21 @@ def test_what_is_gone_already_is_no_warning(tmp_path: Path, caplog: pytest.LogCa
     assert remove(tmp_path / "gone")
     assert set_aside(tmp_path / "gone", "a test") is None
     assert "cannot be deleted" not in caplog.text
+
+
+def test_killed_while_the_old_folder_of_a_step_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was left of it was set aside by the next save, as damaged, and stayed for ever."""
+    root = tmp_path / "checkpoints"
+    Run(root).save(1, 2)
+
+    def killed(path: Path, **options: object) -> None:
+        next(file for file in path.rglob("*") if file.is_file()).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Run(root).save(2)
+    assert len(names(root)) == 3
+    Run(root).save(3)
+    assert not [name for name in names(root) if name.startswith(("set_aside", "."))]
