@@ -47,8 +47,9 @@ class Bench:
         letters = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", dtype=np.uint8)
         sequences = [letters[generator.integers(0, 20, n)].tobytes().decode() for n in lengths]
         self.folder, self.plan = folder, plan_embedding(sequences, ROWS_PER_SHARD, CHUNK_ROWS)
-        self.part = PartPlan(0, folder / "ours.zarr", self.plan, [], 0)
-        create_part(self.part.path, self.plan, self.part.header(ENCODER, "float16", WIDTH), [])
+        names = [("ligand", str(number), number) for number in range(len(self.plan.sequences))]
+        self.part = PartPlan(0, folder / "ours.zarr", self.plan, names, 0)
+        create_part(self.part.path, self.plan, self.part.header(ENCODER, "float16", WIDTH), names)
         whole = np.zeros((self.plan.num_shards * self.plan.shard_rows, WIDTH), dtype=np.float16)
         for shard in range(self.plan.num_shards):
             buffer = torch.randn(self.plan.shard_rows, WIDTH).half()

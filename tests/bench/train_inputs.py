@@ -87,8 +87,9 @@ def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int) -> Inp
 def _store(config: SnwConfig, prepared: Prepared) -> StoreReader:
     sequences = [*prepared.ligands.values(), *prepared.receptors.values()]
     plan = plan_embedding(sequences, config.store.shard_rows, config.store.chunk_rows)
-    part = PartPlan(0, config.store_path, plan, [], 0)
-    create_part(part.path, plan, part.header(ENCODER, "float16", WIDTH), [])
+    names = [("ligand", str(number), number) for number in range(len(plan.sequences))]
+    part = PartPlan(0, config.store_path, plan, names, 0)
+    create_part(part.path, plan, part.header(ENCODER, "float16", WIDTH), names)
     for shard in range(plan.num_shards):
         commit_shard(part.path, plan, shard, torch.randn(plan.shard_rows, WIDTH).half())
     finalize_part(part.path, plan)
