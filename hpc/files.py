@@ -133,7 +133,9 @@ def publish_once(path: Path, data: bytes) -> bool:
             os.link(partial, path)
         except FileExistsError:
             # A network file system may ask twice when an answer was lost, and then finds its own link.
-            return partial.exists() and partial.stat().st_nlink > 1
+            with contextlib.suppress(FileNotFoundError):  # swept meanwhile
+                return partial.stat().st_nlink > 1
+            return False
         except FileNotFoundError:
             return False
         except OSError as error:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from hpc.files import (
+    PARTIAL_SUFFIX,
     atomic_write_bytes,
     atomic_write_groups,
     atomic_write_json,
     fsync_folder,
     fsync_tree,
+    publish_once,
     sweep_partial,
 )
 from tests.ranks import REPOSITORY, names, small_disk
@@ -135,3 +137,26 @@ def test_folders_can_be_made_durable(tmp_path: Path) -> None:
     fsync_folder(tmp_path / "a")
     with pytest.raises(FileNotFoundError):
         fsync_folder(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_publishing_once_while_the_temporary_file_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: int
+) -> None:
+    """Between any two looks at it: one of twenty starts of one job ended because of that."""
+    (tmp_path / "1").write_bytes(b"theirs")
+    stat, looks = Path.stat, []
+
+    def swept_before_this_look(path: Path, **options: bool) -> os.stat_result:
+        if path.name.endswith(PARTIAL_SUFFIX):
+            looks.append(path)
+            if len(looks) == look:
+                path.unlink()
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", swept_before_this_look)
+    assert not publish_once(tmp_path / "1", b"mine")
+    monkeypatch.undo()
+    assert looks
+    assert (tmp_path / "1").read_bytes() == b"theirs"
+    assert names(tmp_path) == ["1"]
