@@ -35,6 +35,7 @@ class JobStore(Store):
         self._timeout = timedelta(minutes=10)
 
     def _ask(self, request: list[Any], value: bytes = b"") -> bytes:
+        """The answer to a request; each class below has its own way. Not an ABC: torch's class has a metaclass."""
         raise NotImplementedError
 
     def set(self, key: str, value: str | bytes) -> None:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hpc.communicator import Communicator
 from hpc.gather import gather_arrays
@@ -43,35 +42,11 @@ def validate(
 ) -> Validation:
     """Collective: loss and AUROC over a split, equal on all ranks, and for any number of them.
 
-    `boundary` is called by all ranks before every pass, and may end the validation with an exception. Raises
-    `NotFiniteError` on all ranks when a score or a loss is not finite: no choice of the best weights could be made.
-    """
-    scores, losses = _scored(engine, objective, table, reader, comm, batch_size, max_length, device, boundary)
-    num_bad = int(np.count_nonzero(~(np.isfinite(scores) & np.isfinite(losses))))
-    if num_bad:
-        raise NotFiniteError(
-            f"scores or losses of {num_bad} of {len(table)} validation pairs are not finite{bad_weights(engine)}; all "
-            "ranks stop. The last checkpoint is untouched. Lower train.learning_rate, or check labels and embeddings."
-        )
-    auroc = classification_metrics(table.positive, scores, 0.5)["auroc"]
-    return Validation(float(np.average(losses, weights=table.weight)), auroc)
-
-
-def _scored(
-    engine: Engine,
-    objective: Objective,
-    table: PairTable,
-    reader: StoreReader,
-    comm: Communicator,
-    batch_size: int,
-    max_length: int,
-    device: torch.device,
-    boundary: Callable[[], None],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores and losses of all pairs of a table.
-
     The ranks take batches in turn. A batch is the same however many ranks there are, because a loss that compares
     the pairs of a batch depends on which they are.
+
+    `boundary` is called by all ranks before every pass, and may end the validation with an exception. Raises
+    `NotFiniteError` on all ranks when a score or a loss is not finite: no choice of the best weights could be made.
     """
     num_turns = -(-len(table) // (batch_size * comm.world_size))
     own = np.zeros((2, num_turns, batch_size))
@@ -89,4 +64,12 @@ def _scored(
     finally:
         engine.train(True)
     whole = np.stack([part for [part] in gather_arrays(comm, [own])], axis=2).reshape(2, -1)[:, : len(table)]
-    return whole[0], whole[1]
+    scores, losses = whole
+    num_bad = int(np.count_nonzero(~(np.isfinite(scores) & np.isfinite(losses))))
+    if num_bad:
+        raise NotFiniteError(
+            f"scores or losses of {num_bad} of {len(table)} validation pairs are not finite{bad_weights(engine)}; all "
+            "ranks stop. The last checkpoint is untouched. Lower train.learning_rate, or check labels and embeddings."
+        )
+    auroc = classification_metrics(table.positive, scores, 0.5)["auroc"]
+    return Validation(float(np.average(losses, weights=table.weight)), auroc)
