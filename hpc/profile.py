@@ -9,14 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.home import expanded
 from hpc.reading import BadFileError, read_json
 from hpc.strict import validated
 
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 _MOST_BYTES = 2**20
 RESERVED_SBATCH_OPTIONS = frozenset(
     [
@@ -49,6 +50,13 @@ def one_line(text: str) -> str:
     return text
 
 
+def _not_empty(text: str) -> str:
+    """An option without its value would take the next word for it."""
+    if not text.strip():
+        raise ValueError("the text is empty")
+    return text
+
+
 def _reason(text: str) -> str:
     if not text.strip():
         raise ValueError("say why this variable is set")
@@ -71,6 +79,7 @@ def _distinct(variables: list[EnvironmentVariable]) -> list[EnvironmentVariable]
 
 
 Line = Annotated[str, AfterValidator(one_line)]
+Word = Annotated[Line, AfterValidator(_not_empty)]
 _OptionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")]
 
 
@@ -88,11 +97,11 @@ class SiteProfile:
     """How jobs are asked for at one site; everything has a default that suits most Slurm clusters."""
 
     description: Line = ""
-    partition: Line | None = None
-    account: Line | None = None
-    qos: Line | None = None
-    constraint: Line | None = None
-    reservation: Line | None = None
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    reservation: Word | None = None
     gpus_per_node: int = Field(default=0, ge=0, le=1_024)
     """0 asks for none."""
     cpus_per_task: int = Field(default=1, ge=1, le=65_536)
@@ -108,10 +117,10 @@ class SiteProfile:
     setup: list[Line] = Field(default_factory=list)
     """Shell lines of the batch script before `srun`, such as `module load`; not used without Slurm."""
     environment: Annotated[list[EnvironmentVariable], AfterValidator(_distinct)] = Field(default_factory=list)
-    srun_args: list[Line] = Field(default_factory=list)
-    additional_parameters: Annotated[
-        dict[_OptionName, StrictBool | StrictInt | Line], AfterValidator(_sbatch_options)
-    ] = Field(default_factory=dict)
+    srun_args: list[Word] = Field(default_factory=list)
+    additional_parameters: Annotated[dict[_OptionName, bool | int | Word], AfterValidator(_sbatch_options)] = Field(
+        default_factory=dict
+    )
     """Further sbatch options, `{"exclusive": true}` or `{"gres": "tmp:10G"}`."""
 
 
@@ -139,11 +148,11 @@ def load_profile(name_or_path: str | None, folder: Path) -> SiteProfile:
 
 def profile_from(name_or_path: str, base: Path) -> str:
     """A relative path as one from the folder `base`; a name stays a name."""
-    return str(base / Path(name_or_path).expanduser()) if _is_path(name_or_path) else name_or_path
+    return str(base / expanded(name_or_path)) if _is_path(name_or_path) else name_or_path
 
 
 def _profile_path(name_or_path: str, folder: Path) -> Path:
-    return Path(name_or_path).expanduser() if _is_path(name_or_path) else folder / f"{name_or_path}.json"
+    return expanded(name_or_path) if _is_path(name_or_path) else folder / f"{name_or_path}.json"
 
 
 def _is_path(name_or_path: str) -> bool:

@@ -14,6 +14,8 @@ import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hpc.json_mistakes import endless_number, place, position_of, repeated_key, why
+
 MOST_BYTES = 64 * 2**20
 """What a small file has at most."""
 MOST_DEPTH = 64
@@ -85,64 +87,69 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
 
 def parse_json(data: bytes | str, source: str) -> Any:
     """The value in a JSON text, see `read_json`; `source` names where it comes from."""
+    text = data if isinstance(data, str) else _decoded(data, source)
     try:
-        text = data if isinstance(data, str) else data.decode("utf-8-sig")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
-    except UnicodeDecodeError as error:
-        raise BadFileError(f"{source}: not UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
-        raise BadFileError(f"{source}:{error.lineno}: not valid JSON: {error.msg} (column {error.colno})") from None
+        raise _bad_json(source, text, error.pos, why(text, error)) from None
     except RecursionError:
         raise BadFileError(f"{source}: nested too deeply, more than {MOST_DEPTH} times") from None
-    except _RepeatedKeyError as error:
-        lines = _lines_of_key(text, error.key)
+    except _RepeatedKeyError:
+        key, positions = repeated_key(text)
+        lines = [place(text, position)[0] for position in positions]
         raise BadFileError(
-            f"{source}:{lines[-1]}: the key {error.key!r} comes twice (lines {_joined(lines)})"
+            f"{source}:{lines[-1]}: the key {key!r} comes twice (lines {' and '.join(map(str, lines))})"
         ) from None
-    except ValueError as error:  # a number of thousands of digits, or none
-        raise BadFileError(f"{source}: not valid JSON: {error}") from None
+    except _NoNumberError as error:
+        raise _bad_json(source, text, position_of(text, error.text), str(error)) from None
+    except ValueError:
+        raise _bad_json(source, text, endless_number(text), "a number has too many digits") from None
     if _is_deeper(value, MOST_DEPTH):
         raise BadFileError(f"{source}: nested too deeply, more than {MOST_DEPTH} times")
     return value
 
 
+def _decoded(data: bytes, source: str) -> str:
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadFileError(f"{source}:1: text in UTF-16. Save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadFileError(f"{source}:{line}: not UTF-8 (byte {error.start}). Save it as UTF-8") from None
+
+
+def _bad_json(source: str, text: str, position: int, reason: str) -> BadFileError:
+    line, column = place(text, position)
+    return BadFileError(f"{source}:{line}: not valid JSON: {reason} (column {column})")
+
+
 class _RepeatedKeyError(ValueError):
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    pass
+
+
+class _NoNumberError(ValueError):
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"{text} is {reason}")
+        self.text = text
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _RepeatedKeyError(key)
-            seen.add(key)
+        raise _RepeatedKeyError
     return found
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
+    raise _NoNumberError(text, "no number")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large a number")
+        raise _NoNumberError(text, "too large a number")
     return value
-
-
-def _lines_of_key(text: str, key: str) -> list[int]:
-    """The lines on which an object begins the key; other objects may have it too, so these are places to look."""
-    name = json.dumps(key, ensure_ascii=False), json.dumps(key)
-    lines = [number for number, line in enumerate(text.splitlines(), 1) for _ in range(max(map(line.count, name)))]
-    return lines or [1]
-
-
-def _joined(lines: list[int]) -> str:
-    return " and ".join(map(str, lines[:8]))
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as strict_dataclass
 
 from hpc.errors import EnvironmentProblem, InputError
+from hpc.home import expanded
 from hpc.profile import one_line
 from hpc.reading import BadFileError, parse_json
 from hpc.strict import validated
@@ -68,7 +69,7 @@ class JobRequest:
         except (TypeError, ValueError) as error:
             raise InputError(f"the configuration is not plain data: {error}") from None
         object.__setattr__(self, "config", plain)
-        object.__setattr__(self, "folder", Path(self.folder).expanduser().absolute())
+        object.__setattr__(self, "folder", expanded(self.folder).absolute())
 
     @property
     def num_tasks(self) -> int:

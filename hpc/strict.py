@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import json
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: type[SnwError] = InputError) -> T:
     """Build a `kind` (a pydantic dataclass that forbids extra keys) from plain data.
 
+    No value becomes one of another type: `"5"`, `5.0` and `true` are no whole numbers, and 1 is no `true`.
     `source` names where the values come from. Raises `refuse`: an `InputError` with one line for every wrong key and
     value, another error, of a file that nobody wrote by hand, with the first one.
     """
@@ -30,7 +32,10 @@ def validated(kind: type[T], values: Mapping[str, Any], source: str, refuse: typ
     if not isinstance(values, Mapping):  # what a damaged file holds
         raise refuse(f"{source}: no object with keys and values.")
     try:
-        return adapter.validate_python(dict(values))
+        # As JSON: for Python values the strict mode takes no dictionary as a dataclass, and the other takes "5" as 5.
+        return adapter.validate_json(json.dumps(dict(values), ensure_ascii=False).encode(), strict=True)
+    except UnicodeEncodeError:
+        raise refuse(f"{source}: a text holds half of a character (a lone surrogate).") from None
     except ValidationError as error:
         text = "\n".join(itertools.islice(_explanations(kind, error.errors(), source), _MOST_SHOWN))
         raise refuse(text if issubclass(refuse, InputError) else text.splitlines()[0]) from None

@@ -79,8 +79,10 @@ def values_of(set_values: Sequence[str] | None) -> dict[str, Any]:
         if key in values:
             raise InputError(f"--set {key}: given twice")
         try:
-            values[key] = parse_json(value, "--set")
-        except BadFileError:
+            values[key] = parse_json(value, f"--set {key}")
+        except BadFileError as error:
+            if value.startswith(("{", "[", '"')):
+                raise InputError(f"{error}. Quote the value for the shell: --set '{key}=...'.") from None
             values[key] = value
     return values
 

@@ -17,11 +17,12 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
+from hpc.home import expanded
 from hpc.profile import profile_from
 from hpc.reading import BadFileError, read_json
 from hpc.strict import legal_keys, validated
 
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 Precision = Literal["fp32", "bf16", "fp16"]
 ControlName = Literal[
     "boosting",
@@ -38,6 +39,12 @@ ModelName = Literal["siamese", "pseudo_siamese", "pair_of_pairs", "cross_attenti
 _Layer = Annotated[int, Field(ge=-10_000, le=10_000)]
 _MOST_BYTES = 2**20
 _NO_TEXT = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_PATHS = frozenset(
+    [
+        *("run.folder", "data.ligands", "data.receptors", "data.pairs", "data.folder"),
+        *("store.path", "encoder.weights", "cluster.profile"),
+    ]
+)
 LossName = Literal["auto", "contrastive", "bce", "triplet", "info_nce", "rank", "complexes"]
 
 
@@ -237,7 +244,7 @@ class ModelSection:
 class TrainSection:
     """Optimisation, validation and checkpoints."""
 
-    zero_stage: Literal[0, 1, 2, 3] = 2
+    zero_stage: int = Field(default=2, ge=0, le=3)
     precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     encoder_mode: Literal["frozen", "lora", "full"] = "frozen"
@@ -354,9 +361,19 @@ def config_from_dict(values: Mapping[str, Any], source: str = "config") -> SnwCo
 
 
 def _check_texts(values: Any, source: str, key: str = "") -> None:
-    """Refuse what can stand in JSON and in no path, column or name: control characters, and halves of characters."""
-    if isinstance(values, str) and _NO_TEXT.search(values):
-        raise InputError(f"{source}: {key}: control characters are not allowed (got {values!r:.200}).")
+    """Refuse what can stand in JSON and in no path, column or name.
+
+    That is nothing at all, control characters, halves of characters, and in a path the home folder of nobody.
+    """
+    if isinstance(values, str):
+        if _NO_TEXT.search(values):
+            raise InputError(f"{source}: {key}: control characters are not allowed (got {values!r:.200}).")
+        if not values.strip():
+            raise InputError(
+                f"{source}: {key}: the text is empty (got {values!r:.200}). Leave the key out for its default."
+            )
+        if key in _PATHS:
+            expanded(values, f"{source}: {key}")
     for name, value in values.items() if isinstance(values, Mapping) else ():
         _check_texts(value, source, f"{key}.{name}".lstrip("."))
 
@@ -443,7 +460,7 @@ def _absolute(config: SnwConfig, base: Path) -> SnwConfig:
     """Anchor the relative paths at `base`; a hub id (no such path beside the file) stays as it is."""
 
     def anchor(value: str) -> str:
-        return str(base / Path(value).expanduser())
+        return str(base / expanded(value))
 
     data = dataclasses.replace(
         config.data,
