@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from json.decoder import scanstring  # type: ignore[attr-defined]
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _HINTS = (
@@ -43,19 +44,19 @@ def why(text: str, error: json.JSONDecodeError) -> str:
 def repeated_key(text: str) -> tuple[str, list[int]]:
     """The first key that an object of the text has twice, and the two positions of it."""
     open_objects: list[dict[str, int]] = []
-    last, begin = "", 0
+    begin = 0
     for match in _TOKEN.finditer(text):
         if match[0] in ("{", "["):
             open_objects.append({})
         elif match[0] in ("}", "]"):
             open_objects.pop()
         elif match[0] == ":":
-            key = json.loads(last)
+            key, _ = scanstring(text, begin + 1)
             if key in open_objects[-1]:
                 return key, [open_objects[-1][key], begin]
             open_objects[-1][key] = begin
         else:
-            last, begin = match[0], match.start()
+            begin = match.start()
     raise ValueError("no key comes twice")
 
 

@@ -85,11 +85,15 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
     return parse_json(read_small(path, most_bytes), str(path))
 
 
-def parse_json(data: bytes | str, source: str) -> Any:
-    """The value in a JSON text, see `read_json`; `source` names where it comes from."""
+def parse_json(data: bytes | str, source: str, finite: bool = True) -> Any:
+    """The value in a JSON text, see `read_json`; `source` names where it comes from.
+
+    Without `finite` a number may be NaN, infinite or too large to be another.
+    """
     text = data if isinstance(data, str) else _decoded(data, source)
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_finite)
+        refusing: dict[str, Any] = {"parse_constant": _refuse_constant, "parse_float": _finite} if finite else {}
+        value = json.loads(text, object_pairs_hook=_object, **refusing)
     except json.JSONDecodeError as error:
         raise _bad_json(source, text, error.pos, why(text, error)) from None
     except RecursionError:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import InputError
@@ -240,11 +240,18 @@ class ModelSection:
     """`normalized_sequence_length`: longer sequences are centre-cropped in the network, never in the store."""
 
 
+def _whole(value: Any) -> Any:
+    """Pydantic takes `true` and 1.0 for a literal 1."""
+    if type(value) is not int:
+        raise ValueError("Input should be 0, 1, 2 or 3")
+    return value
+
+
 @dataclass(config=_STRICT, frozen=True)
 class TrainSection:
     """Optimisation, validation and checkpoints."""
 
-    zero_stage: int = Field(default=2, ge=0, le=3)
+    zero_stage: Annotated[Literal[0, 1, 2, 3], BeforeValidator(_whole)] = 2
     precision: Precision = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     encoder_mode: Literal["frozen", "lora", "full"] = "frozen"

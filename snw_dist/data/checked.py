@@ -50,6 +50,11 @@ class Checked:
         """Bound or not, for each pair."""
         return positives(self.pairs, self.positive_from)
 
+    @property
+    def read(self) -> dict[Table, int]:
+        """Records of each input file."""
+        return {table: count.read for table, count in self.counts.items()}
+
     def without_undetermined(self) -> Checked:
         """Without pairs whose inequality leaves open whether they bind."""
         return self._without(undetermined(self.pairs, self.positive_from), "undetermined")

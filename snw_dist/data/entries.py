@@ -19,10 +19,9 @@ from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
 from snw_dist.data.table import Cell, IsKnown, read_table
 
-_FIX_ROW = "Correct the row; a cell with a delimiter must be quoted."
 _FIX_DECOY = "Correct or remove the line."
 _FIX_FILE = "Correct the file or remove the row."
-_NO_ROSETTA = f"it does not end in {', '.join(ENDINGS)}, nor begin with SCORE: or SEQUENCE:"
+_NO_ROSETTA = f"it does not end in {', '.join(ENDINGS)}, nor begin with SCORE:, SEQUENCE: or an object in JSON"
 
 
 class Entry(NamedTuple):
@@ -68,15 +67,15 @@ def read_entries(
     if "score_file" in columns:
         return _of_score_files(path, columns, is_known)
     table = read_table(path, {_setting(key): column for key, column in columns.items()}, is_known)
-    rows = (Entry(0, line, cells, problem, _FIX_ROW) for line, cells, problem in table.rows)
+    rows = (Entry(0, *row) for row in table.rows)
     return Entries(list(columns), table.other_columns, rows, [path], table.notes)
 
 
 def score_paths(path: Path, column: str) -> Iterator[Path]:
     """The score files that the pair table names in `column`, there or not."""
-    for _, cells, problem in read_table(path, {_setting("score_file"): column}).rows:
-        if not problem and cells[0]:
-            yield path.parent / str(cells[0])
+    for row in read_table(path, {_setting("score_file"): column}).rows:
+        if not row.problem and row.cells[0]:
+            yield path.parent / str(row.cells[0])
 
 
 def _setting(key: str) -> str:
@@ -117,10 +116,11 @@ def _of_score_files(path: Path, columns: Mapping[str, str], is_known: IsKnown) -
     first_line: dict[str, int] = {}
 
     def rows() -> Iterator[Entry]:
-        for line, cells, problem in table.rows:
-            if problem:
-                yield Entry(0, line, (), problem, _FIX_ROW)
+        for row in table.rows:
+            if row.problem:
+                yield Entry(0, *row)
                 continue
+            line, cells = row.line, row.cells
             name = str(cells[file_at] or "")
             try:
                 if name in first_line:

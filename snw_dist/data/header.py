@@ -1,7 +1,7 @@
 """The header line of a CSV or TSV: which delimiter it has, what stands before it, and whether it is one at all.
 
 The ending of a name says which delimiter is meant, but spreadsheets and programs write others under any name. The one
-that shows the wanted columns is taken, and said.
+that shows the wanted columns is taken, and said. So are comments and titles before the line that has them all.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from snw_dist.data.labels import NUMBER
 
-DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
-_SEP_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
+_SEP_LINE = re.compile(r'"?sep\s*=\s?([^"\0])"?', re.IGNORECASE)
 
 
 class Header(NamedTuple):
@@ -27,27 +27,40 @@ class Header(NamedTuple):
     notes: list[str]
 
 
-def read_header(lines: Sequence[str], wanted: Sequence[str], delimiter: str) -> Header | None:
+def read_header(
+    lines: Sequence[str], wanted: Sequence[str], delimiter: str, is_known: Callable[[str], bool]
+) -> Header | None:
     """Find the names among the first lines of a table; None where there is none but comments and empty lines.
 
-    `wanted` are the columns to be found, `delimiter` is what the name of the file says.
+    `wanted` are the columns to be found, `delimiter` is what the name of the file says. Where no line has all of them,
+    the first one that is no comment is taken. `is_known` as in `table.read_table`: a line with such a text is a row.
     """
-    given, notes = delimiter, []
+    given, before = delimiter, []
+    first: tuple[int, str] | None = None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         if number == 1 and (separator := _SEP_LINE.fullmatch(line.strip(" \r\n"))):
             given = separator[1]
-            continue
-        if line.startswith("#") and not _holds(line.removeprefix("#"), wanted, given):
-            notes.append(f"line {number} is a comment, passed over")
-            continue
-        text = line.removeprefix("#") if _holds(line.removeprefix("#"), wanted, given) else line
-        found = _delimiter_of(text, wanted, given)
-        if found != delimiter:
-            notes.append(f"the cells are separated by {DELIMITERS.get(found, repr(found))}")
-        return Header(number, _cells(text, found), found, notes)
-    return None
+        elif found := next((text for text in (line, line.removeprefix("#")) if _holds(text, wanted, given)), None):
+            first = number, found
+            break
+        else:
+            before.append(number)
+            if line.startswith("#"):
+                continue
+            first = first or (number, line)
+            if any(is_known(cell) for delimiter in (given, *DELIMITERS) for cell in cells_of(line, delimiter)):
+                break  # a row: what follows it is no header
+    if first is None:
+        return None
+    number, text = first
+    passed = [str(line) for line in before if line < number]
+    notes = [f"what stands before the names is passed over (lines {', '.join(passed)})"] if passed else []
+    found = _delimiter_of(text, wanted, given)
+    if found != delimiter:
+        notes.append(f"the cells are separated by {DELIMITERS.get(found, repr(found))}")
+    return Header(number, cells_of(text, found), found, notes)
 
 
 def looks_like_data(names: Sequence[str], is_known: Callable[[str], bool]) -> list[str]:
@@ -55,11 +68,27 @@ def looks_like_data(names: Sequence[str], is_known: Callable[[str], bool]) -> li
     return [name for name in names if is_known(name) or NUMBER.fullmatch(name)]
 
 
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of one line, without blanks around them; the line as it is where a quote in it is broken."""
+    line = line.strip() if delimiter == " " else line
+    try:
+        reader = csv.reader([line], delimiter=delimiter, strict=True, skipinitialspace=True)
+        return [cell.strip() for cell in next(reader, [])]
+    except csv.Error:
+        return [line.strip()]
+
+
+def split_otherwise(line: str, delimiter: str, columns: int) -> str | None:
+    """The name of another delimiter that makes so many cells of the line, if one does."""
+    others = (other for other in DELIMITERS if other != delimiter)
+    return next((DELIMITERS[other] for other in others if len(cells_of(line, other)) == columns), None)
+
+
 def _delimiter_of(line: str, wanted: Sequence[str], given: str) -> str:
     """`given`, unless another one shows all wanted columns, or more of them than none."""
 
     def shown(delimiter: str) -> int:
-        return len(set(wanted) & set(_cells(line, delimiter)))
+        return len(set(wanted) & set(cells_of(line, delimiter)))
 
     if shown(given) == len(set(wanted)):
         return given
@@ -67,16 +96,10 @@ def _delimiter_of(line: str, wanted: Sequence[str], given: str) -> str:
     if shown(best) > shown(given):
         return best
     # No wanted column at all: a line that is one cell with `given` is better told apart by what it does have.
-    alone = len(_cells(line, given)) == 1
-    return max(DELIMITERS, key=lambda d: len(_cells(line, d))) if alone and shown(given) == 0 else given
+    if len(cells_of(line, given)) > 1 or shown(given):
+        return given
+    return next((d for d in DELIMITERS if len(cells_of(line, d)) > 1), given)
 
 
 def _holds(line: str, wanted: Sequence[str], given: str) -> bool:
-    return any(set(wanted) <= set(_cells(line, delimiter)) for delimiter in (given, *DELIMITERS))
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, strict=True), [])]
-    except csv.Error:
-        return [line.strip()]
+    return any(set(wanted) <= set(cells_of(line, delimiter)) for delimiter in (given, *DELIMITERS))

@@ -10,9 +10,14 @@ WORDS = {
     **dict.fromkeys(("true", "yes", "bound", "positive"), 1.0),
     **dict.fromkeys(("false", "no", "unbound", "negative"), 0.0),
 }
-INEQUALITIES = {"<": -1, "<=": -1, "≤": -1, "=": 0, "==": 0, ">": 1, ">=": 1, "≥": 1}
+INEQUALITIES = {
+    **dict.fromkeys(("<", "<=", "=<", "<<", "≤", "⩽", "≪"), -1),
+    **dict.fromkeys(("=", "=="), 0),
+    **dict.fromkeys((">", ">=", "=>", ">>", "≥", "⩾", "≫"), 1),
+}
 """Of an affinity. A limit that may be reached says as much as one that is passed: the number is one side's end."""
-_WITH_INEQUALITY = re.compile(r"(<=|>=|==|[<>=≤≥])\s*(.*)")
+_WITH_INEQUALITY = re.compile(r"(<=|>=|=<|=>|<<|>>|==|[<>=≤≥⩽⩾≪≫])\s*(.*)")
+_NUMBER_AND_MORE = re.compile(r"[^0-9a-zA-Z]*[0-9]")
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -71,6 +76,8 @@ def _parse_number(what: str, cell: Any, otherwise: str) -> float:
     if isinstance(cell, str) and not NUMBER.fullmatch(cell):
         if _WITH_COMMA.fullmatch(cell):
             raise ValueError(f"the {what} {cell!r} has a comma; write numbers with a point, and no comma")
+        if _NUMBER_AND_MORE.match(cell):
+            raise ValueError(f"the {what} {cell[:60]!r} is more than a number; write the number alone, without a unit")
         finite = cell.lower().lstrip("+-") not in ("nan", "inf", "infinity")
         raise ValueError(f"the {what} {cell[:60]!r} is {otherwise}" if finite else f"the {what} {cell!r} is not finite")
     value = float(cell)

@@ -1,13 +1,14 @@
 """From an id in the pair table to its sequence, and what is wrong with an id that has none.
 
 The id of a record is the first word after `>`. Tables often name a part of it: the accession in `sp|Q6WZ1|NAME`. Where
-one record alone has it, it is taken, and said.
+one record alone has it, it is taken, and said; what only names a kind of id, as `sp`, is no such field.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
+import re
 import unicodedata
 from collections.abc import Callable
 from itertools import islice
@@ -17,6 +18,36 @@ from snw_dist.data.sequences import SequenceTable
 
 _MAX_SUGGESTIONS = 20
 _MAX_CANDIDATES = 20_000
+_MIN_PART = 3
+"""Letters of a part of an id that may tell which one is meant."""
+_NO_PART = re.compile(r"[^0-9a-z]+")
+_KINDS = frozenset(
+    [
+        "bbm",
+        "bbs",
+        "dbj",
+        "emb",
+        "gb",
+        "gi",
+        "gim",
+        "gnl",
+        "gp",
+        "lcl",
+        "oth",
+        "pat",
+        "pdb",
+        "pgp",
+        "pir",
+        "prf",
+        "ref",
+        "sp",
+        "tpd",
+        "tpe",
+        "tpg",
+        "tr",
+    ]
+)
+"""What stands before a field, and names none."""
 
 
 class UnknownIdError(Exception):
@@ -52,8 +83,9 @@ class Lookup:
         return self.index[whole]
 
     def knows(self, text: str) -> bool:
-        """Whether the text is an id, a field of one, or a sequence: then it is no name of a column."""
-        return text in self.index or text in self._fields or text in self._of_sequence
+        """Whether the text is an id, also of another case, a field of one, or a sequence: no name of a column."""
+        found = text in self.index or text in self.table.rejected_lines or text in self._fields
+        return found or text.upper() in self._of_sequence or _fold(text) in self._folded
 
     def note(self, name: str) -> str:
         """What there is to say of ids that were found by a field; empty where none was."""
@@ -75,13 +107,26 @@ class Lookup:
         found: dict[str, list[str]] = {}
         for identifier in self.index:
             if "|" in identifier:
-                for field in set(filter(None, identifier.split("|"))):
+                for field in {part for part in identifier.split("|") if len(part) > 1} - _KINDS:
                     found.setdefault(field, []).append(identifier)
         return found
 
     @functools.cached_property
     def _of_sequence(self) -> dict[str, str]:
-        return {sequence: identifier for identifier, sequence in self.table.sequences.items()}
+        return _by_sequence(self.table)
+
+    @functools.cached_property
+    def _of_other_sequence(self) -> dict[str, str]:
+        return _by_sequence(self.other)
+
+    @functools.cached_property
+    def _ids_of_part(self) -> dict[str, set[str]]:
+        """From a part of letters and digits to the ids that have it."""
+        found: dict[str, set[str]] = {}
+        for identifier in self.index:
+            for part in _parts(identifier):
+                found.setdefault(part, set()).add(identifier)
+        return found
 
     @functools.cached_property
     def _folded(self) -> dict[str, str]:
@@ -111,6 +156,8 @@ class Lookup:
             return f"Write it without >: {shorten(identifier[1:])!r}."
         if (same := self._of_sequence.get(identifier.upper())) is not None:
             return f"It is the sequence of {shorten(same)!r}: write that id."
+        if (same := self._of_other_sequence.get(identifier.upper())) is not None:
+            return f"It is the sequence of {shorten(same)!r} in the other FASTA file."
         inside = [field for field in identifier.split("|") if field in self.index] if "|" in identifier else []
         if len(inside) == 1:
             return f"Write the field that is the id: {shorten(inside[0])!r}."
@@ -124,13 +171,20 @@ class Lookup:
                 f"{ascii(identifier)[:80]} here, {ascii(folded)[:80]} there. Copy the id of the FASTA file."
             )
         close = self.suggest(identifier)
-        return f"Did you mean {shorten(close)!r}?" if close else "Add its sequence or remove the row."
+        if not close:
+            return "Add its sequence or remove the row."
+        seen = identifier.isascii() and close.isascii()  # else both may look the same
+        codes = "" if seen else f" That is {ascii(close)[:80]}, and here stands {ascii(identifier)[:80]}."
+        return f"Did you mean {shorten(close)!r}?{codes}"
 
     def suggest(self, identifier: str) -> str | None:
         """The most similar id among those that begin alike, or among all when they are few."""
         self.suggestions += 1
         if self.suggestions > _MAX_SUGGESTIONS:
             return None
+        for part in sorted(_parts(identifier), key=len, reverse=True):  # the longest that one id alone has
+            if len(ids := self._ids_of_part.get(part, set())) == 1:
+                return next(iter(ids))
         begin = identifier[:2].lower()
         all_ids = self.index if len(self.index) <= _MAX_CANDIDATES else ()
         alike = (i for i in self.index if i[:2].lower() == begin)
@@ -142,6 +196,15 @@ def known_in(ligands: SequenceTable, receptors: SequenceTable) -> Callable[[str]
     """Whether a text is an id, a field of one, or a sequence of either side."""
     sides = Lookup("ligand", ligands, receptors), Lookup("receptor", receptors, ligands)
     return lambda text: any(side.knows(text) for side in sides)
+
+
+def _by_sequence(table: SequenceTable) -> dict[str, str]:
+    return {sequence: identifier for identifier, sequence in table.sequences.items()}
+
+
+def _parts(identifier: str) -> set[str]:
+    parts = _NO_PART.split(_fold(identifier))
+    return {part for part in parts if len(part) >= _MIN_PART and part not in _KINDS}
 
 
 def _fold(text: str) -> str:

@@ -75,7 +75,8 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
     with long_work("reading the sequences"):
         ligands, receptors = (_sequences(table, data, rejects) for table in ("ligands", "receptors"))
-    with long_work(f"reading {names['pairs']}"):
+    sequences: dict[Table, int] = {"ligands": ligands.read, "receptors": receptors.read}
+    with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}"):
         entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
         rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
         pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
@@ -84,8 +85,7 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     checked = Checked(ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
         _stop_at_rejects(checked, data)
-    read = {table: count.read for table, count in counts.items()}
-    with rejects_told(rejects, paths, read), long_work(f"splitting and labelling {len(pairs):,} pairs"):
+    with rejects_told(rejects, paths, checked.read), long_work(f"splitting and labelling {len(pairs):,} pairs"):
         return _split_and_labelled(checked, data, seed, str(paths["pairs"]))
 
 
@@ -121,9 +121,10 @@ def write_prepared(
     """
     pairs, tables = checked.pairs, (checked.ligands, checked.receptors)
     _stop_at_rejects(checked, config.data)
-    if not allow_changes:
-        refuse_other_pairs(config, checked)
     paths = input_paths(config.data)
+    if not allow_changes:
+        with rejects_told(checked.rejects, paths, checked.read):
+            refuse_other_pairs(config, checked)
     names = short_names(paths)
     with long_work(f"writing {len(pairs):,} pairs"), new_folder(config.data_folder) as folder:
         write_sequences(folder / SEQUENCES, *tables)
@@ -194,8 +195,7 @@ def _distinct(ligands: SequenceTable, receptors: SequenceTable, data: DataSectio
 
 def _stop_at_rejects(checked: Checked, data: DataSection) -> None:
     if data.on_invalid == "error":
-        read: dict[Table, int] = {table: count.read for table, count in checked.counts.items()}
-        raise_rejects(checked.rejects, input_paths(data), read)
+        raise_rejects(checked.rejects, input_paths(data), checked.read)
 
 
 def _with_labels(checked: Checked, data: DataSection) -> Checked:

@@ -22,10 +22,9 @@ from hpc.reading import BadFileError, parse_json
 from snw_dist.data.decoy import Decoy, no_term
 from snw_dist.data.text import read_lines
 
-NOT_SCORE_LINES = ("{", "pdb name:", "filename:")
+NOT_SCORE_LINES = ("{", "[", "pdb name:", "filename:")
 """What a line of such a file begins with."""
 _TAGS = ("decoy", "filename", "description")
-_CLASSIC = re.compile(r"(\S+):\s+(\S+)")
 _STRUCTURE = re.compile(r"\.(pdb|cif|mmcif)(\.gz)?$", re.IGNORECASE)
 
 
@@ -36,9 +35,12 @@ def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
     decoys.
     """
     known, found = False, False
+    nameless = f"the decoy has no name ({', '.join(_TAGS)})"
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip() or line.startswith("pdb name:"):
             continue
+        if not found:
+            _refuse_one_json(path, number, line)
         found = True
         try:
             values = _values(line, number)
@@ -56,7 +58,7 @@ def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
         if isinstance(score, bool) or not isinstance(score, int | float | str | None):
             yield Decoy(number, tag, "", f"{term} is no number")
             continue
-        yield Decoy(number, tag, "" if score is None else score, "" if tag else "the decoy has no name")
+        yield Decoy(number, tag, "" if score is None else score, "" if tag else nameless)
     if not found:
         raise InputError(f"{path}:1: no decoys. Is it a score file?")
 
@@ -64,14 +66,44 @@ def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
 def _values(line: str, number: int) -> dict[str, Any]:
     """The terms of one decoy; raises `ValueError` for a line that is none."""
     if line.startswith("filename:"):
-        return dict(_CLASSIC.findall(line))
+        return _classic(line)
     if not line.lstrip().startswith("{"):
         raise ValueError("not a decoy in JSON, nor a line filename: ...")
     try:
-        values = parse_json(line, "the line")
+        values = parse_json(line, "the line", finite=False)  # only the term that is read has to be a number
     except BadFileError as error:
-        raise ValueError(re.sub(r"^the line(:1)?: ", "", str(error))) from None
+        raise ValueError(re.sub(r"^the line(:1)?: | \(lines 1 and 1\)$", "", str(error))) from None
     return dict(values)
+
+
+def _classic(line: str) -> dict[str, str]:
+    """The words after each `name:`; raises `ValueError` for a name that is there twice."""
+    values: dict[str, str] = {}
+    name = ""
+    for word in line.split():
+        if word.endswith(":"):
+            name = word[:-1]
+            if name in values:
+                raise ValueError(f"the term {name!r} is there twice")
+            values[name] = ""
+        else:
+            values[name] = f"{values[name]} {word}".lstrip()
+    return values
+
+
+def _refuse_one_json(path: Path, number: int, line: str) -> None:
+    """Raise `InputError` where the file begins as one JSON value of many decoys."""
+    text = line.strip()
+    try:
+        value = parse_json(text, "", finite=False) if text.startswith("{") else None
+    except BadFileError:
+        value = None
+    of_many = isinstance(value, dict) and value and all(isinstance(one, dict) for one in value.values())
+    if text in ("{", "[") or text.startswith("[") or of_many:
+        raise InputError(
+            f"{path}:{number}: one JSON value for all decoys. Write an object of its own on a line for each, as with "
+            "jq -c '.[]'; its name is in decoy, filename or description."
+        )
 
 
 def plain_tag(tag: str) -> str:

@@ -79,13 +79,16 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
 
 @contextlib.contextmanager
 def rejects_told(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[Table, int]) -> Iterator[None]:
-    """An error in the block also says what was rejected before, which is often its cause."""
+    """An error in the block names the pairs, and says what was rejected before, which is often its cause."""
     try:
         yield
     except InputError as error:
+        text = str(error)
+        if not any(str(path) in text for path in paths.values()):
+            text = f"{paths['pairs']}: {text}"
         if not rejects.total:
-            raise
-        lines = [str(error), f"Before that, bad records were left out: {_counts(rejects, read)}. The first:"]
+            raise InputError(text) from None
+        lines = [text, f"Before that, bad records were left out: {_counts(rejects, read)}. The first:"]
         raise InputError("\n".join([*lines, *_lines(rejects, paths, _TOLD)])) from None
 
 
@@ -98,7 +101,9 @@ def _lines(rejects: Rejects, paths: Mapping[Table, Path], most: int) -> list[str
 
 
 def _counts(rejects: Rejects, read: Mapping[Table, int]) -> str:
-    return ", ".join(f"{rejects.counts[t]:,} of {read[t]:,} {t}" for t in TABLES if rejects.counts[t])
+    """So many of so many; of a table that is still being read only how many."""
+    of = {table: f" of {count:,}" for table, count in read.items()}
+    return ", ".join(f"{rejects.counts[t]:,}{of.get(t, '')} {t}" for t in TABLES if rejects.counts[t])
 
 
 def rejects_csv(rejects: Rejects, names: Mapping[Table, str], base: Path) -> str:

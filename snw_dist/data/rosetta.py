@@ -6,7 +6,7 @@
 
 A line of names ends with `description`, and counts until the next one: concatenated files repeat it, and may have
 other columns. Columns are separated by blanks. Silent files have the structures between these lines, which are passed
-over; a score file (`.sc`, `.fasc`) may hold nothing else but SEQUENCE and REMARK lines. PyRosetta writes other lines
+over; a score file may hold nothing else but SEQUENCE and REMARK lines. PyRosetta writes other lines
 (see `pyrosetta`).
 """
 
@@ -19,13 +19,15 @@ from pathlib import Path
 from hpc.errors import InputError
 from snw_dist.data.decoy import Decoy, no_term
 from snw_dist.data.pyrosetta import NOT_SCORE_LINES, read_pyrosetta
+from snw_dist.data.rejects import shorten
 from snw_dist.data.text import read_lines
 from snw_dist.data.unpacked import without_packing
 
 _SILENT_FILES = (".silent", ".out")
 ENDINGS = (".sc", ".fasc", ".score", *_SILENT_FILES)
-_TABLES = (".csv", ".tsv", ".parquet")
-_FIRST_LINES = ("SEQUENCE:", "SCORE:", "pdb name:", "filename:", "{")
+_TABLES = (".csv", ".tsv")
+_SCORE_LINES = ("SEQUENCE:", "SCORE:")
+_FIRST_LINES = (*_SCORE_LINES, *NOT_SCORE_LINES)
 _DESCRIPTION = "description"
 _OTHER_LINES = ("SEQUENCE:", "REMARK")
 
@@ -33,13 +35,14 @@ _OTHER_LINES = ("SEQUENCE:", "REMARK")
 def is_rosetta(path: Path) -> bool:
     """Whether the ending, that of packing aside, is that of a score or silent file, or else its first line is.
 
-    Score files have many names, `scores.txt` or `score.json` among them. What is called a table is one.
+    Score files have many names, `scores.txt`, `score.json` or `scores.csv` among them.
     """
     name = without_packing(path)
-    if name.endswith(ENDINGS) or name.endswith(_TABLES):
+    if name.endswith(ENDINGS) or name.endswith(".parquet"):
         return name.endswith(ENDINGS)
     with contextlib.closing(read_lines(path)) as lines:
-        return next((line for line in lines if line.strip()), "").startswith(_FIRST_LINES)
+        first = next((line for line in lines if line.strip()), "")
+    return first.startswith(_SCORE_LINES if name.endswith(_TABLES) else _FIRST_LINES)
 
 
 def read_decoys(path: Path, term: str) -> Iterator[Decoy]:
@@ -60,8 +63,11 @@ def _read_score_lines(path: Path, term: str) -> Iterator[Decoy]:
     silent = without_packing(path).endswith(_SILENT_FILES)
     names: list[str] = []
     header, term_at, tag_at, found = 0, -1, -1, False
+    first = ""
     for number, line in enumerate(read_lines(path), start=1):
         if not line.startswith("SCORE:"):
+            first = first or line.strip()
+            silent = silent or (line.startswith("REMARK") and "SILENT" in line)
             if not silent and line.strip() and not line.startswith(_OTHER_LINES):
                 yield Decoy(number, "", "", "not a SCORE line")
             continue
@@ -84,4 +90,5 @@ def _read_score_lines(path: Path, term: str) -> Iterator[Decoy]:
         else:
             yield Decoy(number, cells[tag_at], cells[term_at])
     if not found:
-        raise InputError(f"{path}:1: no SCORE lines of decoys. Is it a Rosetta score or silent file?")
+        begin = f" It begins with {shorten(first)!r}." if first else ""
+        raise InputError(f"{path}:1: no SCORE: lines of decoys. Is it a Rosetta score or silent file?{begin}")

@@ -7,6 +7,8 @@ r"""Cleaning rules for sequences and their ids; nothing is changed without being
 | blank or tab between letters, empty lines | removed, records counted, a note names the first file:line |
 | one `*` at the very end | removed (it marks the stop), records counted, a note names the first file:line |
 | B J O U X Z | `non_standard = "reject"`: record rejected; `"unknown"`: each becomes X, letters counted |
+| nearly all letters those of nucleotides (A C G T U N), in a long record or a file | said, with each rejection too |
+| header of a PIR file (`>P1;id`), whose next line is a title and no sequence | record rejected |
 | any other `*`, `-` `.`, digits, `<pad>`, NUL, any other character | record rejected with line, column and character |
 | no letters at all | record rejected |
 | fewer than `min_length` or more than `max_length` letters | record rejected, never cropped |
@@ -33,10 +35,14 @@ STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 NON_STANDARD = "BJOUXZ"
 MAX_ID_CHARS = 500
 _MANY_LETTERS = 100
+_NUCLEOTIDES = "ACGTUN"
+_MOST_PROTEIN = 0.9
+"""Share of letters of nucleotides beyond which it is none; proteins of some length have about a quarter."""
 
 _LETTERS = STANDARD + NON_STANDARD
 _ILLEGAL = re.compile(rf"[^{_LETTERS}{_LETTERS.lower()} \t\n]")
 _UNUSUAL = re.compile(rf"[{NON_STANDARD}{NON_STANDARD.lower()}]")
+_PIR = re.compile(r"(?:[PF]1|[DR][LC]|N[13]|XX);")
 _CLEAN = str.maketrans(dict(zip(_LETTERS.lower(), _LETTERS, strict=True)) | dict.fromkeys(" \t\n"))
 _TO_UNKNOWN = str.maketrans(dict.fromkeys("BJOUZ", "X"))
 
@@ -90,9 +96,11 @@ def read_sequences(
     conflicts: dict[str, list[int]] = {}
     rejected_lines: dict[str, int] = {}
     changes = _Changes()
-    read = 0
+    read, letters, of_nucleotides = 0, 0, 0
     for record in read_fasta(path):
         read += 1
+        letters += len(record.text)
+        of_nucleotides += _num_nucleotides(record.text)
         cleaned = check_id(record) or clean_sequence(record, non_standard, min_length, max_length)
         if isinstance(cleaned, Problem):
             rejects.add(table, cleaned.line, record.id, cleaned.reason, cleaned.fix, cleaned.value)
@@ -115,17 +123,20 @@ def read_sequences(
         rejected_lines[identifier] = lines[0]
     num_merged = sum(map(len, merged.values()))
     notes = changes.notes(name)
-    if _all_nucleotides(sequences):
-        notes.append(f"{name}: all letters are those of nucleotides (A C G T N): translate them, or nothing fits.")
+    if _is_nucleotides(letters, of_nucleotides):
+        notes.append(f"{name}: nearly all letters are those of nucleotides (A C G T U N): translate them.")
     if num_merged:
         notes.append(f"{name}: {num_merged:,} repeated records (same id, same sequence) merged.")
     return SequenceTable(sequences, read, num_merged, rejected_lines, notes)
 
 
-def _all_nucleotides(sequences: dict[str, str]) -> bool:
-    """A set of proteins of some size has other letters; a few short peptides may not."""
-    letters = set[str]().union(*sequences.values())
-    return bool(letters) and letters <= set("ACGTUN") and sum(map(len, sequences.values())) >= _MANY_LETTERS
+def _num_nucleotides(text: str) -> int:
+    return sum(map(text.upper().count, _NUCLEOTIDES + "\n"))
+
+
+def _is_nucleotides(letters: int, of_nucleotides: int) -> bool:
+    """Proteins of some size have other letters; a few short peptides may not."""
+    return letters >= _MANY_LETTERS and of_nucleotides > _MOST_PROTEIN * letters
 
 
 def check_id(record: FastaRecord) -> Problem | None:
@@ -136,6 +147,9 @@ def check_id(record: FastaRecord) -> Problem | None:
         return Problem(record.line, "the id has unprintable characters", "Use visible ones only.", record.id)
     if len(record.id) > MAX_ID_CHARS:
         return Problem(record.line, f"the id is longer than {MAX_ID_CHARS} characters", "Shorten it.", record.id)
+    if _PIR.match(record.id):
+        reason = "the record is one of a PIR file: the line after the header is a title"
+        return Problem(record.line, reason, "Convert the file to FASTA.", record.id)
     return None
 
 
@@ -172,6 +186,10 @@ def clean_sequence(
 
 
 def _bad_letter(record: FastaRecord, position: int, what: str, fix: str) -> Problem:
+    if _is_nucleotides(len(record.text), _num_nucleotides(record.text)):
+        fix = "The record looks like nucleotides: translate it."
+    elif record.text[position] == "*":
+        fix = "It marks a stop: one alone may stand at the very end. Cut the sequence there or remove the record."
     before = record.text[:position]
     line = record.line + 1 + before.count("\n")
     column = position - (before.rfind("\n") + 1) + 1

@@ -1,7 +1,8 @@
 """Raw rows of the pair table, CSV, TSV or Parquet by its ending; what the cells mean is for `pairs`.
 
 CSV and TSV may be packed (see `unpacked`), are read with the `csv` module in strict mode and have a header line (see
-`header`); empty lines are passed over, blanks around cells removed, and a cell may not hold a line break. Parquet rows
+`header`); empty lines are passed over, blanks around cells removed, and a cell may not hold a line break. The header
+again, as in tables that were joined, is a bad row. Parquet rows
 are numbered from 1. A row with the wrong number of cells can be rejected alone; after a broken quote nothing can be
 trusted.
 """
@@ -22,8 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc.errors import InputError
-from snw_dist.data.header import Header, looks_like_data, read_header
+from snw_dist.data.header import Header, looks_like_data, read_header, split_otherwise
+from snw_dist.data.labels import NUMBER, WORDS
 from snw_dist.data.parquet import one_line, open_parquet, text_bytes
+from snw_dist.data.rejects import shorten
 from snw_dist.data.text import read_lines
 from snw_dist.data.unpacked import without_packing
 
@@ -35,6 +38,8 @@ _BATCH_ROWS = 1 << 16
 _MAX_BATCH_BYTES = 1 << 28
 _MOST_HEADER_LINES = 200
 """Comments and the line of names."""
+_MOST_NAMES = 30
+"""Names of columns in a message."""
 IsKnown = Callable[[str], bool]
 
 
@@ -44,6 +49,7 @@ class Row(NamedTuple):
     line: int
     cells: tuple[Cell, ...]
     problem: str = ""
+    fix: str = ""
 
 
 class RawTable(NamedTuple):
@@ -64,9 +70,11 @@ def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambd
     """
     suffix = Path(without_packing(path)).suffix
     if path.name.lower().endswith(".parquet"):
-        return _read_parquet(path, columns)
+        return _read_parquet(path, columns, is_known)
     if suffix in _DELIMITERS:
         return _read_csv(path, columns, _DELIMITERS[suffix], is_known)
+    with contextlib.closing(read_lines(path)) as lines:
+        next(lines, "")  # what it is may be known by its first bytes
     raise InputError(
         f"{path}: the kind of table is told by its ending. Name it .csv, .tsv (packed: .csv.gz, .csv.xz, ...) or "
         ".parquet."
@@ -75,7 +83,8 @@ def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambd
 
 def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: IsKnown) -> RawTable:
     with contextlib.closing(_csv_lines(path, 1)) as lines:
-        header = read_header(list(itertools.islice(lines, _MOST_HEADER_LINES)), [*columns.values()], delimiter)
+        first = list(itertools.islice(lines, _MOST_HEADER_LINES))
+        header = read_header(first, [*columns.values()], delimiter, is_known)
     if header is None:
         raise InputError(f"{path}:1: the table is empty. It must have a header line and one line for each pair.")
     names, where = header.names, f"{path}:{header.line}"
@@ -83,32 +92,62 @@ def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: 
     next(rows)  # the names, of which a broken quote is told here
     _refuse_data_as_header(where, names, columns, is_known)
     indices = _find_columns(where, names, columns)
+    again = tuple([names[i] for i in indices])
 
     def wanted() -> Iterator[Row]:
         for line, row in rows:
-            if len(row) == len(names):
-                yield Row(line, tuple([row[i].strip() for i in indices]))
+            if len(row) != len(names):
+                yield _of_other_size(line, row, len(names), header.delimiter)
+            elif (cells := tuple([row[i].strip() for i in indices])) == again:
+                yield Row(line, (), "the header again", "Remove the line.")
             else:
-                yield Row(line, (), f"{len(row)} columns, the header has {len(names)}")
+                yield Row(line, cells)
 
     return RawTable([name for i, name in enumerate(names) if i not in indices], wanted(), header.notes)
 
 
+def _of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
+    """A row with too many or too few cells, and what may be the cause."""
+    problem = f"{len(row)} columns, the header has {size}"
+    other = split_otherwise(row[0], delimiter, size) if len(row) == 1 and size > 1 else None
+    if other:
+        return Row(line, (), f"{problem}; its cells seem to be separated by {other}", "Separate all alike.")
+    if row[0].startswith("#"):
+        return Row(line, (), f"{problem}; comments are passed over before the header only", "Remove the line.")
+    if len(row) < size:
+        return Row(line, (), problem, "Add the missing cells or remove the line.")
+    fix = "A cell with a delimiter must be quoted."
+    return Row(
+        line, (), problem, f"{fix} If all rows have one more, the header lacks a name." if len(row) == size + 1 else fix
+    )
+
+
 def _refuse_data_as_header(where: str, names: Sequence[str], columns: Mapping[str, str], is_known: IsKnown) -> None:
-    """Raise `InputError` where a column that is needed is missing, or found under a name that is an id."""
+    """Raise `InputError` where a column that is needed is missing, or found under a name that is an id.
+
+    A file of one protein may have `receptor` as an id and as the name of a column: of names that were all found, each
+    of the pair and its value must look like data.
+    """
     missing = not set(columns.values()) <= set(names)
-    data = looks_like_data(names if missing else [*columns.values()], is_known)
-    if any(map(is_known, data)):
+    of_pair = [name for setting, name in columns.items() if setting.endswith((".ligand", ".receptor"))]
+    value = next((name for setting, name in columns.items() if setting.endswith((".label", ".term"))), "1")
+    if not missing and not (NUMBER.fullmatch(value) or value.lower() in WORDS):
+        return
+    data = looks_like_data(names if missing else of_pair, is_known)
+    if any(map(is_known, data)) and (missing or len(data) == len(of_pair)):
         raise InputError(
-            f"{where}: the table seems to have no header line: its first line holds {', '.join(map(repr, data[:3]))}, "
-            "of which at least one is an id or a sequence of the FASTA files. Put a line of names above it, such as "
-            "ligand_id,receptor_id,label."
+            f"{where}: the table seems to have no header line: its first line holds "
+            f"{', '.join(repr(shorten(name)) for name in data[:3])}, of which at least one is an id or a sequence of "
+            "the FASTA files. Put a line of names above it, such as ligand_id,receptor_id,label."
         )
 
 
 def _csv_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
     """The line of names and all that follow, each with its number."""
-    reader = csv.reader(_csv_lines(path, header.line), delimiter=header.delimiter, strict=True)
+    lines = _csv_lines(path, header.line)
+    if header.delimiter == " ":
+        lines = (line.strip() + "\n" for line in lines)  # of several blanks between cells the reader makes one
+    reader = csv.reader(lines, delimiter=header.delimiter, strict=True, skipinitialspace=True)
     before = header.line - 1
     begin = header.line
     try:
@@ -134,9 +173,15 @@ def _csv_lines(path: Path, first: int) -> Generator[str]:
             yield line + "\n"
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str]) -> RawTable:
+def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> RawTable:
+    with path.open("rb") as content:
+        if content.read(4) != b"PAR1":
+            raise InputError(
+                f"{path}: is no Parquet table, whatever its name says. Let it end in what it is, such as .csv."
+            )
     file = open_parquet(path, list(columns.values()), InputError, "Write it again, or as CSV.")
     schema = file.schema_arrow
+    _refuse_data_as_header(str(path), schema.names, columns, is_known)
     _find_columns(str(path), schema.names, columns)
     for setting, name in columns.items():
         _check_type(path, setting, schema.field(name))
@@ -199,14 +244,30 @@ def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str])
     indices: dict[int, str] = {}
     for setting, name in columns.items():
         if header.count(name) != 1:
-            have = ", ".join(header)
-            state = f"no column {name!r}" if name not in header else f"column {name!r} is there twice"
-            close = difflib.get_close_matches(name, header, n=1)
-            hint = f", perhaps {close[0]!r}" if close and name not in header else ""
-            made = ', or have one made: data.split.method = "ligand_cold"' if setting.endswith(".split") else ""
-            raise InputError(f"{where}: {state}; the columns are: {have}. Set {setting}{hint}{made}.")
+            raise _no_column(where, header, columns, setting)
         index = header.index(name)
         if index in indices:
             raise InputError(f"{where}: {setting} and {indices[index]} both name {name!r}. Give each its own.")
         indices[index] = setting
     return list(indices)
+
+
+def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], setting: str) -> InputError:
+    """The error for a column that is not there, or twice."""
+    name = columns[setting]
+    more = f" and {len(header) - _MOST_NAMES:,} more" if len(header) > _MOST_NAMES else ""
+    have = ", ".join(map(shorten, header[:_MOST_NAMES])) + more
+    if name in header:
+        return InputError(f"{where}: column {name!r} is there twice; the columns are: {have}. Set {setting}.")
+    if len(header) < len(columns) and all(one in header[0] for one in columns.values()):
+        return InputError(
+            f"{where}: the names are there, but none of the separators that are read is between them: {have}. "
+            "Separate the cells by commas, tabs or semicolons."
+        )
+    close = difflib.get_close_matches(name, header, n=1)
+    hint = f", perhaps {shorten(close[0])!r}" if close else ""
+    if setting.endswith(".split"):
+        hint += ', or have one made: data.split.method = "ligand_cold"'
+    elif 0 < len(numbers := [one for one in header if NUMBER.fullmatch(one)]) < len(header):
+        hint += f", or put a line of names above it, if that line is a row ({shorten(numbers[0])} is a number)"
+    return InputError(f"{where}: no column {name!r}; the columns are: {have}. Set {setting}{hint}.")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from hpc.errors import InputError
-from snw_dist.data.unpacked import open_text
+from snw_dist.data.unpacked import open_text, refuse_packed_again
 
 MAX_LINE_BYTES = 1 << 24
 """16 MiB: some 400 times the longest known protein."""
@@ -64,6 +64,8 @@ def read_lines(
         size_bytes = max(path.stat().st_size, 1)
         file, packed = open_text(path)
         with file:
+            if packed:
+                refuse_packed_again(file, path, packed)
             while raw := file.readline(max_line_bytes + 1):
                 number += 1
                 total += len(raw)

@@ -25,7 +25,7 @@ from hpc.strict import validated
 
 MIN_PAIRS = 10
 """Train pairs that a receptor needs for a curve of its own."""
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _MAX_KNOTS = 257
 _SATURATION = 12.0
 Floats: TypeAlias = NDArray[np.float64]

@@ -5,7 +5,8 @@ The first bytes decide, not the name: people rename files, and programs give the
 | first bytes of | what is done |
 |---|---|
 | gzip, bzip2, xz, zstd | unpacked while it is read |
-| zip, Excel, Parquet, HDF5, PDF, UTF-16, a web page, a Git LFS pointer | refused, with what it is and the way out |
+| another archive, a workbook, a binary table, PDF, UTF-16, a web page, ... | refused, with what it is and the way out |
+| any of these again, after unpacking | refused too |
 | anything else | read as it is |
 """
 
@@ -17,7 +18,7 @@ import io
 import lzma
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, cast
 
 import pyarrow as pa
 
@@ -28,7 +29,26 @@ ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zstd")
 _XZ_MEMORY_BYTES = 1 << 28
 """More than `xz -9` needs; a file can ask for gigabytes."""
 _READ_BYTES = 1 << 16
+_START_BYTES = 512
+_UNPACK = "Unpack it"
+_TAR_AT = 257
 _FOREIGN = {
+    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", _UNPACK),
+    b"Rar!\x1a\x07": ("a RAR archive", _UNPACK),
+    b"\x1f\x9d": ("packed by compress (.Z)", _UNPACK),
+    b"\x04\x22\x4d\x18": ("packed by lz4", _UNPACK),
+    b"\xff\x06\0\0sNaPpY": ("packed by snappy", _UNPACK),
+    b"\x89LZO": ("packed by lzop", _UNPACK),
+    b"LZIP\x01": ("packed by lzip", _UNPACK),
+    b"\x5d\0\0": ("packed by lzma, the old form of xz", _UNPACK),
+    b"PK\x05\x06": ("an empty zip archive", "Take the file itself"),
+    b"ARROW1": ("an Arrow (Feather) table", "Write it as Parquet or CSV"),
+    b"ORC\n": ("an ORC table", "Write it as Parquet or CSV"),
+    b"SQLite format 3": ("an SQLite database", "Export the table as CSV"),
+    b"\x93NUMPY": ("a NumPy array", "Write it as CSV"),
+    b"{\\rtf": ("a document of a word processor", "Save it as plain text"),
+    b"\xff\xfe\0\0": ("text in UTF-32", "Save it as UTF-8"),
+    b"\0\0\xfe\xff": ("text in UTF-32", "Save it as UTF-8"),
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save the sheet as CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save the sheet as CSV"),
     b"PAR1": ("a Parquet table", "Let its name end in .parquet, alone"),
@@ -38,6 +58,9 @@ _FOREIGN = {
     b"\xfe\xff": ("text in UTF-16", "Save it as UTF-8"),
     b"<!doctype": ("a web page", "Download the file itself"),
     b"<html": ("a web page", "Download the file itself"),
+    b"<?xml": ("an XML document", "Take the table or FASTA itself"),
+    b"<error": ("the answer of a server that failed", "Download the file again"),
+    b"<<<<<<<": ("a file with a conflict of Git", "Resolve it"),
     b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Fetch it with: git lfs pull"),
 }
 
@@ -48,21 +71,46 @@ def without_packing(path: Path) -> str:
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
+def packing_of(start: bytes) -> str:
+    """What packs a file that begins so: gzip, bzip2, xz, zstd or nothing."""
+    return next((kind for kind, is_of_kind, _ in _PACKED if is_of_kind(start)), "")
+
+
 def open_text(path: Path) -> tuple[io.BufferedIOBase, str]:
-    """The unpacked bytes of a file, and what packs it: gzip, bzip2, xz, zstd or nothing.
+    """The bytes of a file, unpacked as they are read, and what packs it (`packing_of`).
 
     Raises `InputError` for a file of another kind, `OSError` as `open` does. Damaged data are met while reading,
     with the errors of the library that unpacks.
     """
     with path.open("rb") as file:
-        start = file.read(32)
-    for magic, (kind, fix) in _FOREIGN.items():
-        if start.startswith(magic) or start.lower().startswith(magic):
-            raise InputError(f"{path}:1: is {kind}. {fix}.")
-    for kind, is_of_kind, unpack in _PACKED:
-        if is_of_kind(start):
-            return unpack(path), kind
-    return io.BufferedReader(io.FileIO(path), 1 << 17), ""
+        start = file.read(_START_BYTES)
+    _refuse_foreign(start, path, "is")
+    kind = packing_of(start)
+    if not kind:
+        return io.BufferedReader(io.FileIO(path), 1 << 17), ""
+    return next(unpack for name, _, unpack in _PACKED if name == kind)(path), kind
+
+
+def refuse_packed_again(file: io.BufferedIOBase, path: Path, kind: str) -> None:
+    """Raise `InputError` where what is unpacked is packed once more, or no text; nothing is read of the file."""
+    start = cast(_Peeks, file).peek(_START_BYTES)[:_START_BYTES]
+    if again := packing_of(start):
+        raise InputError(f"{path}:1: is packed twice, by {kind} and {again}. Unpack it once.")
+    _refuse_foreign(start, path, f"is packed by {kind}, and holds")
+
+
+class _Peeks(Protocol):
+    def peek(self, size: int) -> bytes: ...
+
+
+def _refuse_foreign(start: bytes, path: Path, what: str) -> None:
+    if start[_TAR_AT:].startswith(b"ustar"):
+        raise InputError(f"{path}:1: {what} a tar archive. {_UNPACK}.")
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").lower()
+    found = [magic for magic in _FOREIGN if start.startswith(magic) or (magic[:1] in b"<{v" and text.startswith(magic))]
+    if found:
+        kind, fix = _FOREIGN[max(found, key=len)]
+        raise InputError(f"{path}:1: {what} {kind}. {fix}.")
 
 
 _Decompressor = bz2.BZ2Decompressor | lzma.LZMADecompressor
@@ -82,6 +130,9 @@ class _Unpacked(io.RawIOBase):
             data = b""
             if self._decompressor.eof:
                 data = self._decompressor.unused_data or self._file.read(_READ_BYTES)
+                while data and not data.strip(b"\0"):  # padding, as gzip and xz allow it
+                    data = self._file.read(_READ_BYTES)
+                data = data.lstrip(b"\0")
                 if not data:
                     return 0
                 self._decompressor = self._new()
@@ -109,7 +160,7 @@ _PACKED: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], io.BufferedI
     ("xz", lambda start: start.startswith(b"\xfd7zXZ\0"), lambda path: _unpacked(path, _xz)),
     (
         "zstd",
-        lambda start: start.startswith(b"\x28\xb5\x2f\xfd"),
+        lambda start: start.startswith(b"\x28\xb5\x2f\xfd") or start[1:4] == b"\x2a\x4d\x18",
         lambda path: io.BufferedReader(pa.CompressedInputStream(str(path), "zstd")),
     ),
 )

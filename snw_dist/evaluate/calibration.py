@@ -139,13 +139,13 @@ def load_calibration(export: Path) -> Calibration:
     return Calibration(record.method, record.temperature, tuple((x, y) for x, y in record.points))
 
 
-@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid"), frozen=True)
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False), frozen=True)
 class _FittedOn:
     split: str
     num_pairs: _Count
 
 
-@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid"), frozen=True)
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid", allow_inf_nan=False), frozen=True)
 class _Record:
     """The content of `calibration.json`."""
 

@@ -21,8 +21,8 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 2
 AGAIN = "Make the export again from the best checkpoint: python launch/train.py"
-_STRICT = ConfigDict(extra="forbid")
-_OPEN = ConfigDict(extra="ignore")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_OPEN = ConfigDict(extra="ignore", allow_inf_nan=False)
 """Of what may say more than is asked of it here."""
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

@@ -22,7 +22,7 @@ FINISHED, METRICS = "finished.json", "metrics.jsonl"
 _SAVED = b'"kind": "save"'
 
 
-@dataclass(config=ConfigDict(extra="forbid"), frozen=True)
+@dataclass(config=ConfigDict(extra="forbid", allow_inf_nan=False), frozen=True)
 class Finished:
     """How training ended; the file is there from the end of a run until the run is trained further."""
 

@@ -46,7 +46,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class _State:
     num_files: Annotated[StrictInt, Field(ge=1, le=MOST_ENTRIES)]
     parameters: dict[Name, Annotated[list[Count], Field(max_length=8)]]
@@ -54,7 +54,7 @@ class _State:
     loss_scale: dict[Literal["cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis"], Number] | None
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class _Meta:
     progress: dict[str, Any]
     trajectory: dict[Name, Any]

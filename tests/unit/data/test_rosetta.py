@@ -98,8 +98,8 @@ def test_bad_lines_are_told_one_by_one(tmp_path: Path, spoiled: str, problem: st
         (score_file(docking(1, 1)).replace("I_sc", "I_s"), r"Set data\.scores\.term, perhaps to 'I_s'\."),
         (score_file(docking(1, 1)).replace("I_hb", "I_sc"), r"score\.sc:2: term 'I_sc' is there twice"),
         (decoy_line("a", {}) + names_line(), r"score\.sc:1: scores before any line of names"),
-        (names_line(), r"score\.sc:1: no SCORE lines of decoys"),
-        ("", r"score\.sc:1: no SCORE lines of decoys"),
+        (names_line(), r"score\.sc:1: no SCORE: lines of decoys"),
+        ("", r"score\.sc:1: no SCORE: lines of decoys"),
         ('{"decoy":"a_1","total":-3.2}\n', r"score\.sc:1: no term 'I_sc'; the terms are: total\."),
         ("filename: a_1.pdb total: -3.2\n", r"score\.sc:1: no term 'I_sc'; the terms are: total\."),
         ("pdb name: dock nstruct: 3\n", r"score\.sc:1: no decoys"),
@@ -111,12 +111,12 @@ def test_files_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_the_ending_or_the_first_line_tells_a_rosetta_file(tmp_path: Path) -> None:
-    names = ["a.sc", "a.fasc", "A.SC.gz", "a.silent", "default.out", "a.score", "a.csv", "a.sc.parquet"]
-    assert [is_rosetta(Path(name)) for name in names] == [True] * 6 + [False] * 2
-    for name in ("scores.txt", "score.json", "scores"):
+    names = ["a.sc", "a.fasc", "A.SC.gz", "a.silent", "default.out", "a.score", "a.sc.parquet"]
+    assert [is_rosetta(Path(name)) for name in names] == [True] * 6 + [False]
+    for name in ("scores.txt", "score.json", "scores", "scores.csv", "scores.tsv.gz"):
         for text, is_one in [
             (score_file(docking(1, 1)), True),
-            ('{"decoy": "a"}\n', True),
+            ('{"decoy": "a"}\n', "sv" not in name),  # the name of a column may be anything
             ("a,b\n", False),
             ("", False),
         ]:
@@ -146,11 +146,11 @@ def test_json_lines_of_pyrosetta_and_rosetta(tmp_path: Path) -> None:
     assert [plain_tag(decoy.tag) for decoy in read[:2]] == ["recA_pep1_0001", "recA_pep1_0002"]
     assert [(decoy.line, decoy.problem) for decoy in read[2:]] == [
         (4, "the decoy has no term 'I_sc'"),
-        (5, ""),  # an empty score, which the rules for rows refuse
+        (5, ""),  # an empty score and NaN, which the rules for rows refuse
         (6, "I_sc is no number"),
-        (7, "not valid JSON: NaN is no number"),
-        (8, "the decoy has no name"),
-        (9, "the key 'I_sc' comes twice (lines 1 and 1)"),
+        (7, ""),
+        (8, "the decoy has no name (decoy, filename, description)"),
+        (9, "the key 'I_sc' comes twice"),
         (10, "not a decoy in JSON, nor a line filename: ..."),
     ]
 
