@@ -86,6 +86,8 @@ def _classic(line: str) -> dict[str, str]:
             if name in values:
                 raise ValueError(f"the term {name!r} is there twice")
             values[name] = ""
+        elif not values:
+            raise ValueError("filename: is not followed by a blank")
         else:
             values[name] = f"{values[name]} {word}".lstrip()
     return values

@@ -97,10 +97,13 @@ def read_sequences(
     rejected_lines: dict[str, int] = {}
     changes = _Changes()
     read, letters, of_nucleotides = 0, 0, 0
+    like_nucleotides: list[int] = []
     for record in read_fasta(path):
         read += 1
-        letters += len(record.text)
-        of_nucleotides += _num_nucleotides(record.text)
+        size, num = len(record.text), _num_nucleotides(record.text)
+        letters, of_nucleotides = letters + size, of_nucleotides + num
+        if _is_nucleotides(size, num):
+            like_nucleotides.append(record.line)
         cleaned = check_id(record) or clean_sequence(record, non_standard, min_length, max_length)
         if isinstance(cleaned, Problem):
             rejects.add(table, cleaned.line, record.id, cleaned.reason, cleaned.fix, cleaned.value)
@@ -125,13 +128,16 @@ def read_sequences(
     notes = changes.notes(name)
     if _is_nucleotides(letters, of_nucleotides):
         notes.append(f"{name}: nearly all letters are those of nucleotides (A C G T U N): translate them.")
+    elif like_nucleotides:
+        first = f"{name}:{like_nucleotides[0]}"
+        notes.append(f"{name}: {len(like_nucleotides):,} of {read:,} records look like nucleotides (first at {first}).")
     if num_merged:
         notes.append(f"{name}: {num_merged:,} repeated records (same id, same sequence) merged.")
     return SequenceTable(sequences, read, num_merged, rejected_lines, notes)
 
 
 def _num_nucleotides(text: str) -> int:
-    return sum(map(text.upper().count, _NUCLEOTIDES + "\n"))
+    return sum(map(text.upper().count, f"{_NUCLEOTIDES} \t\n"))
 
 
 def _is_nucleotides(letters: int, of_nucleotides: int) -> bool:

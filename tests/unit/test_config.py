@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +17,7 @@ from hpc.errors import InputError
 from launch._submit import cluster_overrides
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
 from tests.hostile import bounded, mutated
+from tests.hostile_text import changed
 
 ROOT = Path(__file__).parents[2]
 
@@ -243,13 +243,24 @@ def test_patterns_that_are_none(pattern: str) -> None:
         config_from_dict({"data": {"scores": {"term": "x", "description": pattern}}})
 
 
-@bounded(100)
-@given(content=st.binary(max_size=100) | mutated(config_to_dict(SnwConfig())).map(lambda v: json.dumps(v).encode()))
+PLAIN = config_to_dict(SnwConfig())
+
+
+@bounded(200)
+@given(
+    content=st.binary(max_size=100)
+    | mutated(PLAIN).map(lambda v: json.dumps(v).encode())
+    | changed(json.dumps(PLAIN, indent=1).encode())
+)
 def test_any_configuration(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(content)
-    with contextlib.suppress(InputError):
+    try:
         load_config(path)
+    except InputError as error:
+        lines = str(error).splitlines()
+        assert all(line.startswith(f"{path}:") for line in lines), lines
+        assert max(map(len, lines)) < 3_000
 
 
 def test_relative_paths_are_those_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,8 @@ def test_bad_input_is_2_with_unwrapped_lines_and_no_traceback(project: Path) -> 
     result = _prepare(project)
     assert result.returncode == 2
     lines = result.stderr.splitlines()
-    reason = "'*' at column 2 is not an amino acid. Remove or replace it."
+    reason = "'*' at column 2 is not an amino acid. It marks a stop: one alone may stand at the very end. "
+    reason += "Cut the sequence there or remove the record."
     assert lines[0] == f"error: {project / 'ligands.fasta'}:11: bad: {reason}"
     assert len(lines) == 2
     assert "--on-invalid skip" in lines[1]

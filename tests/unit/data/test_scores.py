@@ -286,7 +286,7 @@ def test_a_missing_term_names_those_there_are(scored: Scored, inputs: Inputs) ->
             "the score file 'pairs.csv' is no Rosetta file: it does not end in .sc, .fasc, .score, .silent, .out, ",
         ),
         ("pep1,recB,a.sc,train", "the score file 'a.sc' is also named at line 2."),
-        ("pep1,recB,empty.sc,train", "empty.sc:1: no SCORE lines of decoys."),
+        ("pep1,recB,empty.sc,train", "empty.sc:1: no SCORE: lines of decoys."),
     ],
 )
 def test_bad_score_files_of_a_table(inputs: Inputs, tmp_path: Path, row: str, reason: str) -> None:

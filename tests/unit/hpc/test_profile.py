@@ -1,4 +1,3 @@
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +10,7 @@ from hpc.errors import InputError
 from hpc.profile import SiteProfile, load_profile
 from hpc.strict import legal_keys, validated
 from tests.hostile import bounded, mutated
+from tests.hostile_text import changed
 
 PROFILES = Path(__file__).parents[3] / "slurm" / "profiles"
 
@@ -103,13 +103,21 @@ def test_no_number_is_without_a_limit(key, value):
         validated(SiteProfile, {key: value}, "profile")
 
 
-@bounded(60)
+EXAMPLE = (PROFILES / "cpu_example.json").read_bytes()
+
+
+@bounded(150)
 @given(
     content=st.binary(max_size=100)
-    | mutated(json.loads((PROFILES / "cpu_example.json").read_text())).map(lambda value: json.dumps(value).encode())
+    | mutated(json.loads(EXAMPLE)).map(lambda value: json.dumps(value).encode())
+    | changed(EXAMPLE)
 )
 def test_any_profile(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(content)
-    with contextlib.suppress(InputError):
+    try:
         load_profile(str(path), PROFILES)
+    except InputError as error:
+        lines = str(error).splitlines()
+        assert all(line.startswith(f"{path}:") for line in lines), lines
+        assert max(map(len, lines)) < 3_000
