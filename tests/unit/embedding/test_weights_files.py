@@ -22,7 +22,6 @@ from weights_tools import (
     State,
     assert_same,
     change_config,
-    esm_model,
     esm_rows,
     folder_model,
     refused,
@@ -37,22 +36,6 @@ from snw_dist.embedding.esmc import PackedEsmc
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.embedding.reference import check_parity
 from snw_dist.embedding.weights import load_weights, read_shape
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return esm_model()
-
-
-@pytest.fixture
-def state(model: Any) -> State:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder_model().save_pretrained(tmp_path / "folder")
-    return tmp_path / "folder"
 
 
 def test_one_file_before_an_index_as_transformers_takes_them(tmp_path: Path) -> None:

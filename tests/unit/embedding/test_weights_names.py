@@ -23,7 +23,6 @@ from weights_tools import (
     WIDTH,
     State,
     assert_same,
-    esm_model,
     esm_rows,
     folder_model,
     refused,
@@ -33,16 +32,6 @@ from weights_tools import (
 
 from hpc.errors import CorruptError
 from snw_dist.embedding.weights import load_weights
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return esm_model()
-
-
-@pytest.fixture
-def state(model: Any) -> State:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
 def renamed(state: State, change: Callable[[str], str]) -> State:

@@ -30,12 +30,6 @@ from snw_dist.embedding.weights import load_weights
 from snw_dist.embedding.weights_settings import OWN, ROPE_TABLES, SIZES
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder_model().save_pretrained(tmp_path / "folder")
-    return tmp_path / "folder"
-
-
 def test_every_setting_of_transformers_is_known() -> None:
     """A later version with a setting that the forward pass depends on must not be read in part."""
     no_effect = {
