@@ -80,7 +80,7 @@ def _distinct(variables: list[EnvironmentVariable]) -> list[EnvironmentVariable]
 
 Line = Annotated[str, AfterValidator(one_line)]
 Word = Annotated[Line, AfterValidator(_not_empty)]
-_OptionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$")]
+_OptionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$", max_length=100)]
 
 
 @dataclass(config=_STRICT, frozen=True)

@@ -102,7 +102,7 @@ def parse_json(data: bytes | str, source: str, finite: bool = True) -> Any:
         key, positions = repeated_key(text)
         lines = [place(text, position)[0] for position in positions]
         raise BadFileError(
-            f"{source}:{lines[-1]}: the key {key!r} comes twice (lines {' and '.join(map(str, lines))})"
+            f"{source}:{lines[-1]}: the key {key!r:.200} comes twice (lines {' and '.join(map(str, lines))})"
         ) from None
     except _NoNumberError as error:
         raise _bad_json(source, text, position_of(text, error.text), str(error)) from None

@@ -109,7 +109,12 @@ def _explain(kind: Any, item: Any, source: str) -> str:
     cause = item["msg"].removeprefix("Value error, ")
     if not key:
         return f"{source}: {cause}."
-    return f"{source}: {key}: {cause} (got {_short(item['input'])})."
+    return f"{source}: {shown_key(key)}: {cause} (got {_short(item['input'])})."
+
+
+def shown_key(key: str) -> str:
+    """The key on one line: the file may have any text as one."""
+    return repr(key)[1:-1][:_MOST_SHOWN]
 
 
 def _short(value: Any) -> str:

@@ -20,7 +20,7 @@ from hpc.errors import InputError
 from hpc.home import expanded
 from hpc.profile import profile_from
 from hpc.reading import BadFileError, read_json
-from hpc.strict import legal_keys, validated
+from hpc.strict import legal_keys, shown_key, validated
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -374,10 +374,10 @@ def _check_texts(values: Any, source: str, key: str = "") -> None:
     """
     if isinstance(values, str):
         if _NO_TEXT.search(values):
-            raise InputError(f"{source}: {key}: control characters are not allowed (got {values!r:.200}).")
+            raise InputError(f"{source}: {shown_key(key)}: control characters are not allowed (got {values!r:.200}).")
         if not values.strip():
             raise InputError(
-                f"{source}: {key}: the text is empty (got {values!r:.200}). Leave the key out for its default."
+                f"{source}: {shown_key(key)}: the text is empty (got {values!r:.200}). Leave it out for its default."
             )
         if key in _PATHS:
             expanded(values, f"{source}: {key}")

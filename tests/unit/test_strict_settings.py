@@ -204,3 +204,24 @@ def test_other_encodings(data: bytes, said: str) -> None:
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert parse_json(b'\xef\xbb\xbf{"a": 1}', "f") == {"a": 1}
+
+
+@pytest.mark.parametrize("key", ["a\x85b", "a\nb", "\x1b[0m", "k" * 100_000, "\ud800"], ids=lambda key: ascii(key)[:20])
+@pytest.mark.parametrize("value", ["", 1, "\x00"])
+def test_a_key_of_any_text_is_told_in_one_line(key: str, value: Any, tmp_path: Path) -> None:
+    for kind, load in ((tmp_path / "c.json", load_config), (tmp_path / "p.json", load_any_profile)):
+        for values in ({key: value}, {"run": {key: value}}, {"additional_parameters": {key: value}}):
+            kind.write_text(json.dumps(values))
+            said = refusal(load, kind)
+            assert said.startswith(f"{kind}: ")
+            assert said.isprintable()
+            assert len(said) < 1_500
+    text = json.dumps(key)
+    with pytest.raises(BadFileError) as caught:
+        parse_json(f"{{{text}: 1, {text}: 2}}", "f")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+
+
+def load_any_profile(path: Path) -> SiteProfile:
+    return load_profile(str(path), path.parent)
