@@ -51,7 +51,7 @@ def parse_affinity(cell: Any) -> float:
 def parse_inequality(cell: Any) -> int:
     """-1 for `<` and `<=`, 0 for `=` or an empty cell, 1 for `>` and `>=`; raises `ValueError` for any other cell."""
     try:
-        return INEQUALITIES[cell or "="]
+        return INEQUALITIES["=" if cell in (None, "") else cell]
     except KeyError:
         raise ValueError(f"the inequality {cell!r} is not one of <, <=, =, >=, >") from None
 

@@ -256,10 +256,10 @@ def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], se
     """The error for a column that is not there, or twice."""
     name = columns[setting]
     more = f" and {len(header) - _MOST_NAMES:,} more" if len(header) > _MOST_NAMES else ""
-    have = ", ".join(map(shorten, header[:_MOST_NAMES])) + more
+    have = (", ".join(map(shorten, header[:_MOST_NAMES])) or "none") + more
     if name in header:
         return InputError(f"{where}: column {name!r} is there twice; the columns are: {have}. Set {setting}.")
-    if len(header) < len(columns) and all(one in header[0] for one in columns.values()):
+    if 0 < len(header) < len(columns) and all(one in header[0] for one in columns.values()):
         return InputError(
             f"{where}: the names are there, but none of the separators that are read is between them: {have}. "
             "Separate the cells by commas, tabs or semicolons."

@@ -6,6 +6,8 @@ with more memory than a bound. All runs are in one child process whose memory is
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import gzip
 import io
 import json
@@ -18,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from data_inputs import LIGANDS, PAIRS, RECEPTORS
 from hypothesis import given
@@ -185,6 +189,36 @@ def any_of(content: bytes) -> st.SearchStrategy[bytes]:
 def test_any_table(child: Child, place: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(TABLES)))
     run(child, place, {name: data.draw(any_of(TABLES[name]))}, **data.draw(WAYS))
+
+
+KINDS: list[Any] = [
+    *(["pep1", "pep2", None, "x"], [b"pep1", b"\xff", b"", b"recA"], [1, 2, 3, None], [0.5, float("nan"), 1.0, -1.0]),
+    *([True, False, None, True], [[1], [], None, [2]], [{"a": 1}] * 4, [None] * 4, ["train", "val", "test", "a b"]),
+    *([decimal.Decimal("0.5")] * 4, [datetime.date(2020, 1, 1)] * 4, ["=", "<", ">", 0], ["> 5", "5 nM", "", "nan"]),
+]
+
+
+@bounded(80)
+@given(data=st.data())
+def test_any_types_of_columns(child: Child, place: Path, data: st.DataObject) -> None:
+    """Parquet says what the types are, and they may be any."""
+    good = pd.read_csv(io.StringIO(PAIRS))
+    columns = {name: good[name].tolist() for name in good}
+    for _ in range(data.draw(st.integers(1, 3))):
+        name = data.draw(st.sampled_from([*columns, "s", "q"]))
+        columns[name] = (
+            [str(v) for v in KINDS[-2]] if name == "q" else data.draw(st.sampled_from(KINDS[:-2] + KINDS[-1:]))
+        )
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    for name, array in arrays.items():
+        if data.draw(st.booleans()) and not (pa.types.is_nested(array.type) or pa.types.is_null(array.type)):
+            arrays[name] = array.dictionary_encode()
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays), buffer)
+    way = data.draw(WAYS)
+    if data.draw(st.booleans()):
+        way |= {"scores": {"term": "s", "transform": "log_affinity"}, "columns": {"inequality": "q"}}
+    run(child, place, {"pairs.parquet": buffer.getvalue()}, **way)
 
 
 @bounded(60)

@@ -195,7 +195,25 @@ def test_columns_that_are_no_ids(inputs: Inputs, kind: pa.DataType) -> None:
     assert "data.columns.ligand must name one of strings or whole numbers" in message
 
 
+def test_a_parquet_table_without_columns(inputs: Inputs) -> None:
+    assert "no column 'ligand_id'; the columns are: none." in _error(
+        inputs(pairs=_parquet({}), names=_named("pairs.parquet"))
+    )
+
+
 # ---- affinities
+
+
+def test_an_inequality_that_is_a_number(inputs: Inputs) -> None:
+    """0 was read as an empty cell."""
+    columns = {name: pa.array(values) for name, values in {"ic50": [5, 6, 7, 8], "q": [0, 0, 1, 1]}.items()}
+    table = pq.read_table(io.BytesIO(_table("label", pa.string(), pa.float64(), LABELS)))
+    data = _parquet({**{name: table[name] for name in table.column_names}, **columns})
+    scores = {"term": "ic50", "transform": "log_affinity"}
+    message = _error(
+        inputs(**NUMBERED, pairs=data, names=_named("a.parquet"), scores=scores, columns={"inequality": "q"})
+    )
+    assert "a.parquet:1: 1/1: the inequality 0 is not one of" in message
 
 
 @pytest.mark.parametrize("cell", [">=10000", "> 10000", "≥10000", ">10000"])
