@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+"""A text that is not closed goes to the end: looking for its end at each quote would take for ever."""
 _HINTS = (
     (r"//|/\*|#", "comments are not allowed"),
     (r"[}\]]", "a value or key is missing before the closing {0}"),
@@ -62,7 +63,7 @@ def repeated_key(text: str) -> tuple[str, list[int]]:
 
 def position_of(text: str, value: str) -> int:
     """Where a value that is no text stands first; 0 where it is not found."""
-    return next((begin for begin, token in _values(text) if token == value), 0)
+    return next((begin for begin, token in _values(text) if token.startswith(value)), 0)
 
 
 def endless_number(text: str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc.errors import InputError
+from snw_dist.data.rejects import shorten, shown_names
 
 
 class Decoy(NamedTuple):
@@ -24,5 +25,5 @@ def no_term(path: Path, number: int, terms: Sequence[str], term: str) -> InputEr
     """The error for a term that is not among those of a file, or twice."""
     close = difflib.get_close_matches(term, terms, n=1)
     state = f"term {term!r} is there twice" if terms.count(term) > 1 else f"no term {term!r}"
-    hint = f", perhaps to {close[0]!r}" if close and term not in terms else ""
-    return InputError(f"{path}:{number}: {state}; the terms are: {', '.join(terms)}. Set data.scores.term{hint}.")
+    hint = f", perhaps to {shorten(close[0])!r}" if close and term not in terms else ""
+    return InputError(f"{path}:{number}: {state}; the terms are: {shown_names(terms)}. Set data.scores.term{hint}.")

@@ -14,7 +14,7 @@ from snw_dist.data.entries import score_paths
 from snw_dist.data.rejects import TABLES, Table
 from snw_dist.data.text import check_readable, sha256_file
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the rules or the files of the prepared folder change."""
 
 

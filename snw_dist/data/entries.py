@@ -19,6 +19,8 @@ from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
 from snw_dist.data.table import Cell, IsKnown, read_table
 
+_MOST_TAG = 1_000
+"""Characters of the name of a decoy: the user's expression may need time that grows with their square."""
 _FIX_DECOY = "Correct or remove the line."
 _FIX_FILE = "Correct the file or remove the row."
 _NO_ROSETTA = f"it does not end in {', '.join(ENDINGS)}, nor begin with SCORE:, SEQUENCE: or an object in JSON"
@@ -98,7 +100,9 @@ def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | 
 
     def rows() -> Iterator[Entry]:
         for line, tag, score, problem in read_decoys(path, columns["score"]):
-            match = expression.fullmatch(tag) or expression.fullmatch(plain_tag(tag))
+            if len(tag) > _MOST_TAG:
+                problem = problem or f"the description {tag[:60]!r}... is longer than {_MOST_TAG:,} characters"
+            match = None if problem else expression.fullmatch(tag) or expression.fullmatch(plain_tag(tag))
             if not problem and match is not None:
                 yield Entry(0, line, (match["ligand"], match["receptor"], score, tag))
             else:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from snw_dist.data.labels import NUMBER
+from snw_dist.data.labels import is_number
 
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
 _SEP_LINE = re.compile(r'"?sep\s*=\s?([^"\0])"?', re.IGNORECASE)
@@ -65,7 +65,7 @@ def read_header(
 
 def looks_like_data(names: Sequence[str], is_known: Callable[[str], bool]) -> list[str]:
     """Those of the names that are no names: ids or sequences of the input, or numbers."""
-    return [name for name in names if is_known(name) or NUMBER.fullmatch(name)]
+    return [name for name in names if is_known(name) or is_number(name)]
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:

@@ -18,8 +18,15 @@ INEQUALITIES = {
 """Of an affinity. A limit that may be reached says as much as one that is passed: the number is one side's end."""
 _WITH_INEQUALITY = re.compile(r"(<=|>=|=<|=>|<<|>>|==|[<>=≤≥⩽⩾≪≫])\s*(.*)")
 _NUMBER_AND_MORE = re.compile(r"[^0-9a-zA-Z]*[0-9]")
+_MOST_CHARACTERS = 500
+"""Of a number. What is not one takes time that grows with the square of its length to tell."""
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell is a number, of a sensible length."""
+    return len(text) <= _MOST_CHARACTERS and NUMBER.fullmatch(text) is not None
 
 
 def parse_label(cell: Any) -> float:
@@ -73,6 +80,8 @@ def parse_binary(cell: Any) -> bool:
 def _parse_number(what: str, cell: Any, otherwise: str) -> float:
     if cell is None or cell == "":
         raise ValueError(f"the {what} is empty")
+    if isinstance(cell, str) and len(cell) > _MOST_CHARACTERS:
+        raise ValueError(f"the {what} {cell[:60]!r}... is longer than {_MOST_CHARACTERS} characters")
     if isinstance(cell, str) and not NUMBER.fullmatch(cell):
         if _WITH_COMMA.fullmatch(cell):
             raise ValueError(f"the {what} {cell!r} has a comma; write numbers with a point, and no comma")

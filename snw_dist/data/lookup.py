@@ -18,6 +18,8 @@ from snw_dist.data.sequences import SequenceTable
 
 _MAX_SUGGESTIONS = 20
 _MAX_CANDIDATES = 20_000
+_MAX_CHARACTERS = 100
+"""Of an id that is compared with all others."""
 _MIN_PART = 3
 """Letters of a part of an id that may tell which one is meant."""
 _NO_PART = re.compile(r"[^0-9a-z]+")
@@ -180,7 +182,7 @@ class Lookup:
     def suggest(self, identifier: str) -> str | None:
         """The most similar id among those that begin alike, or among all when they are few."""
         self.suggestions += 1
-        if self.suggestions > _MAX_SUGGESTIONS:
+        if self.suggestions > _MAX_SUGGESTIONS or len(identifier) > _MAX_CHARACTERS:
             return None
         for part in sorted(_parts(identifier), key=len, reverse=True):  # the longest that one id alone has
             if len(ids := self._ids_of_part.get(part, set())) == 1:

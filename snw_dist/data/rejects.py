@@ -7,7 +7,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,6 +18,7 @@ Table = Literal["ligands", "receptors", "pairs"]
 TABLES: tuple[Table, ...] = ("ligands", "receptors", "pairs")
 MAX_SHOWN = 10
 _TOLD = 3
+_MOST_NAMES = 50
 _MAX_VALUE = 60
 
 
@@ -61,6 +62,12 @@ def shorten(text: str) -> str:
     """The text for a message: printable on one line, at most 60 characters."""
     text = text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """The names for a message, of many the first ones."""
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return (", ".join(map(shorten, names[:_MOST_NAMES])) or "none") + more
 
 
 def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[Table, int]) -> None:

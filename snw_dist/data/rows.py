@@ -39,7 +39,7 @@ from snw_dist.data.labels import (
     split_inequality,
 )
 from snw_dist.data.lookup import Lookup, UnknownIdError
-from snw_dist.data.rejects import Rejects, shorten
+from snw_dist.data.rejects import Rejects, shorten, shown_names
 from snw_dist.data.sequences import SequenceTable
 
 MAX_SPLITS = 100
@@ -133,9 +133,9 @@ def read_rows(
                 column.append(item)
     if read == 0:
         raise InputError(f"{entries.files[0]}:1: the table has a header and no rows. Add one line for each pair.")
-    others = ", ".join(map(shorten, entries.other_columns))
     notes = [f"{name}: {note}." for note in entries.notes]
-    notes += [f"{name}: columns not used: {others}."] if others else []
+    if others := entries.other_columns:
+        notes.append(f"{name}: columns not used: {shown_names(others)}.")
     if num_inside:
         notes.append(f"{name}: {num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read.")
     notes += [note for look_up in (find_ligand, find_receptor) if (note := look_up.note(name))]

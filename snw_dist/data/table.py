@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 
 from hpc.errors import InputError
 from snw_dist.data.header import Header, looks_like_data, read_header, split_otherwise
-from snw_dist.data.labels import NUMBER, WORDS
+from snw_dist.data.labels import WORDS, is_number
 from snw_dist.data.parquet import one_line, open_parquet, text_bytes
-from snw_dist.data.rejects import shorten
+from snw_dist.data.rejects import shorten, shown_names
 from snw_dist.data.text import read_lines
 from snw_dist.data.unpacked import without_packing
 
@@ -38,8 +38,6 @@ _BATCH_ROWS = 1 << 16
 _MAX_BATCH_BYTES = 1 << 28
 _MOST_HEADER_LINES = 200
 """Comments and the line of names."""
-_MOST_NAMES = 30
-"""Names of columns in a message."""
 IsKnown = Callable[[str], bool]
 
 
@@ -131,7 +129,7 @@ def _refuse_data_as_header(where: str, names: Sequence[str], columns: Mapping[st
     missing = not set(columns.values()) <= set(names)
     of_pair = [name for setting, name in columns.items() if setting.endswith((".ligand", ".receptor"))]
     value = next((name for setting, name in columns.items() if setting.endswith((".label", ".term"))), "1")
-    if not missing and not (NUMBER.fullmatch(value) or value.lower() in WORDS):
+    if not missing and not (is_number(value) or value.lower() in WORDS):
         return
     data = looks_like_data(names if missing else of_pair, is_known)
     if any(map(is_known, data)) and (missing or len(data) == len(of_pair)):
@@ -255,8 +253,7 @@ def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str])
 def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], setting: str) -> InputError:
     """The error for a column that is not there, or twice."""
     name = columns[setting]
-    more = f" and {len(header) - _MOST_NAMES:,} more" if len(header) > _MOST_NAMES else ""
-    have = (", ".join(map(shorten, header[:_MOST_NAMES])) or "none") + more
+    have = shown_names(header)
     if name in header:
         return InputError(f"{where}: column {name!r} is there twice; the columns are: {have}. Set {setting}.")
     if 0 < len(header) < len(columns) and all(one in header[0] for one in columns.values()):
@@ -268,6 +265,6 @@ def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], se
     hint = f", perhaps {shorten(close[0])!r}" if close else ""
     if setting.endswith(".split"):
         hint += ', or have one made: data.split.method = "ligand_cold"'
-    elif 0 < len(numbers := [one for one in header if NUMBER.fullmatch(one)]) < len(header):
+    elif 0 < len(numbers := [one for one in header if is_number(one)]) < len(header):
         hint += f", or put a line of names above it, if that line is a row ({shorten(numbers[0])} is a number)"
     return InputError(f"{where}: no column {name!r}; the columns are: {have}. Set {setting}{hint}.")

@@ -225,3 +225,11 @@ def test_a_key_of_any_text_is_told_in_one_line(key: str, value: Any, tmp_path: P
 
 def load_any_profile(path: Path) -> SiteProfile:
     return load_profile(str(path), path.parent)
+
+
+@pytest.mark.timeout(20)
+def test_a_mistake_before_many_quotes_is_found_soon() -> None:
+    with pytest.raises(BadFileError, match="1e999 is too large a number"):
+        parse_json('{"a": 1e999abc, "' + '\\"' * 500_000, "f")
+    with pytest.raises(BadFileError, match="too many digits"):
+        parse_json("[" + "9" * 5_000 + '"' * 500_001, "f")

@@ -81,7 +81,7 @@ HEADERS: dict[str, tuple[str | bytes, str, dict[str, str], str]] = {
     "names of rows": (f"{HEADER}\n1,{BODY}", "csv", {}, "If all rows have one more, the header lacks a name."),
     "other cells than names": (f"{HEADER}\n{cells(chr(9), 0, 1, 2, 3)}", "csv", {}, "seem to be separated by tabs"),
     "colons": (PAIRS.replace(",", ":"), "csv", {}, "none of the separators that are read is between them"),
-    "many columns": (",".join(f"c{i}" for i in range(5000)) + "\n", "csv", {}, "c29 and 4,970 more. Set data.columns"),
+    "many columns": (",".join(f"c{i}" for i in range(5000)) + "\n", "csv", {}, "c49 and 4,950 more. Set data.columns"),
     "several blanks": (PAIRS.replace(",", "   "), "csv", {}, "the cells are separated by blanks"),
     "blanks around": (PAIRS.replace(",", " ").replace("\n", " \n"), "tsv", {}, "the cells are separated by blanks"),
     "sep with blanks": ("sep = ;\n" + PAIRS.replace(",", ";"), "csv", {}, "read 4"),
@@ -268,3 +268,36 @@ STOP = "It marks a stop: one alone may stand at the very end. Cut the sequence t
 )
 def test_stops_and_nucleotides(inputs: Inputs, sequence: str, said: str) -> None:
     assert said in outcome(inputs(ligands=LIGANDS.replace("MKVA", sequence)))
+
+
+# ---- time
+
+
+LONG = {
+    "label": {"pairs": PAIRS.replace("0.9", "1" * 130_000 + "x")},
+    "commas": {"pairs": PAIRS.replace(",", ";").replace("0.9", ",1" * 60_000 + "x")},
+    "name": {"pairs": "1" * 130_000 + f"x,{PAIRS}"},
+    "id": {"pairs": PAIRS.replace("pep1", "p" * 130_000)},
+    "ids": {
+        "ligands": "".join(f">{'p' * 480}{i}\nMK\n" for i in range(2_000)),
+        "pairs": PAIRS.replace("pep", "p" * 470),
+    },
+}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", LONG)
+def test_a_long_cell_takes_no_long_time(inputs: Inputs, kind: str) -> None:
+    """Telling that 130,000 digits and a letter are no number took minutes."""
+    assert "pairs.csv:2: " in outcome(inputs(**LONG[kind]))
+
+
+@pytest.mark.timeout(20)
+def test_a_long_tag_takes_no_long_time(inputs: Inputs) -> None:
+    tag = "a_" * 100_000
+    scores = {"term": "I_sc", "description": r"(?P<receptor>.+)_(?P<ligand>.+)_\d+"}
+    pairs = f"SCORE: I_sc description\nSCORE: 1 {tag}\nSCORE: {'1' * 1_000_000}x recA_pep1_1\n"
+    config = inputs(pairs=pairs, names=("l.fasta", "r.fasta", "a.sc"), scores=scores, split=RANDOM)
+    said = outcome(config)
+    assert "a.sc:2: the description 'a_a_" in said
+    assert "a.sc:3: pep1/recA: the score '111" in said
