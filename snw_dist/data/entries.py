@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc.errors import InputError
+from snw_dist.data.columns import IsKnown
 from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
-from snw_dist.data.table import Cell, IsKnown, read_table
+from snw_dist.data.table import Cell, read_table
 
 _MOST_TAG = 1_000
 """Characters of the name of a decoy: the user's expression may need time that grows with their square."""

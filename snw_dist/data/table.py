@@ -2,9 +2,8 @@
 
 CSV and TSV may be packed (see `unpacked`), are read with the `csv` module in strict mode and have a header line (see
 `header`); empty lines are passed over, blanks around cells removed, and a cell may not hold a line break. The header
-again, as in tables that were joined, is a bad row. Parquet rows
-are numbered from 1. A row with the wrong number of cells can be rejected alone; after a broken quote nothing can be
-trusted.
+again, as in tables that were joined, is a bad row. Parquet rows are numbered from 1. A row with the wrong number of
+cells can be rejected alone; after a broken quote nothing can be trusted.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import decimal
-import difflib
 import itertools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc.errors import InputError
-from snw_dist.data.header import Header, looks_like_data, read_header, split_otherwise
-from snw_dist.data.labels import WORDS, is_number
+from snw_dist.data.columns import IsKnown, find_columns, refuse_data_as_header
+from snw_dist.data.header import Header, read_header, split_otherwise
 from snw_dist.data.parquet import one_line, open_parquet, text_bytes
-from snw_dist.data.rejects import shorten, shown_names
 from snw_dist.data.text import read_lines
 from snw_dist.data.unpacked import without_packing
 
@@ -38,7 +35,6 @@ _BATCH_ROWS = 1 << 16
 _MAX_BATCH_BYTES = 1 << 28
 _MOST_HEADER_LINES = 200
 """Comments and the line of names."""
-IsKnown = Callable[[str], bool]
 
 
 class Row(NamedTuple):
@@ -88,8 +84,8 @@ def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: 
     names, where = header.names, f"{path}:{header.line}"
     rows = _csv_rows(path, header)
     next(rows)  # the names, of which a broken quote is told here
-    _refuse_data_as_header(where, names, columns, is_known)
-    indices = _find_columns(where, names, columns)
+    refuse_data_as_header(where, names, columns, is_known)
+    indices = find_columns(where, names, columns)
     again = tuple([names[i] for i in indices])
 
     def wanted() -> Iterator[Row]:
@@ -118,26 +114,6 @@ def _of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
     return Row(
         line, (), problem, f"{fix} If all rows have one more, the header lacks a name." if len(row) == size + 1 else fix
     )
-
-
-def _refuse_data_as_header(where: str, names: Sequence[str], columns: Mapping[str, str], is_known: IsKnown) -> None:
-    """Raise `InputError` where a column that is needed is missing, or found under a name that is an id.
-
-    A file of one protein may have `receptor` as an id and as the name of a column: of names that were all found, each
-    of the pair and its value must look like data.
-    """
-    missing = not set(columns.values()) <= set(names)
-    of_pair = [name for setting, name in columns.items() if setting.endswith((".ligand", ".receptor"))]
-    value = next((name for setting, name in columns.items() if setting.endswith((".label", ".term"))), "1")
-    if not missing and not (is_number(value) or value.lower() in WORDS):
-        return
-    data = looks_like_data(names if missing else of_pair, is_known)
-    if any(map(is_known, data)) and (missing or len(data) == len(of_pair)):
-        raise InputError(
-            f"{where}: the table seems to have no header line: its first line holds "
-            f"{', '.join(repr(shorten(name)) for name in data[:3])}, of which at least one is an id or a sequence of "
-            "the FASTA files. Put a line of names above it, such as ligand_id,receptor_id,label."
-        )
 
 
 def _csv_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
@@ -179,8 +155,8 @@ def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> 
             )
     file = open_parquet(path, list(columns.values()), InputError, "Write it again, or as CSV.")
     schema = file.schema_arrow
-    _refuse_data_as_header(str(path), schema.names, columns, is_known)
-    _find_columns(str(path), schema.names, columns)
+    refuse_data_as_header(str(path), schema.names, columns, is_known)
+    find_columns(str(path), schema.names, columns)
     for setting, name in columns.items():
         _check_type(path, setting, schema.field(name))
     return RawTable([n for n in schema.names if n not in columns.values()], _parquet_rows(path, file, columns), [])
@@ -236,35 +212,3 @@ def _plain(cell: Any) -> Cell:
     if isinstance(cell, str):
         return cell.strip()
     return float(cell) if isinstance(cell, decimal.Decimal | np.floating) else cell
-
-
-def _find_columns(where: str, header: Sequence[str], columns: Mapping[str, str]) -> list[int]:
-    indices: dict[int, str] = {}
-    for setting, name in columns.items():
-        if header.count(name) != 1:
-            raise _no_column(where, header, columns, setting)
-        index = header.index(name)
-        if index in indices:
-            raise InputError(f"{where}: {setting} and {indices[index]} both name {name!r}. Give each its own.")
-        indices[index] = setting
-    return list(indices)
-
-
-def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], setting: str) -> InputError:
-    """The error for a column that is not there, or twice."""
-    name = columns[setting]
-    have = shown_names(header)
-    if name in header:
-        return InputError(f"{where}: column {name!r} is there twice; the columns are: {have}. Set {setting}.")
-    if 0 < len(header) < len(columns) and all(one in header[0] for one in columns.values()):
-        return InputError(
-            f"{where}: the names are there, but none of the separators that are read is between them: {have}. "
-            "Separate the cells by commas, tabs or semicolons."
-        )
-    close = difflib.get_close_matches(name, header, n=1)
-    hint = f", perhaps {shorten(close[0])!r}" if close else ""
-    if setting.endswith(".split"):
-        hint += ', or have one made: data.split.method = "ligand_cold"'
-    elif 0 < len(numbers := [one for one in header if is_number(one)]) < len(header):
-        hint += f", or put a line of names above it, if that line is a row ({shorten(numbers[0])} is a number)"
-    return InputError(f"{where}: no column {name!r}; the columns are: {have}. Set {setting}{hint}.")
