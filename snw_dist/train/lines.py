@@ -20,7 +20,7 @@ def place_in(plan: TrainPlan, step: int) -> str:
     """Such as `step 73 of 400 (epoch 2 of 11)`; after the last step of an epoch it is still that one."""
     epoch = max(0, step - 1) // plan.steps_per_epoch + 1
     epochs = -(-plan.num_steps // plan.steps_per_epoch)
-    return f"step {step:,} of {plan.num_steps:,} (epoch {epoch:,} of {epochs:,})"
+    return f"step {step} of {plan.num_steps} (epoch {epoch} of {epochs})"
 
 
 def start_line(plan: TrainPlan, step: int, found: Path | None, folder: Path) -> str:
