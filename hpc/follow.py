@@ -19,11 +19,12 @@ from hpc.errors import ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
 from hpc.shown import printable
 from hpc.submitted import JobState, SubmittedJob
+from hpc.told import Told
 
 INTERRUPTED = 130
 _POLL_S = 0.5
 _LINE_INTERVAL_S = 10.0
-_MAX_FIGURES = 4
+_MAX_FIGURES = 5
 _INTERRUPTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
@@ -34,9 +35,10 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
     returns 130; the tasks of a local job are asked to save and end, and a second Ctrl-C kills them.
     """
     say(console, f"{job.name}: job {job.job_id} ({job.cluster}), folder {job.job_folder}")
+    told = Told(job.progress_folder)
     try:
         with signals_as_interrupt():
-            state = _watch(job, console, poll_s)
+            state = _watch(job, told, console, poll_s)
     except KeyboardInterrupt:
         if job.cluster == "slurm":
             say(
@@ -46,6 +48,7 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
             )
             return INTERRUPTED
         state = _end_local(job, console, poll_s)
+        _say_told(told, console)
     return report(state, console)
 
 
@@ -55,24 +58,26 @@ def say(console: Console, text: str) -> None:
         console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def _watch(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
+def _watch(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
     if console.is_terminal:
         with contextlib.suppress(OSError):  # the terminal has gone, and who started this wants it to go on
-            return _watch_live(job, console, poll_s)
-    return _watch_in_lines(job, console, poll_s)
+            return _watch_live(job, told, console, poll_s)
+    return _watch_in_lines(job, told, console, poll_s)
 
 
-def _watch_live(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
+def _watch_live(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not (state := job.poll()).ended:
             live.update(_view(job, state))
+            _say_told(told, console)
             time.sleep(poll_s)
+    _say_told(told, console)
     _print_progress(job, console)
     return state
 
 
 def _watch_in_lines(
-    job: SubmittedJob, console: Console, poll_s: float, clock: Callable[[], float] = time.monotonic
+    job: SubmittedJob, told: Told, console: Console, poll_s: float, clock: Callable[[], float] = time.monotonic
 ) -> JobState:
     """One line when the state changes, and one at most every ten seconds while something moves."""
     shown, printed, progress = "", clock(), ""
@@ -81,14 +86,22 @@ def _watch_in_lines(
         if text != shown:
             say(console, text)
             shown = text
+        _say_told(told, console)
         if clock() - printed >= _LINE_INTERVAL_S:
             line = "; ".join(summary_line(item) for item in summarise(read_progress(job.progress_folder)))
             if line and line != progress:
                 say(console, line)
             progress, printed = line, clock()
         time.sleep(poll_s)
+    _say_told(told, console)
     _print_progress(job, console)
     return state
+
+
+def _say_told(told: Told, console: Console) -> None:
+    """What the job itself has told since the last time, above its bars."""
+    for line in told.lines():
+        say(console, line)
 
 
 def describe(state: JobState, num_tasks: int) -> str:

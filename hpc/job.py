@@ -30,6 +30,7 @@ from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
 from hpc.strict import validated
+from hpc.told import keep_told
 from hpc.topology import JobIdentity, Topology, local_controller
 from hpc.trusted import check_folder, close_to_others
 from hpc.watchdog import start_watchdog, stop_watchdog
@@ -81,6 +82,8 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
             PreemptionGuard(comm, left_s) as guard,
         ):
             progress = ProgressFile(folder / "progress", topology.rank)
+            if topology.rank == 0:
+                keep_told(folder / "progress")
             try:
                 mpi = topology.launcher == "mpi" or request.mpi
                 array = request.array_task, request.num_array_tasks

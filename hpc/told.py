@@ -1,23 +1,28 @@
 """What a command says about its work while it goes on: nothing about what is quick, a line about all that takes long.
 
-Libraries tell it to a log, so that in a job it is in the log of the rank; a command prints it (`show_told`), as it does
-what its jobs do.
+Libraries tell it to a log; a command prints it (`show_told`). In a job it is in the log of the rank, and what the first
+rank tells also goes to a file (`keep_told`), from which the command that follows the job prints it (`Told`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from hpc.reading import BadFileError, open_regular
 from hpc.shown import printable
 
 SAY_AFTER_S = 2.0
 """What takes longer than this is said."""
 REMIND_S = 60.0
+TOLD = "told.txt"
+_MOST_AT_ONCE = 2**16
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +68,53 @@ def show_told() -> None:
         _log.addHandler(_Printed())
     _log.setLevel(logging.INFO)
     _log.propagate = False
+
+
+def keep_told(folder: Path) -> None:
+    """Append what is told in this process to `told.txt` in the folder of a job, where its earlier attempts also are."""
+    _stop_keeping()
+    with contextlib.suppress(OSError):
+        handler = _Kept(folder / TOLD, encoding="utf-8", errors="backslashreplace")
+        handler.setLevel(logging.INFO)
+        _log.addHandler(handler)
+
+
+def _stop_keeping() -> None:
+    for handler in [handler for handler in _log.handlers if isinstance(handler, _Kept)]:
+        _log.removeHandler(handler)
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+class Told:
+    """Reader of what a job tells, from the beginning on, each line once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._position = folder / TOLD, 0
+
+    def lines(self) -> list[str]:
+        """The lines that have come since the last call, whole ones alone; none where they cannot be read."""
+        try:
+            descriptor = open_regular(self._path)
+            try:
+                data = os.pread(descriptor, _MOST_AT_ONCE, self._position)
+            finally:
+                os.close(descriptor)
+        except (OSError, BadFileError):
+            return []
+        end = data.rfind(b"\n") + 1 or (len(data) if len(data) == _MOST_AT_ONCE else 0)
+        self._position += end
+        return data[:end].decode("utf-8", "replace").splitlines()
+
+
+class _Kept(logging.FileHandler):
+    """One line each. A full disk does not end the work: what fails for it is what is saved."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(record.getMessage()).replace("\n", " ")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        pass
 
 
 class _Printed(logging.Handler):

@@ -1,5 +1,6 @@
 """Train the network of a run: `python launch/train.py --zero 2`; started again, it goes on where it stopped."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
 
 import typer
 
+from hpc.told import tell
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
@@ -62,6 +64,16 @@ def train_command(
     settings = as_prepared(read_settings(config, overrides, set_values))
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
+    tell(f"next: {_evaluation(config, settings.run.name, set_values)}")
+
+
+def _evaluation(config: Path, name: str, set_values: list[str] | None) -> str:
+    """The command that measures this run, with the configuration that was given for it."""
+    words = ["python", str(Path(sys.argv[0]).with_name("evaluate.py")), "--run", name]
+    words += [] if config == DEFAULT_CONFIG else ["--config", str(config)]
+    for value in set_values or []:  # what is set for training alone says nothing to an evaluation
+        words += [] if value.startswith(("train.", "run.name=")) else ["--set", value]
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

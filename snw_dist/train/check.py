@@ -7,17 +7,19 @@ from typing import Any
 
 import torch
 
-from hpc.checkpoint import committed_checkpoints
+from hpc.checkpoint import committed_checkpoints, step_of
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.train.changes import PARTS, STORE
 from snw_dist.train.lineage import Lineage
 from snw_dist.train.objective import loss_of
 from snw_dist.train.pairs import pair_table
+from snw_dist.train.plan import number_of_steps
 from snw_dist.train.run_folder import newest_meta, refuse_lost_checkpoints
-from snw_dist.train.state import PARTS, STORE, check_resumable, trajectory
+from snw_dist.train.state import check_resumable, refuse_fewer_steps, trajectory
 from snw_dist.train.tuning import check_lengths, weights_of_store
 
 
@@ -44,16 +46,20 @@ def check_training(config: SnwConfig) -> None:
 
 
 def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
-    """Refuse here what the job would refuse: checkpoints of another run (`InputError`), or lost (`CorruptError`).
+    """Refuse here what the job would refuse: `InputError` for another run or more steps, `CorruptError` for lost ones.
 
     By what the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
     """
-    meta = newest_meta(config.run_folder)
-    if meta is None:
+    newest, section = newest_meta(config.run_folder), config.train
+    if newest is None:
         if not committed_checkpoints(config.run_folder / "checkpoints"):
             refuse_lost_checkpoints(config.run_folder)
         return
+    folder, meta = newest
     refuse_another_run(config, Lineage.of(prepared, config.run_folder), meta["trajectory"], meta["provenance"])
+    num_pairs = int((prepared.pairs["split"] == "train").sum())
+    num_steps = number_of_steps(num_pairs, section.global_batch_size, section.epochs, section.max_steps)
+    refuse_fewer_steps(str(folder), step_of(folder), num_steps, section)
 
 
 def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:

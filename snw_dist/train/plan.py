@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class TrainPlan:
-    """Steps of a run over the training pairs; the last step of an epoch takes what is left."""
+    """Steps of a run over the training pairs.
+
+    All steps of an epoch have the same number of pairs, or one more. If the last one took what is left, two pairs of
+    258 could be a whole step of the optimiser, and their loss a point of the curve like any other.
+    """
 
     receptor: NDArray[np.int64]
     """[num_pairs] the receptor of each training pair, equal for equal sequences."""
@@ -30,13 +34,12 @@ class TrainPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in which each pair occurs exactly once."""
-        return -(-len(self.receptor) // self.global_batch_size)
+        return number_of_steps(len(self.receptor), self.global_batch_size, 1, None)
 
     @property
     def num_steps(self) -> int:
         """Optimiser steps of the whole run."""
-        steps = self.epochs * self.steps_per_epoch
-        return steps if self.max_steps is None else min(steps, self.max_steps)
+        return number_of_steps(len(self.receptor), self.global_batch_size, self.epochs, self.max_steps)
 
     def pairs_of_step(self, step: int) -> NDArray[np.int64]:
         """Numbers of the pairs of optimiser step `step` (from 0): [at most global_batch_size]."""
@@ -44,8 +47,14 @@ class TrainPlan:
         if epoch not in self._orders:  # kept for the epoch: shuffling millions of pairs costs more than a step
             self._orders.clear()
             self._orders[epoch] = epoch_order(self.receptor, self.pairs_per_receptor, self.seed, epoch)
-        start = position * self.global_batch_size
-        return self._orders[epoch][start : start + self.global_batch_size]
+        start, end = (len(self.receptor) * part // self.steps_per_epoch for part in (position, position + 1))
+        return self._orders[epoch][start:end]
+
+
+def number_of_steps(num_pairs: int, global_batch_size: int, epochs: int, max_steps: int | None) -> int:
+    """Optimiser steps of a run: in an epoch as few as hold all pairs, `max_steps` at most."""
+    steps = epochs * -(-num_pairs // global_batch_size)
+    return steps if max_steps is None else min(steps, max_steps)
 
 
 def epoch_order(receptor: NDArray[np.int64], pairs_per_receptor: int, seed: int, epoch: int) -> NDArray[np.int64]:

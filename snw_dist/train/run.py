@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,22 +10,33 @@ from typing import Any
 import torch
 
 from hpc.checkpoint import find_checkpoint
-from hpc.errors import EnvironmentProblem, InputError, Preempted
+from hpc.errors import EnvironmentProblem, Preempted
 from hpc.fence import Fence, claim_together
 from hpc.files import atomic_write_json
 from hpc.json_lines import JsonLines
 from hpc.preflight import refuse_problems
 from hpc.runtime import Runtime
+from hpc.told import tell
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.train.changes import differing, other_measure
 from snw_dist.train.check import check_precision
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
 from snw_dist.train.finite import NotFiniteError, refuse_not_finite
 from snw_dist.train.lineage import Lineage
+from snw_dist.train.lines import (
+    best_of,
+    end_lines,
+    new_schedule,
+    nothing_to_do,
+    reason_to_end,
+    start_line,
+    validation_line,
+)
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
@@ -38,14 +48,12 @@ from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.share import accumulation_steps
 from snw_dist.train.shared_buffers import check_buffers
-from snw_dist.train.state import Progress, check_resumable, trajectory
+from snw_dist.train.state import Progress, check_resumable, refuse_fewer_steps, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.tokens import TokenReader
 from snw_dist.train.tuning import network_of
 from snw_dist.train.validation import validate
 from snw_dist.train.verdict import settle_step
-
-log = logging.getLogger(__name__)
 
 
 def run_training(values: dict[str, Any], runtime: Runtime) -> None:
@@ -128,6 +136,8 @@ class TrainingJob:
         self.saves = Saves(self.folder, self.comm, self.fence.check, section.keep_last, section.keep_every)
         self.started = time.monotonic()
         self.metrics: JsonLines | None = None
+        self.scores: dict[str, float] = {}
+        """The last validation and the best, as they are shown beside the bar."""
 
     def _prepare_deepspeed(self) -> None:
         """A stop request reaches the compiler too and ends it: then there is nothing to save, but to be requeued."""
@@ -146,13 +156,12 @@ class TrainingJob:
 
         Nothing of the run is changed before all is checked.
         """
-        section, root, allowed = self.config.train, self.folder / "checkpoints", []
+        section, root, allowed = self.config.train, self.folder / "checkpoints", list[str]()
         verify = verifier(Expected(self.trajectory, self.plan.num_steps, self.engine.facts()["parameters"]))
         found = find_checkpoint(root, self.comm, verify)
         self.saves.begin_from(found, verify)
         if found is None:
             self.comm.on_rank_0(lambda: refuse_lost_checkpoints(self.folder))
-            log.info("no checkpoint in %s: starting at step 0 of %d", root, self.plan.num_steps)
         else:
             allowed = check_resumable(
                 found.meta["trajectory"],
@@ -162,11 +171,8 @@ class TrainingJob:
                 section.micro_batch_size,
                 lambda: self.lineage.changes(found.meta["provenance"]),
             )
-            if found.step > self.plan.num_steps:
-                raise InputError(
-                    f"{found.path} is at step {found.step}, and the run has {self.plan.num_steps} steps now. Raise "
-                    "train.max_steps or train.epochs, or give a new run.name."
-                )
+            refuse_fewer_steps(str(found.path), found.step, self.plan.num_steps, section)
+            allowed += new_schedule(self.plan, found.step, found.meta["trajectory"], self._rate)
             self.lineage.follow(found.meta["provenance"])
             state = found.meta["state"]
             self.engine.load(found.path, state, self.comm)
@@ -175,15 +181,20 @@ class TrainingJob:
             self.progress = Progress(**found.meta["progress"])
             self.saved = dataclasses.replace(self.progress)
             self.has_checkpoint = True
-            log.info("resuming at step %d of %d from %s", self.progress.step, self.plan.num_steps, found.path)
+            if other_measure(differing(found.meta["trajectory"], self.trajectory), section.monitor):
+                # The best so far is of another measure, and might stay the best for ever: these weights begin anew.
+                self.progress.begin_anew()
+                allowed.append("the best validation counts from here, because it is measured in another way now")
+        tell(start_line(self.plan, self.progress.step, None if found is None else found.path, root))
         self.facts["trained_on"] = self.lineage.trained_on
         self.comm.on_rank_0(self._describe)
         if self.comm.rank == 0:
             self.metrics = JsonLines(self.folder / METRICS)
             self.metrics.truncate_after(self.progress.step)
         if allowed:
-            log.warning("continuing with other settings than before: %s", "; ".join(allowed))
+            tell(f"continuing with other settings than before: {'; '.join(allowed)}")
             if self.metrics is not None:
+                self.metrics.forget("changed", self.progress.step)  # by a job that ended before its first save
                 self.metrics.write({"kind": "changed", "step": self.progress.step, "changes": allowed})
         self.feed = Feed(
             self.train,
@@ -200,6 +211,9 @@ class TrainingJob:
 
     def run(self) -> None:
         """Train to the end, or until a stop request; every decision is taken by all ranks together."""
+        reason = self._finished()
+        if reason is not None and not self.progress.unvalidated:
+            tell(nothing_to_do(self.plan, self.progress.step, reason))
         try:
             reason = self._train()
         except NotFiniteError:
@@ -248,13 +262,7 @@ class TrainingJob:
         """One optimiser step."""
         section, started = self.config.train, time.monotonic()
         step = self.progress.step
-        rate = learning_rate(
-            step,
-            self.plan.num_steps,
-            section.learning_rate,
-            section.warmup_steps,
-            section.min_learning_rate_ratio,
-        )
+        rate = self._rate(step, self.plan.num_steps)
         self.engine.set_learning_rate(rate)
         batches = next(self.feed)
         total = 0.0
@@ -279,9 +287,16 @@ class TrainingJob:
         epoch = step // self.plan.steps_per_epoch + 1
         if self.comm.rank == 0:
             figures: dict[str, float] = {"skipped": self.progress.skipped} if self.progress.skipped else {}
-            figures |= {"loss": loss_value, "epoch": epoch, "pairs_per_s": batches.num_pairs / seconds}
+            figures |= {"loss": loss_value, **self.scores, "epoch": epoch, "pairs_per_s": batches.num_pairs / seconds}
             figures |= {"data_wait": self.feed.waited_s / seconds, "held_by_saves": self._share_of_saves()}
             self.runtime.progress.update("train", step + 1, self.plan.num_steps, "steps", force=False, **figures)
+
+    def _rate(self, step: int, num_steps: int) -> float:
+        """Learning rate of a step of a run of so many."""
+        section = self.config.train
+        return learning_rate(
+            step, num_steps, section.learning_rate, section.warmup_steps, section.min_learning_rate_ratio
+        )
 
     def _validate(self) -> None:
         """Score the validation split and keep the weights when they are the best so far."""
@@ -297,7 +312,8 @@ class TrainingJob:
             device=self.device,
             boundary=self._boundary,
         )
-        value = auroc if self.config.train.monitor == "auroc" else -loss
+        monitor = self.config.train.monitor
+        value = auroc if monitor == "auroc" else -loss
         if self.progress.record(value):
             if not self.has_checkpoint:  # an export says that there is one, see `refuse_lost_checkpoints`
                 self._save()
@@ -306,6 +322,10 @@ class TrainingJob:
             refuse_not_finite(weights, f"step {self.progress.step}")
             guard.on_rank_0(lambda: self._export(weights, values, self.progress.step, self.facts))
         self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))
+        best = best_of(self.progress, monitor)
+        self.scores = {f"val_{monitor}": loss if monitor == "loss" else auroc}
+        self.scores |= {} if best is None else {"best": best}
+        tell(validation_line(self.plan, self.progress, self.config.train, loss, auroc))
 
     def _save(self) -> None:
         """Begin to save the state of this step, once; a save that is still in flight is waited for."""
@@ -334,23 +354,13 @@ class TrainingJob:
             self.metrics.write({"kind": "save", **dataclasses.asdict(done)})
 
     def _finished(self) -> str | None:
-        section = self.config.train
-        if section.patience and self.progress.worse_in_a_row >= section.patience:
-            return f"no better validation {section.monitor} in {section.patience} validations"
-        return "all steps done" if self.progress.step >= self.plan.num_steps else None
+        return reason_to_end(self.plan, self.progress, self.config.train)
 
     def _log(self, kind: str, values: dict[str, float | None], seconds: float, num_pairs: int) -> None:
         if self.metrics is not None:
             timing = {"seconds": seconds, "pairs_per_s": num_pairs / seconds}
             self.metrics.write({"kind": kind, "step": self.progress.step, **values, **timing})
         self.tensorboard.add(kind, values, self.progress.step)
-        if kind == "validation":
-            log.info(
-                "step %d: validation loss %.4f, AUROC %.3f",
-                self.progress.step,
-                values["loss"],
-                values["auroc"],
-            )
 
     def _describe(self) -> None:
         atomic_write_json(self.folder / "config.json", config_to_dict(self.config))
@@ -381,14 +391,9 @@ class TrainingJob:
         trained_on, skipped = self.lineage.trained_on, self.progress.skipped
         finished = Finished(reason, self.progress.step, best, self.trajectory, trained_on, skipped)
         write_finished(self.folder, finished)
-        log.info(
-            "finished at step %d: %s; %d steps skipped; saves held training for %.2f s, %.2f %% of the time",
-            self.progress.step,
-            reason,
-            self.progress.skipped,
-            self.saves.total_held_s,
-            100 * self._share_of_saves(),
-        )
+        took, held = time.monotonic() - self.started, self.saves.total_held_s
+        for line in end_lines(self.plan, self.progress, self.config.train, self.folder, reason, took, held):
+            tell(line)
 
     def _share_of_saves(self) -> float:
         """Share of the time since the start of this job that saves have held training."""

@@ -64,8 +64,8 @@ def withdraw_finished(run_folder: Path) -> None:
         fsync_folder(run_folder)
 
 
-def newest_meta(run_folder: Path) -> Mapping[str, Any] | None:
-    """What the newest checkpoint says, without a look at its files; None where there is none or it cannot be read.
+def newest_meta(run_folder: Path) -> tuple[Path, Mapping[str, Any]] | None:
+    """The newest checkpoint and what it says, its files unseen; None where there is none or it cannot be read.
 
     For a first check only: which checkpoint is taken up is decided by the job, which verifies them.
     """
@@ -73,7 +73,7 @@ def newest_meta(run_folder: Path) -> Mapping[str, Any] | None:
         try:
             meta = read_json(folder / MANIFEST)["meta"]
             if all(isinstance(meta[part], dict) for part in ("trajectory", "provenance")):
-                return dict(meta)
+                return folder, dict(meta)
         except (BadFileError, OSError, LookupError, TypeError):
             continue
     return None

@@ -21,9 +21,10 @@ from pydantic.dataclasses import dataclass
 from hpc.errors import CorruptError
 from hpc.manifest import MANIFEST, MOST_ENTRIES, Checkpoint, checked, shortened, verify_checkpoint
 from hpc.retention import Verify
+from snw_dist.train.changes import PARTS, differing, other_network
 from snw_dist.train.pieces import MOST_ELEMENTS, MOST_HEADER_BYTES, MOST_RANDOM_BYTES, Count, check_pieces
 from snw_dist.train.portable import KINDS, file_name
-from snw_dist.train.state import PARTS, Progress
+from snw_dist.train.state import Progress
 
 
 @plain_dataclass(frozen=True)
@@ -125,14 +126,14 @@ def _check_state(state: _State, found: Checkpoint, file: Path) -> None:
 
 def _check_against(expected: Expected, meta: _Meta, state: _State, step: int, file: Path) -> None:
     present = json.loads(json.dumps(dict(expected.trajectory)))
-    differing = {key for key in meta.trajectory | present if meta.trajectory.get(key) != present.get(key)}
-    if not differing and step > expected.num_steps:
+    keys = differing(meta.trajectory, present)
+    if not keys and step > expected.num_steps:
         raise CorruptError(f"{file}: step {step} of a run of {expected.num_steps} steps")
-    if not differing and state.parameters != expected.parameters:
+    if not other_network(keys) and state.parameters != expected.parameters:
         names = [name for name in state.parameters if state.parameters[name] != expected.parameters.get(name)]
         name = min([*names, *set(expected.parameters).difference(state.parameters)])
         raise CorruptError(f"{file}: {name!r} is not as in the network of these settings")
     parts = meta.trajectory.get(PARTS)
-    counted = PARTS in differing and (parts is not None or len(differing) == 1)
+    counted = PARTS in keys and (parts is not None or len(keys) == 1)
     if counted and (not isinstance(parts, int) or isinstance(parts, bool) or parts < 1):
         raise CorruptError(f"{file}: {PARTS}: {shortened(repr(parts))}")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hpc.errors import EnvironmentProblem, InputError
-from snw_dist.config import SnwConfig
+from snw_dist.config import SnwConfig, TrainSection, config_to_dict
+from snw_dist.train.changes import DIVISION, PAIRS, PARTS, STORE, Change, change_of, differing
 from snw_dist.train.objective import IN_BATCH, loss_of
 from snw_dist.train.share import accumulation_steps
 
-_MAY_CHANGE = (
-    *("device", "zero_stage", "micro_batch_size", "patience"),
-    *("save_every", "keep_last", "keep_every", "allow_precision_change", "allow_changes"),
-)
-PRECISION = "train.precision"
-PARTS = "micro-batches of a step"
-PAIRS, STORE = "training pairs", "embedding store"
+PRECISION_FLAG, CHANGES_FLAG, NO_FLAG = "--allow-precision-change", "--allow-changes", "no option"
+EVEN = "equal"
+"""The value of `DIVISION`. An older version had a last step of what was left, and its checkpoints do not say so."""
 _PAIRS_BEFORE = "input "  # what older versions wrote in place of `PAIRS`: digests of the input files
 
 
@@ -47,6 +43,10 @@ class Progress:
         self.best_value, self.best_step, self.worse_in_a_row = value, self.step, 0
         return True
 
+    def begin_anew(self) -> None:
+        """Forget the best, and have this step validated: it is measured in another way from here on."""
+        self.best_value, self.best_step, self.worse_in_a_row, self.unvalidated = None, None, 0, True
+
 
 def trajectory(config: SnwConfig, data_digest: str, store_digest: str, world_size: int) -> dict[str, Any]:
     """Everything that decides the weights of a run, as flat plain data: a resumed run must have the same.
@@ -56,10 +56,12 @@ def trajectory(config: SnwConfig, data_digest: str, store_digest: str, world_siz
     The number of ranks and the size of a micro-batch do not: the mean over a step is the same. Only a loss that
     compares the pairs of a micro-batch depends on how many of them make up a step.
     """
-    train = {k: v for k, v in dataclasses.asdict(config.train).items() if k not in _MAY_CHANGE}
-    model = dataclasses.asdict(config.model)
-    facts = {f"train.{k}": v for k, v in train.items()} | {f"model.{k}": v for k, v in model.items()}
-    facts |= {"run.seed": config.run.seed, PAIRS: data_digest, STORE: store_digest}
+    plain, asked = config_to_dict(config), (Change.FREE, Change.BY_CONTENT)
+    settings = [
+        (f"{section}.{name}", value) for section in ("train", "model", "run") for name, value in plain[section].items()
+    ]
+    facts: dict[str, Any] = {key: value for key, value in settings if change_of(key) not in asked}
+    facts |= {DIVISION: EVEN, PAIRS: data_digest, STORE: store_digest}
     if loss_of(config.model.name, config.train.loss) in IN_BATCH:
         facts[PARTS] = accumulation_steps(config.train.global_batch_size, config.train.micro_batch_size, world_size)
     return facts
@@ -78,18 +80,13 @@ def check_resumable(
     `other_pairs()` says in words how the training pairs differ; it is asked only when they do. Raises `InputError`
     with all that is refused, or `EnvironmentProblem` where another number of ranks would do.
     """
-    differing = [
-        key
-        for key in dict.fromkeys([*present, *saved])
-        if saved.get(key) != present.get(key) and not key.startswith(_PAIRS_BEFORE)
-    ]
     texts = {
-        key: f"{key}: {other_pairs()}" if key == PAIRS else f"{key}: {saved.get(key)!r} then, {present.get(key)!r} now"
-        for key in differing
+        key: f"{key}: {other_pairs() if key == PAIRS else _then_and_now(key, saved.get(key), present.get(key))}"
+        for key in differing(saved, present)
+        if not key.startswith(_PAIRS_BEFORE)
     }
-    refused = {
-        key: text for key, text in texts.items() if not (allow_precision_change if key == PRECISION else allow_changes)
-    }
+    given = {PRECISION_FLAG: allow_precision_change, CHANGES_FLAG: allow_changes}
+    refused = {key: text for key, text in texts.items() if not given.get(flag := _flag(key), not flag)}
     if not refused:
         return list(texts.values())
     differences = "; ".join(refused.values())
@@ -99,11 +96,39 @@ def check_resumable(
             f"this loss compares the pairs of a micro-batch with each other ({differences}). With this "
             f"train.micro_batch_size start {ranks}, or change it."
         )
-    flag = "--allow-precision-change" if set(refused) == {PRECISION} else "--allow-changes"
+    flags = sorted({_flag(key) for key in refused}, reverse=True)
+    way = (
+        "No option continues with the new ones: the weights of one network fit no other."
+        if NO_FLAG in flags
+        else f"{' '.join(flags)} continues with the new ones, and says so in the log of the run."
+    )
     raise InputError(
         f"the run folder holds checkpoints of another run ({differences}). Give a new run.name, or the old values to "
-        f"continue. {flag} continues with the new ones, and says so in the log of the run."
+        f"continue. {way}"
     )
+
+
+def _flag(key: str) -> str:
+    """The option that allows another value; empty where none is needed."""
+    flags = {Change.TOLD: "", Change.PRECISION: PRECISION_FLAG, Change.NEVER: NO_FLAG}
+    return flags.get(change_of(key), CHANGES_FLAG)
+
+
+def _then_and_now(key: str, then: Any, now: Any) -> str:
+    if key == DIVISION and then is None:
+        return "the last step took what was left then, all have equally many pairs now"
+    return f"{then!r} then, {now!r} now"
+
+
+def refuse_fewer_steps(place: str, step: int, num_steps: int, train: TrainSection) -> None:
+    """Raise `InputError` where a run has done more steps than it is to have."""
+    if step > num_steps:
+        setting = "epochs" if train.max_steps is None or num_steps < train.max_steps else "max_steps"
+        raise InputError(
+            f"{place} is at step {step:,}, and the run has {num_steps:,} steps now (train.{setting}: "
+            f"{getattr(train, setting):,}). Steps cannot be taken back. Raise train.{setting} so that the run has "
+            f"{step:,} steps or more, or give a new run.name to train for fewer."
+        )
 
 
 def valid_ranks(global_batch_size: int, micro_batch_size: int, num_micro: int) -> str:

@@ -157,7 +157,9 @@ def test_another_run_in_the_same_folder_is_refused(base: SnwConfig, tmp_path: Pa
     assert "is at step 8, and the run has 7 steps now" in rank.log
     [record] = records(changed, "changed")
     assert record["step"] == 6
-    assert record["changes"] == ["train.max_steps: 6 then, 8 now", "train.learning_rate: 0.001 then, 0.5 now"]
+    settings, schedule = record["changes"][:2], record["changes"][2]
+    assert settings == ["train.max_steps: 6 then, 8 now", "train.learning_rate: 0.001 then, 0.5 now"]
+    assert "the cosine is that of all 8 steps, before it was of 6" in schedule
 
 
 def test_a_loss_that_is_not_finite_stops_all_ranks(base: SnwConfig, tmp_path: Path) -> None:

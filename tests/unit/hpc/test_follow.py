@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import re
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from rich.console import Console
 from hpc.follow import describe, follow
 from hpc.progress import ProgressFile
 from hpc.submitted import JobState
+from hpc.told import TOLD
 from tests.ranks import REPOSITORY
 
 
@@ -71,6 +73,30 @@ def test_lines_for_each_change_of_state(tmp_path):
         "train 5/5 steps loss=0.25",
         "done",
     ]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_what_the_job_tells_is_printed_once_as_it_comes_and_at_its_end(tmp_path, terminal):
+    def running(line):
+        def poll():
+            with (tmp_path / "progress" / TOLD).open("a") as file:
+                file.write(line)
+            return JobState("running")
+
+        return poll
+
+    def ended():
+        with (tmp_path / "progress" / TOLD).open("a") as file:
+            file.write("best [/] 0.9\n")
+        return JobState("done", 0)
+
+    (tmp_path / "progress").mkdir()
+    code, text = run(Job(tmp_path, [running("resuming at step 3\n"), running("step 4: val"), ended]), terminal)
+    assert code == 0
+    plain = re.sub(r"\x1b\[[?0-9]*[a-zA-Z]", "", text)
+    told = [line.strip() for line in plain.splitlines() if "step" in line or "best" in line]
+    assert told == ["resuming at step 3", "step 4: valbest [/] 0.9"]
+    assert text.rstrip().endswith("done")
 
 
 def test_failure_is_told_with_its_code(tmp_path):
@@ -178,6 +204,7 @@ from pathlib import Path
 from rich.console import Console
 from hpc.follow import follow
 from hpc.submitted import JobState
+from hpc.told import TOLD
 class Job:
     name, job_id, cluster, num_tasks = "train", "41", "local", 1
     job_folder = progress_folder = Path(sys.argv[1])

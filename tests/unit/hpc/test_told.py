@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpc import told
-from hpc.told import duration, long_work, show_told, tell
+from hpc.told import TOLD, Told, duration, keep_told, long_work, show_told, tell
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -110,3 +111,42 @@ def test_mmseqs_is_not_silent(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout.startswith("MMseqs2 clusters 2 sequences ...\n")
+
+
+def test_what_a_job_tells_is_read_from_its_folder_each_line_once(tmp_path: Path) -> None:
+    reader = Told(tmp_path)
+    assert reader.lines() == []
+    try:
+        keep_told(tmp_path)
+        tell("first \u202e\nstill first")
+        assert reader.lines() == ["first \\u202e still first"]
+        assert reader.lines() == []
+        keep_told(tmp_path)  # the next attempt of the job
+        tell("second")
+        with (tmp_path / TOLD).open("ab") as file:
+            file.write(b"half a li")
+        assert reader.lines() == ["second"]
+        with (tmp_path / TOLD).open("ab") as file:
+            file.write(b"ne\n\xff\n" + b"x" * 200_000 + b"\n")
+        lines = reader.lines()
+        assert lines[:2] == ["half a line", "\ufffd"]
+        rest = "".join(lines[2:] + [line for _ in range(9) for line in reader.lines()])
+        assert rest == "x" * 200_000
+    finally:
+        told._stop_keeping()
+    assert Told(tmp_path).lines()[0] == "first \\u202e still first"
+
+
+def test_a_folder_without_room_for_what_is_told_stops_no_job(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / TOLD).symlink_to("pipe")
+    assert Told(tmp_path).lines() == []
+    (tmp_path / TOLD).unlink()
+    (tmp_path / TOLD).symlink_to("/dev/full")
+    try:
+        keep_told(tmp_path)
+        tell("nobody hears it")
+        keep_told(tmp_path / "missing")
+        tell("nor this")
+    finally:
+        told._stop_keeping()

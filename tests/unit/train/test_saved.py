@@ -32,12 +32,14 @@ from saved_tools import (
 )
 
 from hpc.checkpoint import MANIFEST, checkpoint_name, find_checkpoint
-from hpc.errors import CorruptError, SnwError
+from hpc.errors import CorruptError, InputError, SnwError
+from snw_dist.train.changes import PARTS, change_of, differing
+from snw_dist.train.changes import Change as Allowed
 from snw_dist.train.pieces import check_pieces
 from snw_dist.train.portable import KINDS, restore_random_state
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
-from snw_dist.train.state import PARTS, Progress, check_resumable
+from snw_dist.train.state import Progress, check_resumable
 from tests.harm import EXAMPLES, flipped, little_memory, mutated
 
 STATE = "state_00000.safetensors"
@@ -164,8 +166,15 @@ def test_a_step_beyond_the_plan_does_not_end_the_run(newest: Path, caplog: pytes
 
 def test_other_settings_are_for_the_user_to_allow(newest: Path) -> None:
     """No damage: the run refuses it, or goes on where that is allowed."""
-    other = Expected(TRAJECTORY | {"train.epochs": 2}, 70, SHAPES | {"b.bias": [8]})
-    assert step_found(newest.parent, other) == 76
+    longer = Expected(TRAJECTORY | {"train.epochs": 2}, 70, SHAPES)
+    network = Expected(TRAJECTORY | {"model.name": "triplet"}, 70, SHAPES | {"b.bias": [8]})
+    assert step_found(newest.parent, longer) == step_found(newest.parent, network) == 76
+
+
+def test_a_longer_run_has_the_same_network(newest: Path) -> None:
+    """Its checkpoints do: a weight that does not fit is damage, and not for the user to allow."""
+    with pytest.raises(CorruptError, match=r"'b\.bias' is not as in the network"):
+        step_found(newest.parent, Expected(TRAJECTORY | {"train.epochs": 4}, 400, SHAPES | {"b.bias": [8]}))
 
 
 # ---------------------------------------------------------------------------- what the files hold
@@ -302,6 +311,10 @@ def outcome(root: Path, whole: torch.Tensor | None) -> None:
     if found.meta["trajectory"] != TRAJECTORY:
         with contextlib.suppress(SnwError):
             check_resumable(found.meta["trajectory"], TRAJECTORY, False, False, 20, lambda: "other pairs")
+    if any(change_of(key) is Allowed.NEVER for key in differing(found.meta["trajectory"], TRAJECTORY)):
+        with pytest.raises(InputError, match="No option continues"):
+            take_up(found)
+        return
     masters = take_up(found)
     assert masters.isfinite().all()
     if found.step == 76 and whole is not None:

@@ -11,9 +11,11 @@ import torch
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.train.changes import CHANGES, DIVISION, PAIRS, STORE, Change, change_of, differing, other_measure
 from snw_dist.train.check import check_precision
+from snw_dist.train.plan import number_of_steps
 from snw_dist.train.share import accumulation_steps
-from snw_dist.train.state import Progress, check_resumable, trajectory, valid_ranks
+from snw_dist.train.state import Progress, check_resumable, refuse_fewer_steps, trajectory, valid_ranks
 
 DATA = "a" * 64
 
@@ -82,10 +84,8 @@ def test_the_numbers_of_ranks_that_fit_are_those_that_fit(batch: int, micro: int
     ("present", "message"),
     [
         (facts({"learning_rate": 0.5}), "train.learning_rate: 0.001 then, 0.5 now"),
-        (facts({"epochs": 3}), "train.epochs: 20 then, 3 now"),
-        (facts({"max_steps": 3}), "train.max_steps: None then, 3 now"),
         (facts({"global_batch_size": 3}), "train.global_batch_size: 128 then, 3 now"),
-        (facts(model={"name": "siamese"}), "model.name: 'pseudo_siamese' then, 'siamese' now"),
+        (facts({"monitor": "loss"}), "train.monitor: 'auroc' then, 'loss' now"),
         (facts(model={"margin": 1.0}), "model.margin: 2.0 then, 1.0 now"),
         (facts(run={"seed": 9}), "run.seed: 1 then, 9 now"),
         (facts() | {"embedding store": "e"}, "embedding store"),
@@ -119,18 +119,108 @@ def test_another_precision_has_a_permission_of_its_own() -> None:
         with pytest.raises(InputError, match=r"'fp32' then, 'bf16' now.*--allow-precision-change"):
             check(present, allow_changes=allow_changes)
     assert check(present, allow_precision_change=True) == ["train.precision: 'fp32' then, 'bf16' now"]
-    with pytest.raises(InputError, match="epochs: 20 then"):
-        check(facts({"precision": "bf16", "epochs": 3}), allow_precision_change=True)
+    other = facts({"precision": "bf16", "learning_rate": 0.5})
+    with pytest.raises(InputError, match=r"learning_rate: 0\.001 then"):
+        check(other, allow_precision_change=True)
+    with pytest.raises(InputError, match="--allow-precision-change --allow-changes continues"):
+        check(other)
 
 
-def test_every_setting_of_model_and_training_is_decided_upon() -> None:
-    config = config_from_dict({})
-    may_change = {"device", "patience", "keep_last", "keep_every", "save_every", "zero_stage", "micro_batch_size"}
-    may_change |= {"allow_precision_change", "allow_changes"}
-    for section in ("train", "model"):
-        for field in dataclasses.fields(getattr(config, section)):
-            expected = section == "model" or field.name not in may_change
-            assert (f"{section}.{field.name}" in SAVED) == expected, field.name
+def flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Dotted keys of all settings that a dataclass holds."""
+    if not dataclasses.is_dataclass(value):
+        return {key: value}
+    parts = [flat(getattr(value, field.name), f"{key}.{field.name}".lstrip(".")) for field in dataclasses.fields(value)]
+    return {name: setting for part in parts for name, setting in part.items()}
+
+
+def test_every_setting_is_decided_upon_in_the_table_and_the_table_has_no_others() -> None:
+    keys = set(flat(config_from_dict({})))
+    sections = {key.partition(".")[0] for key in keys}
+    assert {key for key in keys if key not in CHANGES and key.partition(".")[0] not in CHANGES} == set()
+    assert set(CHANGES) <= keys | sections
+    for key in keys:
+        compared = change_of(key) not in (Change.FREE, Change.BY_CONTENT)
+        assert (key in SAVED) == compared, key
+
+
+@pytest.mark.parametrize("key", sorted(key for key in SAVED if key in flat(config_from_dict({}))))
+def test_another_value_of_each_setting_needs_what_the_table_says(key: str) -> None:
+    present = SAVED | {key: "another"}
+    options = {
+        Change.TOLD: [{}],
+        Change.PRECISION: [{"allow_precision_change": True}],
+        Change.ALLOWED: [{"allow_changes": True}],
+        Change.NEVER: list[dict[str, bool]](),
+    }[change_of(key)]
+    flags = ("allow_precision_change", "allow_changes")
+    for given in ({}, *({flag: True} for flag in flags), dict.fromkeys(flags, True)):
+        if any(option.items() <= given.items() for option in options):
+            assert check(present, **given) == [f"{key}: {SAVED[key]!r} then, 'another' now"]
+        else:
+            with pytest.raises(InputError) as caught:
+                check(present, **given)
+            named = [flag for flag in flags if f"--{flag.replace('_', '-')}" in str(caught.value)]
+            assert [{flag: True} for flag in named] == options
+            assert ("No option continues" in str(caught.value)) == (not options)
+
+
+def test_a_checkpoint_whose_epochs_were_divided_otherwise_is_not_gone_on_with_in_silence() -> None:
+    before = {key: value for key, value in SAVED.items() if key != DIVISION}
+    with pytest.raises(InputError, match=r"division of an epoch .*took what was left then.*--allow-changes"):
+        check(facts(), before)
+    [said] = check(facts(), before, allow_changes=True)
+    assert "all have equally many pairs now" in said
+
+
+@pytest.mark.parametrize(
+    ("train", "step", "said"),
+    [
+        ({"epochs": 3}, 300, None),
+        ({"epochs": 3}, 301, "at step 301, and the run has 300 steps now (train.epochs: 3)"),
+        ({"epochs": 3, "max_steps": 300}, 301, "(train.max_steps: 300)"),
+        ({"epochs": 3, "max_steps": 301}, 301, "(train.epochs: 3)"),
+        ({"max_steps": 100}, 2000, "2,000, and the run has 100 steps now (train.max_steps: 100)"),
+        ({"max_steps": 100}, 100, None),
+    ],
+)
+def test_steps_that_are_done_cannot_be_taken_back(train: dict[str, Any], step: int, said: str | None) -> None:
+    section = config_from_dict({"train": train}).train
+    num_steps = number_of_steps(12_800, 128, section.epochs, section.max_steps)
+    if said is None:
+        refuse_fewer_steps("place", step, num_steps, section)
+        return
+    with pytest.raises(InputError) as caught:
+        refuse_fewer_steps("place", step, num_steps, section)
+    assert said in str(caught.value)
+    assert "cannot be taken back" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "monitor", "other"),
+    [
+        ("train.monitor", "auroc", True),
+        ("train.monitor", "loss", True),
+        (PAIRS, "auroc", True),
+        (STORE, "loss", True),
+        ("train.loss", "loss", True),
+        ("train.loss", "auroc", False),
+        ("model.margin", "loss", True),
+        ("train.epochs", "loss", False),
+        ("train.learning_rate", "auroc", False),
+    ],
+)
+def test_what_makes_the_best_validation_begin_anew(change: str, monitor: str, other: bool) -> None:
+    """A loss of -0.3 never was better than an AUROC of .8: the best would have stayed the first one for ever."""
+    assert other_measure(differing(SAVED, SAVED | {change: "x"}), monitor) == other
+
+
+def test_a_best_that_begins_anew_is_that_of_this_step() -> None:
+    progress = Progress(step=7, best_value=0.8, best_step=6, worse_in_a_row=1)
+    progress.begin_anew()
+    assert progress == Progress(step=7, unvalidated=True)
+    assert progress.record(-0.3)
+    assert (progress.best_value, progress.best_step) == (-0.3, 7)
 
 
 def test_progress_keeps_the_best() -> None:
