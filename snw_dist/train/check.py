@@ -9,12 +9,12 @@ import torch
 
 from hpc.checkpoint import committed_checkpoints
 from hpc.errors import EnvironmentProblem, InputError
-from snw_dist.config import Precision, SnwConfig
+from snw_dist.config import LossName, ModelName, Precision, SnwConfig
 from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.train.lineage import Lineage
-from snw_dist.train.objective import loss_of
+from snw_dist.train.objective import BY_SIDE, WITHOUT_SIDES, loss_of
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.run_folder import newest_meta, refuse_lost_checkpoints
 from snw_dist.train.state import PARTS, STORE, check_resumable, trajectory
@@ -43,11 +43,29 @@ def check_training(config: SnwConfig) -> None:
     with_prepared(config, lambda prepared: _check_with_data(config, prepared), config.train.allow_changes)
 
 
+def check_sides(model: ModelName, loss: LossName, prepared: Prepared) -> None:
+    """Raise `InputError` where the sides mean nothing, but network or loss take them for two kinds of things."""
+    if not prepared.symmetric:
+        return
+    if model not in WITHOUT_SIDES:
+        raise InputError(
+            f"model.name {model!r} reads ligand and receptor differently, so with data.symmetric the score of a pair "
+            f"would depend on its order. It does not with: {', '.join(WITHOUT_SIDES)}. Set model.name to that."
+        )
+    if loss_of(model, loss) in BY_SIDE:
+        raise InputError(
+            f"train.loss {loss!r} compares the ligands of a receptor, and with data.symmetric there is none. Set "
+            "train.loss to auto, contrastive or rank."
+        )
+
+
 def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
-    """Refuse here what the job would refuse: checkpoints of another run (`InputError`), or lost (`CorruptError`).
+    """Refuse here what the job would refuse: checkpoints of another run, a network that the sides of symmetric pairs
+    matter to (`InputError`), or lost checkpoints (`CorruptError`).
 
     By what the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
     """
+    check_sides(config.model.name, config.train.loss, prepared)
     meta = newest_meta(config.run_folder)
     if meta is None:
         if not committed_checkpoints(config.run_folder / "checkpoints"):
