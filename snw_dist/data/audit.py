@@ -88,7 +88,7 @@ def _of_pairs(
     for side, code, positive, split in sides:
         train = split == train_number
         yield from identical_sequences(side)
-        yield from only_negative(side, code, positive)
+        yield from only_negative(side, code, positive, {name: split == i for i, name in enumerate(split_names)})
         yield from degree_bias(side, code[train], positive[train])
     for side, code, positive, split in sides:
         train = split == train_number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -38,14 +38,18 @@ def identical_sequences(side: AuditSide) -> Iterator[Finding]:
         yield finding("identical_sequences", side.name, count[repeated].sum(), len(code), examples)
 
 
-def only_negative(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_]) -> Iterator[Finding]:
-    """Sequences `code[pair]` without a positive pair; those with most pairs first."""
+def only_negative(
+    side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_], splits: Mapping[str, NDArray[np.bool_]]
+) -> Iterator[Finding]:
+    """Sequences `code[pair]` without a positive pair, those with most pairs first; says how many each split has."""
     num_pairs, num_positive = np.bincount(code), np.bincount(code, weights=positive)
     found = np.flatnonzero((num_pairs > 0) & (num_positive == 0))
     if len(found):
         most = found[np.argsort(-num_pairs[found], kind="stable")][:MAX_EXAMPLES].tolist()
         examples = [f"{side.example(i)} ({num_pairs[i]:,} pairs)" for i in most]
-        yield finding("only_negative", side.name, len(found), (num_pairs > 0).sum(), examples)
+        parts = [f"{name} {len(np.setdiff1d(code[rows], code[rows & positive])):,}" for name, rows in splits.items()]
+        more = f" Within each split, they are: {', '.join(parts)}."
+        yield finding("only_negative", side.name, len(found), (num_pairs > 0).sum(), examples, more)
 
 
 def degree_bias(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_]) -> Iterator[Finding]:
