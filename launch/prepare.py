@@ -87,10 +87,12 @@ def _show(summary: PrepareSummary) -> None:
     files = _table("file", "read", "kept", "merged", "rejected")
     for table, c in summary.counts.items():
         files.add_row(table, *(f"{n:,}" for n in (c.read, c.kept, c.merged, c.rejected)))
-    splits = _table("split", "pairs", "positive", "ligands", "in train", "receptors", "in train")
+    symmetric = summary.made_from["settings"]["data.symmetric"]
+    sides = ["proteins", "in train"] if symmetric else ["ligands", "in train", "receptors", "in train"]
+    splits = _table("split", "pairs", "positive", *sides)
     for name, s in summary.splits.items():
         numbers = (s.ligands, s.ligands_in_train, s.receptors, s.receptors_in_train)
-        splits.add_row(name, f"{s.pairs:,}", f"{s.positives / s.pairs:.1%}", *(f"{n:,}" for n in numbers))
+        splits.add_row(name, f"{s.pairs:,}", f"{s.positives / s.pairs:.1%}", *(f"{n:,}" for n in numbers[: len(sides)]))
     console(120).print(files, splits, sep="\n")
 
 

@@ -122,10 +122,11 @@ class SplitSection:
     clusters: Literal["mmseqs2", "identical"] = "mmseqs2"
     """What is held together: similar sequences (MMseqs2 must be installed), or identical ones only."""
     ligand_identity: float = Field(default=0.8, gt=0, le=1)
-    """Ligands with this share of identical residues in an alignment belong together; likewise receptors."""
+    """Ligands with this share of identical residues in an alignment belong together; not used with `data.symmetric`."""
     ligand_coverage: float = Field(default=0.8, gt=0, le=1)
     """The alignment covers this share of both sequences."""
     receptor_identity: float = Field(default=0.3, gt=0, le=1)
+    """The same for receptors, and with `data.symmetric` for all proteins; likewise `receptor_coverage`."""
     receptor_coverage: float = Field(default=0.5, gt=0, le=1)
     val_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
@@ -152,6 +153,8 @@ class DataSection:
     receptors: str = "receptors.fasta"
     pairs: str = "pairs.csv"
     """By its ending: CSV, TSV, Parquet, or a Rosetta score file (`.sc`, `.fasc`) or silent file (`.silent`, `.out`)."""
+    symmetric: bool = False
+    """The sides mean nothing (protein-protein): (A, B) is (B, A), and both FASTA files, often the same, are one set."""
     columns: ColumnNames = Field(default_factory=ColumnNames)
     scores: ScoreSection = Field(default_factory=ScoreSection)
     split: SplitSection = Field(default_factory=SplitSection)
@@ -175,6 +178,13 @@ class DataSection:
             raise ValueError("columns.inequality needs scores.term and scores.transform = log_affinity")
         if not self.scores.term and (self.scores.description or self.columns.score_file or self.columns.decoy):
             raise ValueError("decoys need scores.term, the name of the score")
+        if self.symmetric and self.split.method in ("ligand_cold", "receptor_cold"):
+            raise ValueError(
+                f"split.method {self.split.method} has no meaning where symmetric is true, because a protein may stand "
+                "on either side: take both_cold, which keeps each protein in one split"
+            )
+        if self.symmetric and self.scores.per_receptor:
+            raise ValueError("scores.per_receptor has no meaning where symmetric is true: set it to false")
         return self
 
 

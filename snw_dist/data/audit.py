@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc.files import atomic_write_json
 from hpc.storage import told_where
@@ -57,21 +59,44 @@ def write_findings(findings: Sequence[Finding], folder: Path) -> Path:
     return folder / AUDIT
 
 
+class _Counted(NamedTuple):
+    """A side, and what stands on it: the distinct sequence, the label and the split of each pair."""
+
+    side: AuditSide
+    code: NDArray[np.int64]
+    positive: NDArray[np.bool_]
+    split: NDArray[np.int64]
+
+
+def _sides(pairs: AuditPairs, ligands: AuditSide, receptors: AuditSide) -> list[_Counted]:
+    """Both sides; where they are one set, that alone, each pair once for either end (a pair of one sequence once)."""
+    codes = ligands.distinct.code[pairs.ligand], receptors.distinct.code[pairs.receptor]
+    if ligands.distinct is not receptors.distinct:
+        sides = zip((ligands, receptors), codes, strict=True)
+        return [_Counted(side, code, pairs.positive, pairs.split) for side, code in sides]
+    two = np.flatnonzero(codes[0] != codes[1])
+    row, code = np.concatenate([np.arange(len(codes[0])), two]), np.concatenate([codes[0], codes[1][two]])
+    return [_Counted(ligands._replace(name="proteins", ends=2), code, pairs.positive[row], pairs.split[row])]
+
+
 def _of_pairs(
     pairs: AuditPairs, ligands: AuditSide, receptors: AuditSide, split_names: list[str], apart: Collection[str]
 ) -> Iterator[Finding]:
-    train = pairs.split == split_names.index("train")
-    held_out = {name: pairs.split == i for i, name in enumerate(split_names) if name != "train"}
-    sides = ((ligands, ligands.distinct.code[pairs.ligand]), (receptors, receptors.distinct.code[pairs.receptor]))
-    for side, code in sides:
+    train_number = split_names.index("train")
+    held_out = {name: i for i, name in enumerate(split_names) if name != "train"}
+    sides = _sides(pairs, ligands, receptors)
+    for side, code, positive, split in sides:
+        train = split == train_number
         yield from identical_sequences(side)
-        yield from only_negative(side, code, pairs.positive)
-        yield from degree_bias(side, code[train], pairs.positive[train])
-    for side, code in sides:
-        for name, rows in held_out.items():
-            if side.name in apart:
+        yield from only_negative(side, code, positive, {name: split == i for i, name in enumerate(split_names)})
+        yield from degree_bias(side, code[train], positive[train])
+    for side, code, positive, split in sides:
+        train = split == train_number
+        for name, number in held_out.items():
+            rows = split == number
+            if side.name in apart or (len(sides) == 1 and apart):
                 yield from overlap(side, f"{name} in train", np.unique(code[rows]), np.unique(code[train]))
-            seen, unseen = (Labelled(code[chosen], pairs.positive[chosen]) for chosen in (train, rows))
+            seen, unseen = (Labelled(code[chosen], positive[chosen]) for chosen in (train, rows))
             yield from degree_turned_round(side, f"{name} against train", seen, unseen)
             yield from shifts(side, f"{name} against train", code[rows], code[train])
-        yield from shifts(side, "positive against negative pairs", code[pairs.positive], code[~pairs.positive])
+        yield from shifts(side, "positive against negative pairs", code[positive], code[~positive])

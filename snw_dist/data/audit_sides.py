@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -38,14 +38,18 @@ def identical_sequences(side: AuditSide) -> Iterator[Finding]:
         yield finding("identical_sequences", side.name, count[repeated].sum(), len(code), examples)
 
 
-def only_negative(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_]) -> Iterator[Finding]:
-    """Sequences `code[pair]` without a positive pair; those with most pairs first."""
+def only_negative(
+    side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_], splits: Mapping[str, NDArray[np.bool_]]
+) -> Iterator[Finding]:
+    """Sequences `code[pair]` without a positive pair, those with most pairs first; says how many each split has."""
     num_pairs, num_positive = np.bincount(code), np.bincount(code, weights=positive)
     found = np.flatnonzero((num_pairs > 0) & (num_positive == 0))
     if len(found):
         most = found[np.argsort(-num_pairs[found], kind="stable")][:MAX_EXAMPLES].tolist()
         examples = [f"{side.example(i)} ({num_pairs[i]:,} pairs)" for i in most]
-        yield finding("only_negative", side.name, len(found), (num_pairs > 0).sum(), examples)
+        parts = [f"{name} {len(np.setdiff1d(code[rows], code[rows & positive])):,}" for name, rows in splits.items()]
+        more = f" Within each split, they are: {', '.join(parts)}."
+        yield finding("only_negative", side.name, len(found), (num_pairs > 0).sum(), examples, more)
 
 
 def degree_bias(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_]) -> Iterator[Finding]:
@@ -61,7 +65,7 @@ def degree_bias(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.b
     others = (num_positive[code] - positive + share) / num_pairs[code]  # one pair of average label in place of its own
     by_number = roc_auc_score(positive, num_pairs[code])
     auroc = max(roc_auc_score(positive, others), by_number, 1 - by_number)
-    if auroc - _SIGNIFICANT * _standard_error(auroc, positive) <= _BIASED:
+    if auroc - _SIGNIFICANT * _standard_error(auroc, positive, side.ends) <= _BIASED:
         return
     expected = num_pairs * share
     z = np.abs(num_positive - expected) / np.sqrt(expected * (1 - share)).clip(min=1e-9)
@@ -87,7 +91,7 @@ def degree_turned_round(side: AuditSide, where: str, train: Labelled, held_out: 
     share = train.positive.mean()
     in_train = (num_positive[0] + share) / (num_pairs[0] + 1)  # one pair of average label more: unseen ones say nothing
     auroc = 1 - roc_auc_score(held_out.positive, in_train[held_out.code])
-    if auroc - _SIGNIFICANT * _standard_error(auroc, held_out.positive) <= _BIASED:
+    if auroc - _SIGNIFICANT * _standard_error(auroc, held_out.positive, side.ends) <= _BIASED:
         return
     found = np.flatnonzero((num_pairs[0] > 0) & (num_pairs[1] > 0))
     most = found[np.argsort(-num_pairs[1][found], kind="stable")][:MAX_EXAMPLES].tolist()
@@ -113,9 +117,9 @@ def overlap(side: AuditSide, where: str, held_out: NDArray[np.int64], train: NDA
             yield finding(kind, f"{side.name} of {where}", mask.sum(), len(held_out), examples)
 
 
-def _standard_error(auroc: float, positive: NDArray[np.bool_]) -> float:
-    """Of an AUROC (Hanley and McNeil, Radiology 1982, 143:29)."""
-    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+def _standard_error(auroc: float, positive: NDArray[np.bool_], ends: int) -> float:
+    """Of an AUROC (Hanley and McNeil, Radiology 1982, 143:29) of pairs that are each there `ends` times."""
+    num_positive, num_negative = int(positive.sum()) / ends, int((~positive).sum()) / ends
     both_positive, both_negative = auroc / (2 - auroc), 2 * auroc**2 / (1 + auroc)
     spread = auroc * (1 - auroc)
     spread += (num_positive - 1) * (both_positive - auroc**2) + (num_negative - 1) * (both_negative - auroc**2)

@@ -3,6 +3,8 @@
 A pair whose ligand and receptor are in different parts cannot be used without a leak. Groups that no pair connects
 go to a part as a whole, and nothing is lost. Groups too large for that are cut: their ligands and their receptors are
 dealt independently. Then each unit moves to the part where it serves best, in turn, until next to none moves.
+
+Where both sides are one set (`data.symmetric`) there is one kind of unit, and the same is done with that.
 """
 
 from __future__ import annotations
@@ -34,58 +36,77 @@ def cold_parts(ligand: Side, receptor: Side, shares: Sequence[float]) -> tuple[N
 
     Kept pairs are near `shares` (which sum to 1) of each other, and many.
     """
-    num = ligand.num + receptor.num
-    ends = (ligand.unit, receptor.unit + ligand.num)
-    links = coo_array((np.ones(len(ligand.unit)), ends), shape=(num, num)).tocsr()
-    links = links + links.T  # rows: pairs of each unit with each unit of the other side
-    _, group = connected_components(links, directed=False)
-    part = _first_parts(ligand, receptor, group.astype(np.int64), shares)
-    _improve(part, links, np.array(shares) * len(ligand.unit))
+    ends = _Ends(ligand.unit, receptor.unit + ligand.num, ligand.num + receptor.num)
+    part = _parts(ends, shares, [slice(0, ligand.num), slice(ligand.num, None)])
     return part[: ligand.num], part[ligand.num :]
 
 
-def _first_parts(ligand: Side, receptor: Side, group: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
+def cold_parts_of_one(one: Side, other: Side, shares: Sequence[float]) -> NDArray[np.int64]:
+    """The part of each unit where both ends of a pair are units of one set; `one.num` is `other.num`."""
+    return _parts(_Ends(one.unit, other.unit, one.num), shares, [slice(None)])
+
+
+class _Ends(NamedTuple):
+    """The two units of each pair, among `num` of all sides."""
+
+    one: NDArray[np.int64]
+    other: NDArray[np.int64]
+    num: int
+
+
+def _parts(ends: _Ends, shares: Sequence[float], sides: Sequence[slice]) -> NDArray[np.int64]:
+    links = coo_array((np.ones(len(ends.one)), (ends.one, ends.other)), shape=(ends.num, ends.num)).tocsr()
+    inside = links.diagonal()  # pairs within a unit go where it goes
+    links = links + links.T  # rows: pairs of each unit with each other unit
+    links.setdiag(0)
+    links.eliminate_zeros()
+    _, group = connected_components(links, directed=False)
+    part = _first_parts(ends, group.astype(np.int64), shares, sides)
+    _improve(part, links, inside, np.array(shares) * len(ends.one))
+    return part
+
+
+def _first_parts(
+    ends: _Ends, group: NDArray[np.int64], shares: Sequence[float], sides: Sequence[slice]
+) -> NDArray[np.int64]:
     """Whole groups as units of their own; the largest ones are cut, as few as it takes for no part to be too small."""
-    of_pair = group[ligand.unit]
+    of_pair = group[ends.one]
     size = np.bincount(of_pair, minlength=group.max() + 1)  # groups are numbered by their first ligands
     largest = np.argsort(-size, kind="stable")
     largest = largest[size[largest] > min(shares) * len(of_pair)]
     part = assign_parts(size, shares)[group]
     for num_cut in range(1, len(largest) + 1):
-        kept = np.bincount(part[ligand.unit][_together(part, ligand, receptor)], minlength=len(shares))
+        kept = np.bincount(part[ends.one][part[ends.one] == part[ends.other]], minlength=len(shares))
         if (kept >= _NEAR * np.array(shares) * kept.sum()).all():
             break
         cut = np.isin(np.arange(len(size)), largest[:num_cut])
         part = assign_parts(np.where(cut, 0, size), shares)[group]
-        _cut(part, cut[of_pair], ligand, receptor, shares)
+        _cut(part, cut[of_pair], ends, shares, sides)
     return part
 
 
 def _cut(
-    part: NDArray[np.int64], pairs: NDArray[np.bool_], ligand: Side, receptor: Side, shares: Sequence[float]
+    part: NDArray[np.int64], pairs: NDArray[np.bool_], ends: _Ends, shares: Sequence[float], sides: Sequence[slice]
 ) -> None:
-    """Deal the ligands of these pairs and their receptors independently; changes `part`."""
-    roots = np.sqrt(shares).tolist()  # a share of both sides gives its square in pairs
-    for side, offset in ((ligand, 0), (receptor, ligand.num)):
-        count = np.bincount(side.unit[pairs], minlength=side.num)
-        units = np.flatnonzero(count)
-        part[units + offset] = assign_parts(count, roots)[units]
+    """Deal the units of these pairs, those of each side independently; changes `part`."""
+    roots = np.sqrt(shares).tolist()  # a share of both ends gives its square in pairs
+    count = np.bincount(np.concatenate([ends.one[pairs], ends.other[pairs]]), minlength=ends.num)
+    for side in sides:
+        own = count[side]
+        part[side] = np.where(own > 0, assign_parts(own, roots), part[side])
 
 
-def _together(part: NDArray[np.int64], ligand: Side, receptor: Side) -> NDArray[np.bool_]:
-    same: NDArray[np.bool_] = part[ligand.unit] == part[receptor.unit + ligand.num]
-    return same
-
-
-def _improve(part: NDArray[np.int64], links: csr_array, target: NDArray[np.float64]) -> None:
+def _improve(
+    part: NDArray[np.int64], links: csr_array, inside: NDArray[np.float64], target: NDArray[np.float64]
+) -> None:
     """Let each unit in turn move to the part where it adds most, until next to none moves; changes `part`.
 
     What grows is the fairness of Mo and Walrand (2000), the sum of target * -(kept / target)^-8 over the parts: it sees
     first to the part that lacks most. Plain lists, because most units have few pairs.
     """
     begin, linked, pairs = links.indptr.tolist(), links.indices.tolist(), links.data.tolist()
-    parts, wanted = part.tolist(), target.tolist()
-    kept = _kept(part, links, len(wanted)).tolist()
+    parts, wanted, within = part.tolist(), target.tolist(), inside.tolist()
+    kept = _kept(part, links, inside, len(wanted)).tolist()
     for _ in range(_MAX_ROUNDS):
         moved = 0
         for unit in range(len(parts)):
@@ -94,6 +115,8 @@ def _improve(part: NDArray[np.int64], links: csr_array, target: NDArray[np.float
                 there = parts[linked[i]]
                 adds[there] = adds.get(there, 0.0) + pairs[i]
             old = parts[unit]
+            if within[unit]:
+                adds = {p: n + within[unit] for p, n in ({old: 0.0} | adds).items()}
             kept[old] -= adds.get(old, 0.0)
             gain = {
                 p: wanted[p] * ((wanted[p] / kept[p]) ** 8 - (wanted[p] / (kept[p] + n)) ** 8) for p, n in adds.items()
@@ -108,8 +131,11 @@ def _improve(part: NDArray[np.int64], links: csr_array, target: NDArray[np.float
     part[:] = parts
 
 
-def _kept(part: NDArray[np.int64], links: csr_array, num_parts: int) -> NDArray[np.float64]:
-    """Pairs within each part, and one more, so that no part is empty; every pair is in `links` twice."""
+def _kept(
+    part: NDArray[np.int64], links: csr_array, inside: NDArray[np.float64], num_parts: int
+) -> NDArray[np.float64]:
+    """Pairs within each part, and one more, so that no part is empty; every pair of two units is in `links` twice."""
     rows = np.repeat(np.arange(len(part)), np.diff(links.indptr))
     same = part[rows] == part[links.indices]
-    return 1 + np.bincount(part[rows[same]], weights=links.data[same], minlength=num_parts) / 2
+    between = np.bincount(part[rows[same]], weights=links.data[same], minlength=num_parts) / 2
+    return 1 + between + np.bincount(part, weights=inside, minlength=num_parts)

@@ -21,6 +21,7 @@ from snw_dist.data.rows import Rows
 from snw_dist.data.sequences import SequenceTable
 from snw_dist.data.split import APART, MADE_NAMES, NO_SPLIT, Parts, split_pairs
 from snw_dist.data.summary import FileCounts
+from snw_dist.data.symmetric import pairs_in_order
 from snw_dist.data.transform import LabelTransform
 
 
@@ -46,6 +47,11 @@ class Checked:
     transform: LabelTransform | None = None
 
     @property
+    def symmetric(self) -> bool:
+        """Both sides are one set of sequences."""
+        return self.distinct[0] is self.distinct[1]
+
+    @property
     def positive(self) -> NDArray[np.bool_]:
         """Bound or not, for each pair."""
         return positives(self.pairs, self.positive_from)
@@ -63,8 +69,12 @@ class Checked:
         """With a split that is made, and without the pairs that it cannot use."""
         pairs = self.pairs
         split = split_pairs(method, *self.distinct, pairs.ligand, pairs.receptor, parts, seed)
-        sides = zip(("ligands", "receptors"), self.distinct, strict=True)
-        clusters = [f"{name}: {side.note()}." for name, side in sides if name in APART[method]]
+        sides = dict(zip(("ligands", "receptors"), self.distinct, strict=True))
+        if self.symmetric:
+            sides = {"proteins": self.distinct[0]} if APART[method] else {}
+        clusters = [
+            f"{name}: {side.note()}." for name, side in sides.items() if self.symmetric or name in APART[method]
+        ]
         pairs = dataclasses.replace(pairs, split=split, split_names=list(MADE_NAMES))
         pairs = pairs.with_notes(f"Split {method}, seed {seed}.", *clusters)
         return dataclasses.replace(self, pairs=pairs)._without(split == NO_SPLIT, "across_splits")
@@ -82,7 +92,10 @@ class Checked:
         order = np.argsort(shuffled([f"{ids[0][ligand]}/{ids[1][receptor]}" for ligand, receptor in both], seed))
         dealt = deal_again(*self.distinct, pairs, order, seed)
         note = f"{len(pairs):,} negatives made, seed {seed}: ligands dealt to other receptor families of their split."
-        return dataclasses.replace(self, pairs=pairs.with_negatives(pairs.ligand[dealt]).with_notes(note))
+        pairs = pairs.with_negatives(pairs.ligand[dealt]).with_notes(note)
+        return dataclasses.replace(
+            self, pairs=pairs_in_order(pairs, self.ligands.sequences) if self.symmetric else pairs
+        )
 
     def notes(self, names: Mapping[Table, str]) -> list[str]:
         """What there is to tell about the inputs, `names` being those of the files."""
@@ -101,6 +114,10 @@ class Checked:
             "ligands": (self.ligands, self.pairs.ligand),
             "receptors": (self.receptors, self.pairs.receptor),
         }
+        if self.symmetric:
+            index = np.concatenate([self.pairs.ligand, self.pairs.receptor])
+            num_unused = len(self.ligands.sequences) - len(np.unique(index))
+            return [f"{num_unused:,} proteins are in no pair (kept)."] if num_unused else []
         notes = []
         for table, (sequences, index) in used.items():
             num_unused = len(sequences.sequences) - len(np.unique(index))

@@ -45,9 +45,11 @@ class AuditSide(NamedTuple):
     """The ids of one side and their sequences."""
 
     name: str
-    """ligands or receptors."""
+    """ligands or receptors; proteins where both are one set."""
     ids: Sequence[str]
     distinct: Distinct
+    ends: int = 1
+    """How often a pair is counted: twice where a sequence counts whichever end of it it is."""
 
     def example(self, sequence: int) -> str:
         """The first id of a distinct sequence."""

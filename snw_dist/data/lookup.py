@@ -144,6 +144,10 @@ class Lookup:
             reason = f"the sequence of {self.kind} {shown!r} was rejected (line {line} of data.{self.kind}s)"
             return UnknownIdError(identifier, reason, "Correct that record.")
         reason = f"{self.kind} id {shown!r} is not in data.{self.kind}s"
+        if line := self.other.rejected_lines.get(identifier):
+            return UnknownIdError(
+                identifier, f"{reason}, and was rejected in the other FASTA file (line {line})", "Correct that record."
+            )
         if identifier in self.other.sequences:
             fix = "The other FASTA file has it: are data.columns.ligand and data.columns.receptor swapped?"
             return UnknownIdError(identifier, reason, fix)

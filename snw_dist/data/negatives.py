@@ -30,11 +30,13 @@ def deal_again(
 
     No negative joins a cluster of ligands with one of receptors that a positive of any split joins, and none is there
     twice. Within a split, the pairs in `order` are permuted at random, and what is not allowed is repaired by swaps.
-    Raises `InputError` naming a split in which that is impossible.
+    Where both sides are one set, that holds whichever side a sequence stands on, and none is dealt to itself. Raises
+    `InputError` naming a split in which that is impossible.
     """
     ligand, receptor = ligands.code[pairs.ligand], receptors.code[pairs.receptor]
     family = receptors.cluster[receptor]
-    deal = _Deal(ligand.tolist(), receptor.tolist(), ligands.cluster[ligand].tolist(), family.tolist())
+    columns = ligand.tolist(), receptor.tolist(), ligands.cluster[ligand].tolist(), family.tolist()
+    deal = _Deal(*columns, symmetric=ligands is receptors)
     rng = np.random.default_rng(seed)
     for number in np.unique(pairs.split).tolist():
         rows = order[pairs.split[order] == number]
@@ -51,9 +53,14 @@ def deal_again(
 class _Deal:
     """Who is dealt whom, and which pairs that makes; plain lists, because it is gone through pair by pair."""
 
-    def __init__(self, ligand: list[int], receptor: list[int], family: list[int], other: list[int]) -> None:
+    def __init__(
+        self, ligand: list[int], receptor: list[int], family: list[int], other: list[int], symmetric: bool
+    ) -> None:
         self.ligand, self.receptor, self.family, self.other = ligand, receptor, family, other
+        self.symmetric = symmetric
         self.bound = set(zip(family, other, strict=True))
+        if symmetric:
+            self.bound |= set(zip(other, family, strict=True))
         self.dealt = list(range(len(ligand)))
         self.made: Counter[tuple[int, int]] = Counter()
 
@@ -72,10 +79,13 @@ class _Deal:
 
     def negative(self, row: int) -> tuple[int, int]:
         """The pair that is made for the receptor of `row`."""
-        return self.ligand[self.dealt[row]], self.receptor[row]
+        ligand, receptor = self.ligand[self.dealt[row]], self.receptor[row]
+        return (receptor, ligand) if self.symmetric and receptor < ligand else (ligand, receptor)
 
     def allowed(self, row: int) -> bool:
         """No positive joins the families of this negative."""
+        if self.symmetric and self.ligand[self.dealt[row]] == self.receptor[row]:
+            return False
         return (self.family[self.dealt[row]], self.other[row]) not in self.bound
 
     def swap(self, one: int, two: int) -> bool:

@@ -40,6 +40,7 @@ from snw_dist.data.rows import Rows, read_rows
 from snw_dist.data.sequences import SequenceTable, read_sequences
 from snw_dist.data.split import check_split_names, fold_of, fractions
 from snw_dist.data.summary import PrepareSummary, check_splits, count_files, count_splits
+from snw_dist.data.symmetric import both_sides, nothing_more, rows_in_order, same_file, without_known
 from snw_dist.data.text import sha256_file
 from snw_dist.data.write import (
     DROPPED,
@@ -74,13 +75,16 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     names = short_names(paths)
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
     with long_work("reading the sequences"):
-        ligands, receptors = (_sequences(table, data, rejects) for table in ("ligands", "receptors"))
-    sequences: dict[Table, int] = {"ligands": ligands.read, "receptors": receptors.read}
+        files = _both_files(data, rejects)
+        ligands, receptors = both_sides(*files) if data.symmetric else files
+    sequences: dict[Table, int] = {"ligands": files[0].read, "receptors": files[1].read}
     with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}"):
         entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
         rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
+        if data.symmetric:
+            rows = rows_in_order(rows, ligands.sequences, names["pairs"])
         pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
-    counts = count_files(ligands, receptors, rows.read, pairs, rejects.counts)
+    counts = count_files(*files, rows.read, pairs, rejects.counts)
     distinct = _distinct(ligands, receptors, data)
     checked = Checked(ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
@@ -158,6 +162,16 @@ def _sequences(table: Table, data: DataSection, rejects: Rejects) -> SequenceTab
     )
 
 
+def _both_files(data: DataSection, rejects: Rejects) -> tuple[SequenceTable, SequenceTable]:
+    """What each FASTA file gives; with `symmetric` the second one what the first has not."""
+    paths = Path(data.ligands), Path(data.receptors)
+    ligands = _sequences("ligands", data, rejects)
+    if data.symmetric and same_file(paths):
+        return ligands, nothing_more(ligands)
+    receptors = _sequences("receptors", data, rejects)
+    return ligands, without_known(ligands, receptors, paths) if data.symmetric else receptors
+
+
 def _kind(data: DataSection) -> str:
     """What the values are: label, affinity or score (of a decoy)."""
     if data.scores.term is None:
@@ -187,6 +201,9 @@ def _pairs(
 
 def _distinct(ligands: SequenceTable, receptors: SequenceTable, data: DataSection) -> tuple[Distinct, Distinct]:
     split = data.split
+    if data.symmetric:  # proteins are what receptors are
+        both = distinct_sequences(ligands.sequences, split.clusters, split.receptor_identity, split.receptor_coverage)
+        return both, both
     return (
         distinct_sequences(ligands.sequences, split.clusters, split.ligand_identity, split.ligand_coverage),
         distinct_sequences(receptors.sequences, split.clusters, split.receptor_identity, split.receptor_coverage),

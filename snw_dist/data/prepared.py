@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,6 +46,11 @@ class Prepared:
     """Where labels come from scores, row by row beside `pairs`: score (float64), spread (float64, NaN where there is
     one decoy), decoys (int64), inequality (str: the true score is `<`, `>` or `=` to it)."""
 
+    @property
+    def symmetric(self) -> bool:
+        """The sides mean nothing: both have the same sequences, and each pair has one order."""
+        return _symmetric(self.summary)
+
 
 def load_prepared(folder: Path) -> Prepared:
     """Load the data folder of a run.
@@ -70,7 +75,9 @@ def load_prepared(folder: Path) -> Prepared:
     if TRANSFORM in summary["files"]:
         transform = _read_transform(folder / TRANSFORM)
         scores = read_parquet(folder / SCORES, SCORE_SCHEMA, num_pairs, CorruptError, _AGAIN).to_pandas()
-    return Prepared(_of_kind(sequences, "ligand"), _of_kind(sequences, "receptor"), pairs, summary, transform, scores)
+    ligands = _of_kind(sequences, "ligand")
+    receptors = ligands if _symmetric(summary) else _of_kind(sequences, "receptor")
+    return Prepared(ligands, receptors, pairs, summary, transform, scores)
 
 
 def ensure_prepared(config: SnwConfig) -> Prepared:
@@ -139,6 +146,10 @@ def _read_transform(path: Path) -> LabelTransform:
         return transform_from_json(read_json(path), str(path))
     except (OSError, ValueError, TypeError, SnwError) as error:
         raise CorruptError(f"{path}: damaged: {str(error).splitlines()[0]}. {_AGAIN}") from None
+
+
+def _symmetric(summary: Mapping[str, Any]) -> bool:
+    return bool(summary.get("made_from", {}).get("settings", {}).get("data.symmetric", False))
 
 
 def _of_kind(sequences: pa.Table, kind: str) -> dict[str, str]:

@@ -8,7 +8,7 @@
 | `both_cold` | both; pairs across splits are dropped | ligands and receptors |
 
 The units are dealt in an order of SHA-256(seed, sequence), so neither the order of the rows nor that of the records
-matters.
+matters. Where both sides are one set (`data.symmetric`) `both_cold` deals its clusters once, for either side.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from hpc.errors import InputError
 from snw_dist.data.assign import assign_parts, shuffled
-from snw_dist.data.both_cold import Side, cold_parts
+from snw_dist.data.both_cold import Side, cold_parts, cold_parts_of_one
 from snw_dist.data.clusters import Distinct, Units, numbered
 
 NO_SPLIT, TRAIN, VAL, TEST = -1, 0, 1, 2
@@ -71,8 +71,12 @@ def split_pairs(
     """
     if method == "both_cold":
         sides = [distinct.cluster_units(index) for distinct, index in ((ligands, ligand), (receptors, receptor))]
-        left, right = (_side(units, parts, seed) for units in sides)
-        part_of_ligand, part_of_receptor = cold_parts(left, right, parts.shares)
+        if ligands is receptors:
+            left, right = _two_ends(sides[0], sides[1], parts, seed)
+            part_of_ligand = part_of_receptor = cold_parts_of_one(left, right, parts.shares)
+        else:
+            left, right = (_side(units, parts, seed) for units in sides)
+            part_of_ligand, part_of_receptor = cold_parts(left, right, parts.shares)
         of_ligand, of_receptor = parts.split[part_of_ligand[left.unit]], parts.split[part_of_receptor[right.unit]]
         split = np.where(of_ligand == of_receptor, of_ligand, NO_SPLIT)
     else:
@@ -112,6 +116,13 @@ def _pairs(ligand: Units, receptor: Units) -> Units:
     first = np.unique(unit, return_index=True)[1]
     which = zip(ligand.unit[first].tolist(), receptor.unit[first].tolist(), strict=True)
     return Units(unit, [f"{ligand.names[a]}/{receptor.names[b]}" for a, b in which])
+
+
+def _two_ends(one: Units, other: Units, parts: Parts, seed: int) -> tuple[Side, Side]:
+    """The units of both ends of pairs of one set, numbered together."""
+    both = _side(Units(np.concatenate([one.unit, other.unit]), one.names), parts, seed)
+    left, right = np.split(both.unit, 2)
+    return Side(left, both.num), Side(right, both.num)
 
 
 def _side(units: Units, parts: Parts, seed: int) -> Side:

@@ -40,7 +40,7 @@ class SplitCounts:
     pairs: int
     positives: int
     ligands: int
-    """Distinct ligand ids; likewise `receptors`."""
+    """Distinct ligand ids; likewise `receptors`. With `data.symmetric` both are the proteins of either side."""
     receptors: int
     ligands_in_train: int
     """Distinct ligand sequences of this split that train pairs have too; likewise `receptors_in_train`."""
@@ -111,18 +111,23 @@ def count_splits(
     pairs: PairTable, positive: NDArray[np.bool_], ligands: Distinct, receptors: Distinct
 ) -> dict[str, SplitCounts]:
     """The splits by name, and what they share with train."""
-    codes = [ligands.code[pairs.ligand], receptors.code[pairs.receptor]]
+    columns = [pairs.ligand, pairs.receptor]
+    split = pairs.split
+    if ligands is receptors:  # one set: a sequence counts whichever side it stands on
+        columns, split = [np.concatenate(columns)] * 2, np.tile(split, 2)
+    codes = [ligands.code[columns[0]], receptors.code[columns[1]]]
     train = pairs.split_names.index("train") if "train" in pairs.split_names else -1
-    of_train = [np.unique(code[pairs.split == train]) for code in codes]
+    of_train = [np.unique(code[split == train]) for code in codes]
     counts = {}
     for name in sorted(pairs.split_names, key=lambda n: (n != "train", n != "val", n)):
         rows = pairs.split == pairs.split_names.index(name)
-        shared = [np.isin(np.unique(code[rows]), known).sum() for code, known in zip(codes, of_train, strict=True)]
+        ends = split == pairs.split_names.index(name)
+        shared = [np.isin(np.unique(code[ends]), known).sum() for code, known in zip(codes, of_train, strict=True)]
         counts[name] = SplitCounts(
             int(rows.sum()),
             int(positive[rows].sum()),
-            len(np.unique(pairs.ligand[rows])),
-            len(np.unique(pairs.receptor[rows])),
+            len(np.unique(columns[0][ends])),
+            len(np.unique(columns[1][ends])),
             int(shared[0]),
             int(shared[1]),
         )

@@ -51,14 +51,19 @@ def pair_keys(prepared: Prepared) -> NDArray[np.bytes_]:
     return _joined(*sides)
 
 
-def keys_of(rows: Rows) -> NDArray[np.bytes_]:
-    """The keys of the pairs of a record, as `pair_keys` gives them."""
-    return _joined(rows["ligand"], rows["receptor"])
+def keys_of(rows: Rows, symmetric: bool = False) -> NDArray[np.bytes_]:
+    """The keys of the pairs of a record, as `pair_keys` gives them.
+
+    `symmetric` data have each pair in one order of its sides (`snw_dist.data.symmetric`), older records may not.
+    """
+    ligand, receptor = rows["ligand"], rows["receptor"]
+    turned = (ligand > receptor) & symmetric
+    return _joined(np.where(turned, receptor, ligand), np.where(turned, ligand, receptor))
 
 
-def keys_by_use(parts: Sequence[Rows]) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
+def keys_by_use(parts: Sequence[Rows], symmetric: bool = False) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
     """The keys of all pairs of several records that were trained on, and of those by which weights were chosen."""
-    train, val = (np.concatenate([keys_of(rows[rows["val"] == use]) for rows in parts]) for use in (0, 1))
+    train, val = (np.concatenate([keys_of(rows[rows["val"] == use], symmetric) for rows in parts]) for use in (0, 1))
     return train, val
 
 

@@ -35,9 +35,12 @@ _INEQUALITIES = pa.array(["<", "=", ">"])
 
 
 def write_sequences(path: Path, ligands: SequenceTable, receptors: SequenceTable) -> None:
-    """Kind, id and sequence, ligands first, in file order."""
+    """Kind, id and sequence, ligands first, in file order; those that both sides share (`symmetric`) once."""
+    tables = [("ligand", ligands)]
+    if receptors.sequences is not ligands.sequences:
+        tables.append(("receptor", receptors))
     with pq.ParquetWriter(path, SEQUENCE_SCHEMA) as writer:
-        for kind, table in (("ligand", ligands), ("receptor", receptors)):
+        for kind, table in tables:
             items = list(table.sequences.items())
             for begin in range(0, len(items), _ROWS_AT_ONCE):
                 ids, sequences = zip(*items[begin : begin + _ROWS_AT_ONCE], strict=True)

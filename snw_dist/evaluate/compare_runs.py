@@ -144,7 +144,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     parts = parts_of(held_out, section.bootstrap, config.run.seed)
     controls: dict[str, Measured] = {
         name: measure_scores(held_out, parts, scores, config.run.seed, name)
-        for name, scores in data_controls(pairs, names).items()
+        for name, scores in data_controls(pairs, names, prepared.symmetric).items()
     }
     measured: dict[str, list[Measured]] = {}
     encoder, made_of = "", {}

@@ -48,20 +48,32 @@ def chosen_controls(setting: Collection[ControlName] | None) -> list[ControlName
     return [name for name in MEANING if setting is None or name in setting]
 
 
-def data_controls(pairs: pd.DataFrame, names: Collection[ControlName]) -> dict[ControlName, FloatArray]:
+def data_controls(
+    pairs: pd.DataFrame, names: Collection[ControlName], symmetric: bool = False
+) -> dict[ControlName, FloatArray]:
     """Scores of the held-out pairs by each of `names` that is a data control: [held-out pairs] each.
 
     pairs: all pairs of `pairs_of`; those of `train` are learned from and the others scored, in their order. Scores
-    are on the scale of the label. Deterministic.
+    are on the scale of the label. Where the sides mean nothing (`symmetric`), both orders of each pair are
+    learned from, and a score is the mean over both. Deterministic.
     """
     in_train = pairs["split"] == TRAIN
     train, held_out = pairs[in_train], pairs[~in_train]
+    if symmetric:
+        train, held_out = _both_orders(train), _both_orders(held_out)
     scores = {}
     for name, score in DATA_CONTROLS.items():
         if name in names:
             with long_work(f"control {name}, {len(train):,} pairs of train"):
-                scores[name] = score(train, held_out)
+                found = score(train, held_out)
+            scores[name] = found.reshape(2, -1).mean(axis=0) if symmetric else found
     return scores
+
+
+def _both_orders(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs, followed by the same with their sides exchanged."""
+    exchanged = pairs.assign(ligand=pairs["receptor"], receptor=pairs["ligand"])
+    return pd.concat([pairs, exchanged], ignore_index=True)
 
 
 def degree_scores(train: pd.DataFrame, held_out: pd.DataFrame) -> FloatArray:

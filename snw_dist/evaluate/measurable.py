@@ -96,7 +96,7 @@ def without_repeats(prepared: Prepared) -> tuple[Prepared, dict[str, dict[str, i
 def _spoilt(prepared: Prepared, known: list[Rows]) -> tuple[NDArray[np.bool_], dict[str, dict[str, int]]]:
     """Which pairs may not be measured, and how many of each split for which reason."""
     split, keys = prepared.pairs["split"].to_numpy(dtype=str), pair_keys(prepared)
-    train, val = keys_by_use(known)
+    train, val = keys_by_use(known, prepared.symmetric)
     learned = (split != TRAIN) & np.isin(keys, train)
     chosen = ~np.isin(split, [TRAIN, VAL]) & np.isin(keys, val) & ~learned
     counts = {

@@ -11,7 +11,7 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.data.trained import Rows, sequence_keys
 
 STRATA = ("both seen", "one seen", "none seen")
-"""How many of a pair's two sequences occur on the same side of a training pair."""
+"""How many of a pair's two sequences occur on the same side of a training pair (`data.symmetric`: on either)."""
 TRAIN, VAL = "train", "val"
 
 
@@ -27,16 +27,19 @@ def pairs_of(prepared: Prepared, trained: Sequence[Rows] = ()) -> pd.DataFrame:
     table["ligand"] = table["ligand_id"].map(prepared.ligands)
     table["receptor"] = table["receptor_id"].map(prepared.receptors)
     train = table["split"] == TRAIN
-    num_seen = sum(_seen(table, train, side, trained).to_numpy(dtype=np.int64) for side in ("ligand", "receptor"))
+    sides = ("ligand", "receptor")
+    known_on = {side: sides if prepared.symmetric else (side,) for side in sides}
+    num_seen = sum(_seen(table, train, side, known_on[side], trained).to_numpy(dtype=np.int64) for side in sides)
     table["stratum"] = np.array(STRATA)[2 - num_seen]
     return table
 
 
-def _seen(table: pd.DataFrame, train: pd.Series, side: str, trained: Sequence[Rows]) -> pd.Series:
-    """Whether the sequence on this side of a pair is in a pair that was trained on."""
+def _seen(table: pd.DataFrame, train: pd.Series, side: str, among: Sequence[str], trained: Sequence[Rows]) -> pd.Series:
+    """Whether the sequence on this side of a pair is on one of the sides `among` of a pair that was trained on."""
     distinct = table[side].unique()
-    known = set(table.loc[train, side])
+    known = {sequence for name in among for sequence in table.loc[train, name]}
     for rows in trained:
         keys = sequence_keys(distinct)
-        known.update(distinct[np.isin(keys, rows[side][rows["val"] == 0])])
+        for name in among:
+            known.update(distinct[np.isin(keys, rows[name][rows["val"] == 0])])
     return table[side].isin(known)

@@ -22,6 +22,7 @@ from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
+from snw_dist.train.check import check_sides
 from snw_dist.train.export import check_same_encoder, check_still_there, read_export
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.tokens import TokenReader
@@ -58,7 +59,7 @@ def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, An
     metrics, measured = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
-        data_controls(pairs, controls) | spoilt,
+        data_controls(pairs, controls, prepared.symmetric) | spoilt,
         repeats=section.bootstrap,
         seed=config.run.seed,
         provenance={
@@ -85,6 +86,7 @@ def score_run(
     Raises as `measurable` does for data that are not those the network was trained on.
     """
     model, description = read_export(config.run_folder / "export")
+    check_sides(description["model"]["name"], "auto", prepared)
     data = measurable(prepared, description, config.run_folder, allow_changes)
     prepared = data.prepared
     reader = StoreReader(config.store_path)

@@ -9,13 +9,13 @@ import torch
 
 from hpc.checkpoint import committed_checkpoints, step_of
 from hpc.errors import EnvironmentProblem, InputError
-from snw_dist.config import Precision, SnwConfig
+from snw_dist.config import LossName, ModelName, Precision, SnwConfig
 from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.train.changes import PARTS, STORE
 from snw_dist.train.lineage import Lineage
-from snw_dist.train.objective import loss_of
+from snw_dist.train.objective import BY_SIDE, WITHOUT_SIDES, loss_of
 from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import number_of_steps
 from snw_dist.train.run_folder import newest_meta, refuse_lost_checkpoints
@@ -45,11 +45,29 @@ def check_training(config: SnwConfig) -> None:
     with_prepared(config, lambda prepared: _check_with_data(config, prepared), config.train.allow_changes)
 
 
-def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
-    """Refuse here what the job would refuse: `InputError` for another run or more steps, `CorruptError` for lost ones.
+def check_sides(model: ModelName, loss: LossName, prepared: Prepared) -> None:
+    """Raise `InputError` where the sides mean nothing, but network or loss take them for two kinds of things."""
+    if not prepared.symmetric:
+        return
+    if model not in WITHOUT_SIDES:
+        raise InputError(
+            f"model.name {model!r} reads ligand and receptor differently, so with data.symmetric the score of a pair "
+            f"would depend on its order. It does not with: {', '.join(WITHOUT_SIDES)}. Set model.name to that."
+        )
+    if loss_of(model, loss) in BY_SIDE:
+        raise InputError(
+            f"train.loss {loss!r} compares the ligands of a receptor, and with data.symmetric there is none. Set "
+            "train.loss to auto, contrastive or rank."
+        )
 
-    By what the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
+
+def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
+    """Refuse here what the job would refuse: `CorruptError` for lost checkpoints, `InputError` for the rest.
+
+    That is checkpoints of another run or more steps, and a network that the sides of symmetric pairs matter to. By what
+    the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
     """
+    check_sides(config.model.name, config.train.loss, prepared)
     newest, section = newest_meta(config.run_folder), config.train
     if newest is None:
         if not committed_checkpoints(config.run_folder / "checkpoints"):

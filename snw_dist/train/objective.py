@@ -38,6 +38,11 @@ LOSSES: dict[ModelName, tuple[LossName, ...]] = {
 
 IN_BATCH = ("triplet", "info_nce", "rank", "complexes")
 
+WITHOUT_SIDES: tuple[ModelName, ...] = ("siamese",)
+"""Networks whose score does not depend on the order of the two sides."""
+BY_SIDE = ("triplet", "info_nce")
+"""Losses that take ligand and receptor for two kinds of things."""
+
 
 def loss_of(model: ModelName, loss: LossName) -> LossName:
     """The loss to train by; raises `InputError` when the network does not give what it needs."""

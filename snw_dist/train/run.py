@@ -22,7 +22,7 @@ from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.train.changes import differing, other_measure
-from snw_dist.train.check import check_precision
+from snw_dist.train.check import check_precision, check_sides
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
@@ -82,6 +82,7 @@ class TrainingJob:
         refuse_problems([check_buffers(runtime)])
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
+        check_sides(config.model.name, section.loss, prepared)
         self.reader = StoreReader(config.store_path)
         self.header = self.reader.header
         self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
