@@ -15,6 +15,7 @@ from hpc.follow import follow
 from hpc.profile import load_profile, profile_from
 from hpc.request import JobRequest
 from hpc.shown import console
+from hpc.status import refuse_waiting
 from snw_dist.config import SnwConfig, config_to_dict
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
@@ -79,9 +80,11 @@ def run_all(
     profile = load_profile(section.profile, PROFILES)
     if partition is not None:
         profile = dataclasses.replace(profile, partition=partition)
+    name = f"{kind}-{config.run.name}"
+    refuse_waiting(config.run_folder, name)
     requests = [
         JobRequest(
-            name=f"{kind}-{config.run.name}",
+            name=name,
             entry_point=entry_point,
             config=config_to_dict(task),
             folder=config.run_folder,
