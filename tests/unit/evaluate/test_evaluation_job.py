@@ -84,5 +84,5 @@ def test_a_stop_asks_for_another_start(attempt: str, limit_s: float | None, monk
 
 
 def test_a_limit_that_is_too_short_does_not_requeue_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="in 3 starts.*raise --time-min"):
+    with pytest.raises(InputError, match=r"in 3 starts.*raise --time-min"):
         _stopped("3-2", 0.4, monkeypatch)
