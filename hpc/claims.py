@@ -19,11 +19,14 @@ import dataclasses
 import json
 import logging
 import os
+import pwd
 import re
 import secrets
 import shutil
 import socket
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import ConfigDict, StrictInt
@@ -63,8 +66,7 @@ class Claim:
 
 def make_claim(claims: Path, attempt: str) -> Claim:
     """Become the owner; raise when somebody else is."""
-    user = os.environ.get("USER", str(os.getuid()))  # inside a container the number may have no name
-    facts = (attempt, secrets.token_hex(8), socket.gethostname(), user, time.strftime("%F %T %Z"))
+    facts = (attempt, secrets.token_hex(8), socket.gethostname(), _user(), time.strftime("%F %T %Z"))
     newest = 0
     while True:
         newest = newest_claim(claims, newest)
@@ -73,6 +75,30 @@ def make_claim(claims: Path, attempt: str) -> Claim:
         if publish_once(claims / str(mine.number), mine.to_bytes()):
             return mine
         newest = mine.number  # it is there, whether it can be seen yet or not
+
+
+def refuse_in_use(places: Iterable[tuple[Path, str]]) -> None:
+    """Raise `EnvironmentProblem` where another job owns one of `places`, each a folder and the name of its claims.
+
+    For the machine that submits: nothing is claimed or written. A claim whose owner is dead, or is done, refuses
+    nothing; of one that was killed it takes `PATIENCE_S` to see that, whatever the number of places.
+    """
+    found = [claims for claims in (claims_folder(*place) for place in places) if claims.is_dir()]
+    with ThreadPoolExecutor(max_workers=64) as pool:
+        list(pool.map(lambda claims: _wait_for_owner(claims, newest_claim(claims, 0), ""), found))
+
+
+def claims_folder(folder: Path, name: str) -> Path:
+    """Where the claims on a folder are that have this name."""
+    return folder / f".{Path(name).stem}.claims"
+
+
+def _user() -> str:
+    """The name of the user; inside a container the number may have none."""
+    try:
+        return os.environ.get("USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user number {os.getuid()}"
 
 
 def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
@@ -87,7 +113,7 @@ def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
         log.warning("%s", error)
     if owner is not None and _job(owner.attempt) == _job(attempt):
         return
-    who = f"attempt {owner.attempt} of {owner.user} on {owner.host} since {owner.since}" if owner else "another job"
+    who = _in_words(owner) if owner else "another job"
     beat, end = read_beat(claims, number), time.monotonic() + PATIENCE_S
     if beat != RELEASED:
         log.info("%s: claimed by %s; looking for %.0f s whether it is alive", folder, who, PATIENCE_S)
@@ -97,8 +123,22 @@ def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
         if None not in (before, beat) and beat not in (before, RELEASED):
             hint = "" if owner else f" ({file} is damaged and does not say whose)"
             raise EnvironmentProblem(
-                f"{folder}: in use by {who}{hint}. Wait for its end, cancel it, or choose another run.name or folder."
+                f"{folder}: in use by {who}{hint}. `python launch/status.py` shows what it does. Wait for its end, "
+                f"cancel it{_how(owner)}, or choose another run.name or folder."
             )
+
+
+def _in_words(owner: Claim) -> str:
+    """Who it is, for people: the job, whose, where, since when."""
+    job, restarts = _job(owner.attempt), owner.attempt.rpartition("-")[2]
+    start = f", start {int(restarts) + 1}" if restarts.isdecimal() and restarts != "0" else ""
+    return f"job {job}{start}, of {owner.user} on {owner.host} since {owner.since}"
+
+
+def _how(owner: Claim | None) -> str:
+    """How a job of Slurm is cancelled; that of a local job has no number that a command takes."""
+    job = _job(owner.attempt) if owner else ""
+    return f" (scancel {job})" if re.fullmatch(r"\d+(_\d+)?", job) else ""
 
 
 def newest_claim(claims: Path, known: int) -> int:

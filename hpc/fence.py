@@ -22,6 +22,7 @@ from hpc.claims import (
     BEAT_S,
     RELEASED,
     Claim,
+    claims_folder,
     look_again,
     make_claim,
     newest_claim,
@@ -34,6 +35,8 @@ from hpc.errors import CorruptError, EnvironmentProblem
 from hpc.files import atomic_write_bytes
 from hpc.reading import BadFileError, read_small
 
+OWNER = "attempt.json"
+"""Says who owns a folder, where nothing else is named."""
 _MOST_BYTES = 64 * 1024
 F = TypeVar("F", bound="Fence | None")
 log = logging.getLogger(__name__)
@@ -47,9 +50,9 @@ class Fence:
     the folder; the attempts of one job, `JOB-RESTARTS`, take over from each other at once.
     """
 
-    def __init__(self, folder: Path, attempt: str, name: str = "attempt.json") -> None:
+    def __init__(self, folder: Path, attempt: str, name: str = OWNER) -> None:
         self._shown = folder / name
-        self._claims = folder / f".{Path(name).stem}.claims"
+        self._claims = claims_folder(folder, name)
         self._claims.mkdir(parents=True, exist_ok=True)
         try:
             self._claim = make_claim(self._claims, attempt)

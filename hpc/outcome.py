@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
 
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, ExitCode
 from hpc.files import atomic_write_json
 from hpc.reading import BadFileError, read_json
 from hpc.strict import validated
@@ -55,8 +55,15 @@ def leave_echo(folder: Path, rank: int, attempt: str, message: str) -> None:
         write_outcome(folder, rank, Outcome(1, message, int(attempt.rpartition("-")[2]), echo=True))
 
 
-def read_outcomes(folder: Path, restarts: int) -> dict[int, Outcome]:
-    """What the ranks of one attempt have left so far, by rank; what cannot be read is no word of anybody."""
+def has_ended(folder: Path, num_ranks: int) -> bool:
+    """Whether every rank has left a last word, and none after which the job may have been queued again."""
+    outcomes = read_outcomes(folder)
+    again = any(outcome.echo or outcome.exit_code == ExitCode.PREEMPTED for outcome in outcomes.values())
+    return sorted(outcomes) == [*range(num_ranks)] and not again
+
+
+def read_outcomes(folder: Path, restarts: int | None = None) -> dict[int, Outcome]:
+    """What the ranks of one attempt, or of any, have left, by rank; what cannot be read is no word of anybody."""
     outcomes: dict[int, Outcome] = {}
     for path in folder.glob("outcome-rank*.json"):
         named = _FILE.fullmatch(path.name)
@@ -66,6 +73,6 @@ def read_outcomes(folder: Path, restarts: int) -> dict[int, Outcome]:
             outcome = validated(Outcome, read_json(path, _MOST_BYTES), str(path), CorruptError)
         except (OSError, BadFileError, CorruptError):
             continue
-        if outcome.restarts == restarts:
+        if restarts in (None, outcome.restarts):
             outcomes[int(named[1])] = outcome
     return outcomes

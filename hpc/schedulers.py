@@ -43,6 +43,7 @@ _SLURM_RUNNING = frozenset(
 # States in which a job may be seen for a moment before it is queued again.
 _SLURM_SETTLE_S: Mapping[str, float] = {"PREEMPTED": 60.0, "NODE_FAIL": 60.0, "BOOT_FAIL": 60.0}
 DEFAULT_SETTLE_S = 10.0
+SILENT = "the controller does not answer"
 ALL_WELL = "exit code 0"
 """How the end of a local job in which nothing failed is put."""
 
@@ -146,7 +147,7 @@ class SlurmJobs:
 
     def _understand(self, lines: Mapping[str, tuple[str, int, str]] | None) -> Seen:
         if lines is None:
-            return Seen(self._seen.phase, "the controller does not answer", self._seen.restarts)
+            return Seen(self._seen.phase, SILENT, self._seen.restarts)
         if self._job_id in lines:
             return self._noted(*lines[self._job_id])
         state = self._queue.accounted(self._job_id)

@@ -15,6 +15,7 @@ from hpc.follow import follow
 from hpc.profile import load_profile, profile_from
 from hpc.request import JobRequest
 from hpc.shown import console
+from hpc.status import refuse_waiting
 from snw_dist.config import SnwConfig, config_to_dict
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
@@ -53,12 +54,16 @@ def cluster_overrides(
 
 def submit_and_follow(
     config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, detach: bool
-) -> None:
-    """Submit a job, or for embedding an array of `cluster.array`, and end this command with the job's exit code."""
+) -> bool:
+    """Submit a job, or for embedding an array of `cluster.array`; ends this command where the job fails, with its code.
+
+    True once the job is done, False where it was not followed.
+    """
     num_tasks = config.cluster.array if kind in ("embed", "append") else 1
     code = run_all(config, [config] * num_tasks, kind, entry_point, device, partition, detach)
     if code:
         raise typer.Exit(code)
+    return code is not None
 
 
 def run_all(
@@ -69,8 +74,10 @@ def run_all(
     device: str,
     partition: str | None,
     detach: bool = False,
-) -> int:
+) -> int | None:
     """Run one job for each of `tasks`, as an array where there are several; returns the exit code that explains most.
+
+    None with `detach`, where nothing has ended yet.
 
     `config` says where: the cluster, and the run folder that keeps jobs and logs.
     """
@@ -79,9 +86,11 @@ def run_all(
     profile = load_profile(section.profile, PROFILES)
     if partition is not None:
         profile = dataclasses.replace(profile, partition=partition)
+    name = f"{kind}-{config.run.name}"
+    refuse_waiting(config.run_folder, name)
     requests = [
         JobRequest(
-            name=f"{kind}-{config.run.name}",
+            name=name,
             entry_point=entry_point,
             config=config_to_dict(task),
             folder=config.run_folder,
@@ -97,7 +106,7 @@ def run_all(
     if detach and cluster == "slurm":
         for job in submit_array(requests, profile):
             print(f"{job.name}: job {job.job_id}, folder {job.job_folder}")
-        return 0
+        return None
     shown = console(160)
     if len(requests) > 1:
         return run_array(requests, profile, cluster, shown)

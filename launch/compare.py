@@ -75,7 +75,7 @@ def compare_command(
         raise typer.Exit(code)
 
 
-def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) -> int:
+def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) -> int | None:
     """The exit code that explains most."""
     for job in jobs:
         check_training(job)

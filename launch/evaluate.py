@@ -2,20 +2,34 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import typer
 
+from hpc.errors import InputError
+from hpc.reading import read_json
 from hpc.shown import console, printable
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._submit import (
+    ClusterOption,
+    DetachOption,
+    NodesOption,
+    PartitionOption,
+    ProfileOption,
+    TimeOption,
+    cluster_overrides,
+    submit_and_follow,
+)
+from snw_dist.config import SnwConfig
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.printed import printed
-from snw_dist.evaluate.run import evaluate_run
+from snw_dist.evaluate.run import check_evaluation, evaluate_run
 
 app = new_app()
+_MOST_BYTES = 2**28
 AllowChangesOption = Annotated[
     bool,
     typer.Option(
@@ -30,10 +44,33 @@ def evaluate_command(
     run: RunOption = None,
     set_values: SetOption = None,
     allow_changes: AllowChangesOption = False,
+    nodes: NodesOption = None,
+    cluster: ClusterOption = None,
+    profile: ProfileOption = None,
+    partition: PartitionOption = None,
+    time_min: TimeOption = None,
+    detach: DetachOption = False,
 ) -> None:
-    """Metrics with intervals beside the controls, as a table, JSON and pictures."""
-    settings = read_settings(config, {"run.name": run}, set_values)
-    metrics = evaluate_run(settings, allow_changes)
+    """Metrics with intervals beside the controls, as a table, JSON and pictures; here, or with --nodes 1 as a job."""
+    of_job = {"--cluster": cluster, "--profile": profile, "--partition": partition, "--time-min": time_min}
+    given = [option for option, value in {**of_job, "--detach": detach or None}.items() if value is not None]
+    if nodes is None and given:
+        raise InputError(f"{', '.join(given)}: only for an evaluation that is a job. Add --nodes 1.")
+    if nodes not in (None, 1):
+        raise InputError(f"--nodes {nodes}: an evaluation is one process. Use --nodes 1, or leave it out to run here.")
+    one_rank = cluster_overrides(1, 1, cluster, profile, time_min) if nodes else {}
+    overrides = {"run.name": run, "evaluate.allow_changes": allow_changes or None, **one_rank}
+    settings = read_settings(config, overrides, set_values)
+    if not nodes:
+        _show(settings, evaluate_run(settings))
+        return
+    check_evaluation(settings)
+    entry_point = "snw_dist.evaluate.job:run_evaluation"
+    if submit_and_follow(settings, "evaluate", entry_point, settings.train.device, partition, detach):
+        _show(settings, read_json(settings.run_folder / "evaluation" / "metrics.json", _MOST_BYTES))
+
+
+def _show(settings: SnwConfig, metrics: dict[str, Any]) -> None:
     console(120).print(printed(metrics))
     for difference in metrics["provenance"].get("differences", []):
         print(f"Not the data that the network was trained on: {printable(difference)}")

@@ -6,8 +6,8 @@ from pathlib import Path
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from hpc.shown import console
-from hpc.status import jobs_table, latest_jobs, ranks_table
+from hpc.shown import console, printable
+from hpc.status import failures, jobs_table, jobs_to_show, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()
@@ -15,11 +15,13 @@ app = new_app()
 
 @app.command()
 def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None, set_values: SetOption = None) -> None:
-    """States of the last jobs of a run, and what each rank of a running one does."""
-    jobs = latest_jobs(read_settings(config, {"run.name": run}, set_values).run_folder)
-    states = [job.poll() for job in jobs]
+    """States of the jobs of a run that live, and of the last of each kind; what each rank of a running one does."""
+    found = jobs_to_show(read_settings(config, {"run.name": run}, set_values).run_folder)
+    jobs, states = [job for job, _ in found], [state for _, state in found]
     shown = console(160)
     shown.print(jobs_table(jobs, states))
+    for line in failures(jobs, states):
+        print(printable(line))
     for job, state in zip(jobs, states, strict=True):
         if not state.ended:
             shown.print(ranks_table(job))

@@ -318,6 +318,8 @@ class EvaluateSection:
     controls: list[ControlName] | None = None
     """What the model is measured against; when absent all of them. An empty list leaves them out."""
     batch_size: int = Field(default=512, ge=1, le=1_000_000)
+    allow_changes: bool = False
+    """Measure on other data than trained on, without the pairs that were; recorded."""
 
 
 @dataclass(config=_STRICT, frozen=True)

@@ -70,6 +70,18 @@ def slow_save(config: Config, runtime: Runtime) -> None:
         leave(runtime, "saved", time.monotonic() - started)
 
 
+def stopped_evaluation(config: Config, runtime: Runtime) -> None:
+    """Asked to stop while a control takes a minute: nothing of its own comes to an end before."""
+    from snw_dist.evaluate.job import run_evaluation
+
+    def control(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR2)
+        time.sleep(60)
+
+    with mock.patch("snw_dist.evaluate.run.data_controls", control):
+        run_evaluation(config, runtime)
+
+
 def _trained(values: Config, runtime: Runtime) -> list[Any]:
     """One training as if in a process of its own: what it ended with."""
     import torch

@@ -8,12 +8,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpc.claims import refuse_in_use
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.commits import shard_layout
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
 from snw_dist.embedding.esmc import numbered
+from snw_dist.embedding.part_names import RECORDS, owner_name
 from snw_dist.embedding.parts import PartPlan, complete_parts
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
 from snw_dist.embedding.weights import read_shape
@@ -51,7 +53,8 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
     """What the job will do, in a line, or None when there is nothing to do; raises when it cannot be done.
 
     The weights are there (a hub id is fetched into the cache) and are an ESM C by their names, types and shapes, the
-    store takes what is asked for, and neither its files nor its bytes are beyond `store.max_files` and the free space.
+    store takes what is asked for, no other job is filling it, and neither its files nor its bytes are beyond
+    `store.max_files` and the free space.
     """
     encoder = config.encoder
     if encoder.name == RANDOM_NAME or encoder.weights is None:
@@ -68,6 +71,7 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
     planned = plan_work(config, input_tables(prepared), complete_parts(config.store_path), append)
     if planned is None:
         return None
+    refuse_in_use((planned.path / RECORDS, owner_name(task)) for task in range(config.cluster.array))
     estimate = StoreEstimate.of(planned, width, config.store.dtype)
     free = shutil.disk_usage(_existing(planned.path)).free
     text = (

@@ -19,6 +19,11 @@ _PART = re.compile(r"append_([1-9][0-9]{0,5})")
 log = logging.getLogger(__name__)
 
 
+def owner_name(task: int) -> str:
+    """Names the claims of one task of an array on `RECORDS`; task 0 is also who fills or mends a part alone."""
+    return f"attempt_{task}.json"
+
+
 def part_path(store: Path, part: int) -> Path:
     """Folder of a part: the store itself, then `append_1`, `append_2`, ..."""
     return store / f"append_{part}" if part else store

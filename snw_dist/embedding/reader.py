@@ -57,7 +57,8 @@ class StoreReader:
         if found is None:
             raise InputError(
                 f"{self.path}: the sequence {sequence[:20]}... ({len(sequence)} residues) is not in the store. "
-                "Add what is missing: python launch/embed.py --append"
+                "Add what is missing: python launch/embed.py --append, or choose another store.path where an id now "
+                "means another sequence than when the store was made."
             )
         return found
 

@@ -24,7 +24,7 @@ from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weig
 from snw_dist.embedding.gemm import gemm_rate
 from snw_dist.embedding.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
 from snw_dist.embedding.meter import Meter
-from snw_dist.embedding.part_names import RECORDS
+from snw_dist.embedding.part_names import RECORDS, owner_name
 from snw_dist.embedding.parts import (
     PartPlan,
     Tables,
@@ -40,7 +40,7 @@ from snw_dist.embedding.reference import check_parity
 from snw_dist.embedding.store import create_part, finalize_part, tidy_part
 from snw_dist.embedding.writer import ShardWriter
 
-OWNER = "attempt_0.json"
+OWNER = owner_name(0)
 """Claims of whoever fills a part, or mends it, by itself; every other task of an array has its own number."""
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def _open(store: Path, planned: PartPlan, header: StoreHeader, runtime: Runtime)
     if (part / GROUP).exists():
         check_same_plan(part, read_header(part), header)
     try:
-        fence = Fence(part / RECORDS, runtime.attempt, f"attempt_{runtime.array_task}.json")
+        fence = Fence(part / RECORDS, runtime.attempt, owner_name(runtime.array_task))
         if not is_complete(part):
             create_part(part, planned.plan, header, planned.names, fence.work)
             return fence

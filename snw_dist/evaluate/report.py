@@ -44,6 +44,7 @@ def evaluate_scores(
     metrics_log: Path | None,
     folder: Path,
     last_check: Callable[[], None] = lambda: None,
+    measured: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Any], Measured]:
     """Measure, write everything into `folder`, and return what `metrics.json` holds, and the model's measures.
 
@@ -51,17 +52,22 @@ def evaluate_scores(
     `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
     weights)'. Threshold and calibration come from the split `val` alone, for the model and for each control, and hold
     for every split. The folder appears at once when all is written and `last_check` has raised nothing; until then, and
-    when anything fails, an older one stays whole. Undefined numbers are None (null).
+    when anything fails, an older one stays whole. Undefined numbers are None (null). `measured` is called with how many
+    sets of scores, of how many, have been measured.
 
     Raises `InputError` when a column, the encoder's text or the split `val` is missing, `CorruptError` when scores are
     not finite; nothing is written then.
     """
     _check(pairs, provenance)
     parts = parts_of(pairs, repeats, seed)
+    total = 1 + len(controls)
+    measured(0, total)
     model = measure_scores(pairs, parts, scores, seed, "model")
-    rivals: dict[str, Measured] = {
-        name: measure_scores(pairs, parts, values, seed, name) for name, values in controls.items()
-    }
+    rivals: dict[str, Measured] = {}
+    for number, (control, values) in enumerate(controls.items(), 1):
+        measured(number, total)
+        rivals[control] = measure_scores(pairs, parts, values, seed, control)
+    measured(total, total)
     splits = describe(pairs, parts)
     metrics: dict[str, Any] = without_nan(
         {

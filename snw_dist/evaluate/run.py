@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import nn
 
 from hpc.process_group import choose_device
 from snw_dist.config import ControlName, SnwConfig
@@ -24,7 +25,7 @@ from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.train.check import check_sides
 from snw_dist.train.export import check_same_encoder, check_still_there, read_export
-from snw_dist.train.pairs import pair_table
+from snw_dist.train.pairs import PairTable, pair_table
 from snw_dist.train.tokens import TokenReader
 
 
@@ -42,21 +43,38 @@ class Scored(NamedTuple):
     """Digests: of the weights that were loaded, of what decides the rows of the store, of the training pairs now."""
 
 
-def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, Any]:
+class Opened(NamedTuple):
+    """What is scored and by what, once nothing speaks against it."""
+
+    model: nn.Module
+    description: dict[str, Any]
+    """Of the export."""
+    data: Measurable
+    reader: StoreReader
+    table: PairTable
+    """All pairs of `data`."""
+
+
+def check_evaluation(config: SnwConfig) -> None:
+    """Raise here what `evaluate_run` would refuse: what is known before a job is submitted."""
+    _opened(config, load_prepared(config.data_folder))
+
+
+def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
     """Score all pairs but those of `train`; writes `evaluation/` in the run folder and returns its metrics.
 
     Threshold and calibration come from `val` alone; the calibration is left in `export/`, beside the weights. Raises
     `InputError` when there is no export, store or prepared data, and where the data are not those that the network was
-    trained on, see `measurable`; with `allow_changes` they are measured without the pairs that it was trained on.
-    Raises `EnvironmentProblem` when other weights have taken the place of those that were loaded: then nothing is
-    written.
+    trained on, see `measurable`; with `evaluate.allow_changes` they are measured without the pairs that it was trained
+    on. Raises `EnvironmentProblem` when other weights have taken the place of those that were loaded: then nothing is
+    written. `measured` is called with how many sets of scores, of how many, have their figures.
     """
     section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
     controls = chosen_controls(section.controls)
-    scores, spoilt, description, data, made_of = score_run(config, prepared, controls, allow_changes)
+    scores, spoilt, description, data, made_of = score_run(config, prepared, controls)
     pairs = pairs_of(data.prepared, data.trained)
-    metrics, measured = evaluate_scores(
+    metrics, model = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
         data_controls(pairs, controls, prepared.symmetric) | spoilt,
@@ -73,25 +91,19 @@ def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, An
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
         last_check=lambda: check_still_there(folder / "export", description["weights_sha256"]),
+        measured=measured,
     )
-    save_calibration(folder / "export", measured.calibration, VAL, int((pairs["split"] == VAL).sum()), made_of)
+    save_calibration(folder / "export", model.calibration, VAL, int((pairs["split"] == VAL).sum()), made_of)
     return metrics
 
 
-def score_run(
-    config: SnwConfig, prepared: Prepared, controls: Collection[ControlName], allow_changes: bool = False
-) -> Scored:
+def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[ControlName]) -> Scored:
     """Score the held-out pairs by the exported network of a run, and with those of `controls` that are made with it.
 
     Raises as `measurable` does for data that are not those the network was trained on.
     """
-    model, description = read_export(config.run_folder / "export")
-    check_sides(description["model"]["name"], "auto", prepared)
-    data = measurable(prepared, description, config.run_folder, allow_changes)
-    prepared = data.prepared
-    reader = StoreReader(config.store_path)
-    header = reader.header
-    check_same_encoder(description, header, config.store_path)
+    model, description, data, reader, table = _opened(config, prepared)
+    header, prepared = reader.header, data.prepared
     if "tuned_encoder" in description:
         reader = TokenReader(reader, prepared)
         controls = [name for name in controls if name != "noise"]  # there are no rows to be replaced
@@ -99,7 +111,7 @@ def score_run(
     held_out = np.flatnonzero(split != TRAIN)
     scores, spoilt = model_scores(
         model,
-        pair_table(prepared, reader).take(held_out),
+        table.take(held_out),
         split[held_out],
         reader,
         int(description["model"]["max_length"]),
@@ -114,3 +126,12 @@ def score_run(
         "data_digest": data.data_digest,
     }
     return Scored(scores, spoilt, description, data, made_of)
+
+
+def _opened(config: SnwConfig, prepared: Prepared) -> Opened:
+    model, description = read_export(config.run_folder / "export")
+    check_sides(description["model"]["name"], "auto", prepared)
+    data = measurable(prepared, description, config.run_folder, config.evaluate.allow_changes)
+    reader = StoreReader(config.store_path)
+    check_same_encoder(description, reader.header, config.store_path)
+    return Opened(model, description, data, reader, pair_table(data.prepared, reader))

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from hpc.checkpoint import committed_checkpoints, step_of
+from hpc.claims import refuse_in_use
 from hpc.errors import EnvironmentProblem, InputError
+from hpc.fence import OWNER
 from snw_dist.config import LossName, ModelName, Precision, SnwConfig
 from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.reader import StoreReader
@@ -124,3 +126,4 @@ def _check_with_data(config: SnwConfig, prepared: Prepared) -> None:
             "the best weights by. Set train.monitor to 'loss', or put pairs of both kinds into val."
         )
     check_run_folder(config, prepared)
+    refuse_in_use([(config.run_folder, OWNER)])

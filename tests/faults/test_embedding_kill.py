@@ -189,7 +189,7 @@ def codes_of(jobs: list[Ranks]) -> list[int]:
     """How jobs of one rank have ended; none with a traceback."""
     ends = [rank for job in jobs for rank in job.finish(150)]
     assert not [rank.log for rank in ends if "Traceback" in rank.log or rank.returncode not in (0, 4)]
-    assert all("in use by attempt " in rank.log for rank in ends if rank.returncode == 4)
+    assert all("in use by job " in rank.log for rank in ends if rank.returncode == 4)
     return [rank.returncode for rank in ends]
 
 

@@ -29,7 +29,10 @@ def test_the_second_job_is_refused_and_the_first_goes_on(config: SnwConfig, tmp_
         before = json.loads((config.run_folder / "attempt.json").read_text())
         second = run_ranks("training", 1, config_to_dict(config), tmp_path / "second", env={"SLURM_JOB_ID": "77"})
         assert [rank.returncode for rank in second] == [4], second[0].log
-        assert f"in use by attempt {before['attempt']} of {before['user']} on {before['host']}" in second[0].log
+        assert (
+            f"in use by job {before['attempt'].rpartition('-')[0]}, of {before['user']} on {before['host']}"
+            in second[0].log
+        )
         assert json.loads((config.run_folder / "attempt.json").read_text()) == before
         seen = len(lines.read_text().splitlines())
         first.wait_for(lambda: len(lines.read_text().splitlines()) > seen + 2)

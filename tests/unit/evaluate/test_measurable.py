@@ -106,7 +106,7 @@ def test_a_record_that_is_not_whole(other_split: SnwConfig, damage: str) -> None
         record.write_bytes(content)
     for allow in (False, True):
         with pytest.raises(CorruptError, match=rf"{record.name}: (missing|damaged)"):
-            evaluate_run(other_split, allow)
+            evaluate_run(configured(Path(other_split.run.folder).parent, evaluate__allow_changes=allow))
 
 
 def test_compare_refuses_a_run_that_was_trained_on_other_data(other_split: SnwConfig) -> None:

@@ -66,7 +66,7 @@ def race(folders: list[Path], starts: int, before: Callable[[], None] = lambda: 
         found = [child.result() for child in begun[folder]]
         assert found.count("owner") == 1, found
         owner = 100 + found.index("owner")
-        said = "in use by attempt ", "superseded by attempt "
+        said = "in use by job ", "superseded by attempt "
         assert all(any(word in text for word in said) for text in found if text != "owner"), found
         if not any("superseded" in text for text in found):  # else the one before may have been the last to write it
             shown = json.loads((folder / "run" / "attempt.json").read_text())
@@ -344,3 +344,27 @@ def test_an_answer_that_was_lost_is_not_a_loss(tmp_path: Path, monkeypatch: pyte
 
 def test_a_claim_for_all_ranks() -> None:
     assert claim_together(Communicator.alone(), lambda: None) is None
+
+
+def test_the_submitting_machine_sees_an_owner_that_lives_and_leaves_no_trace(tmp_path: Path) -> None:
+    claims.refuse_in_use([(tmp_path / "not there", "attempt.json")])
+    own = Fence(tmp_path, "41_2-1")
+    before = names(tmp_path / ".attempt.claims")
+    with pytest.raises(EnvironmentProblem, match=r"in use by job 41_2, start 2, of .*launch/status.*scancel 41_2\)"):
+        claims.refuse_in_use([(tmp_path, "attempt.json")])
+    assert set(names(tmp_path / ".attempt.claims")) == set(before)
+    own.release()
+    claims.refuse_in_use([(tmp_path, "attempt.json")])
+
+
+def test_claims_of_killed_owners_refuse_nothing_and_are_looked_at_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PATIENCE_S", 1.0)
+    folders = [tmp_path / str(number) for number in range(6)]
+    for folder in folders:
+        folder.mkdir()
+        die(folder)
+    started = time.monotonic()
+    claims.refuse_in_use([(folder, "attempt.json") for folder in folders])
+    assert time.monotonic() - started < 4.0

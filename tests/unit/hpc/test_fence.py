@@ -44,7 +44,7 @@ def test_another_rank_checks_the_same_claim(tmp_path: Path) -> None:
 def test_another_job_is_refused_while_the_owner_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fence, "BEAT_S", 0.05)
     owner = Fence(tmp_path, "41-0")
-    with pytest.raises(EnvironmentProblem, match=r"in use by attempt 41-0 of \S+ on \S+ since 2") as raised:
+    with pytest.raises(EnvironmentProblem, match=r"in use by job 41, of \S+ on \S+ since 2") as raised:
         Fence(tmp_path, "42-0")
     assert raised.value.exit_code == ExitCode.ENVIRONMENT
     owner.check()
