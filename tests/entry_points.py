@@ -216,6 +216,17 @@ def job_guard(config: Config, runtime: Runtime) -> None:
         time.sleep(0.01)
 
 
+def limited(config: Config, runtime: Runtime) -> None:
+    """Add `gain` to what earlier attempts have saved, and work until the stop, for `work_s` at least."""
+    done = config["gain"] * (config["from"] + 1)
+    runtime.progress.update("steps", done, 100, "steps")
+    leave(runtime, "working")
+    time.sleep(config["work_s"])
+    while not runtime.guard.should_stop():
+        time.sleep(0.01)
+    raise Preempted("asked to stop; all is saved", done)
+
+
 def fill_disk(config: Config, runtime: Runtime) -> None:
     """Nothing is free at the end, not even for the outcome."""
 
