@@ -15,12 +15,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpc.errors import ExitCode
+from hpc.errors import INTERRUPTED, ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
 from hpc.shown import printable
 from hpc.submitted import JobState, SubmittedJob
 
-INTERRUPTED = 130
 _POLL_S = 0.5
 _LINE_INTERVAL_S = 10.0
 _MAX_FIGURES = 4
@@ -63,8 +62,10 @@ def _watch(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
 
 
 def _watch_live(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
+    told: set[str] = set()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not (state := job.poll()).ended:
+            tell_once(job.advice(state), told, console)
             live.update(_view(job, state))
             time.sleep(poll_s)
     _print_progress(job, console)
@@ -76,11 +77,13 @@ def _watch_in_lines(
 ) -> JobState:
     """One line when the state changes, and one at most every ten seconds while something moves."""
     shown, printed, progress = "", clock(), ""
+    told: set[str] = set()
     while not (state := job.poll()).ended:
         text = describe(state, job.num_tasks)
         if text != shown:
             say(console, text)
             shown = text
+        tell_once(job.advice(state), told, console)
         if clock() - printed >= _LINE_INTERVAL_S:
             line = "; ".join(summary_line(item) for item in summarise(read_progress(job.progress_folder)))
             if line and line != progress:
@@ -89,6 +92,13 @@ def _watch_in_lines(
         time.sleep(poll_s)
     _print_progress(job, console)
     return state
+
+
+def tell_once(advice: str | None, told: set[str], console: Console) -> None:
+    """Say what a job that waits needs, unless that is among what was told."""
+    if advice is not None and advice not in told:
+        told.add(advice)
+        say(console, advice)
 
 
 def describe(state: JobState, num_tasks: int) -> str:
@@ -164,6 +174,8 @@ def report(state: JobState, console: Console) -> int:
     code = int(state.exit_code if state.exit_code is not None else 1)
     if state.status == "done":
         say(console, "done")
+    elif state.status == "cancelled":
+        say(console, f"cancelled (exit code {code}) {state.message}")
     elif code == ExitCode.PREEMPTED:
         say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
     else:

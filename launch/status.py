@@ -6,8 +6,9 @@ from pathlib import Path
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from hpc.follow import say
 from hpc.shown import console
-from hpc.status import jobs_table, latest_jobs, ranks_table
+from hpc.status import advice, jobs_table, latest_jobs, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()
@@ -20,6 +21,8 @@ def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None,
     states = [job.poll() for job in jobs]
     shown = console(160)
     shown.print(jobs_table(jobs, states))
+    for text in advice(jobs, states):
+        say(shown, text)
     for job, state in zip(jobs, states, strict=True):
         if not state.ended:
             shown.print(ranks_table(job))
