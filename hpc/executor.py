@@ -86,8 +86,9 @@ def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[S
     """
     folders = _prepare(requests, profile, "slurm")
     log_folder = private_folder(requests[0].folder / "logs")
+    shared = _shared_name(folders)
     with _clean_environment(profile):
-        job_id = run_sbatch(requests[0], profile, log_folder, _command(_shared_name(folders)), len(requests))
+        job_id = run_sbatch(requests[0], profile, log_folder, shared, _command(shared), len(requests))
     ids = [job_id] if len(requests) == 1 else [f"{job_id}_{task}" for task in range(len(requests))]
     queue = SlurmQueue(job_id)
     return [
