@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpc.topology import SHELL_ARRAY_TASK, SHELL_RESTARTS
+
 _FUNCTIONS = r"""snw_ended() { # leave what rank 0 would: the line, its exit code, and the last that was said
     local code=$? said text
     trap - EXIT TERM
@@ -20,7 +22,7 @@ _FUNCTIONS = r"""snw_ended() { # leave what rank 0 would: the line, its exit cod
     [[ -z $said ]] || text+=$'\nIt said:\n'$said
     text+=$'\nMend it in the profile; a line that may fail ends with || true.'
     text=${text//\\/\\\\} text=${text//\"/\\\"} text=${text//$'\n'/\\n}
-    text="{\"exit_code\": 4, \"message\": \"$text\", \"restarts\": ${SLURM_RESTART_COUNT:-0}}"
+    text="{\"exit_code\": 4, \"message\": \"$text\", \"restarts\": $snw_restarts}"
     printf '%s\n' "$text" >"$snw_folder/.setup"
     mv "$snw_folder/.setup" "$snw_folder/outcome-rank0.json"
     exit 4
@@ -37,7 +39,8 @@ def setup_lines(setup: Sequence[str], folder: Path) -> list[str]:
         return []
     lines = [
         *_FUNCTIONS.splitlines(),
-        f'snw_folder={shlex.quote(str(folder))}${{SLURM_ARRAY_TASK_ID:+_$(printf %05d "$SLURM_ARRAY_TASK_ID")}}',
+        f"snw_folder={shlex.quote(str(folder))} snw_restarts={SHELL_RESTARTS}",
+        f'snw_folder+=${{{SHELL_ARRAY_TASK}:+_$(printf %05d "${SHELL_ARRAY_TASK}")}}',
         'snw_before=$(stat -Lc %s "/proc/$$/fd/2" 2>/dev/null || echo 0)',
         "trap snw_ended EXIT; trap 'trap - EXIT; exit 143' TERM",  # cancelled, or queued again: no failure
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
 
 from hpc.follow import say
 from hpc.shown import console
