@@ -32,6 +32,7 @@ from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
 from hpc.strict import validated
+from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.topology import JobIdentity, Topology, local_controller
 from hpc.trusted import check_folder, close_to_others
 from hpc.watchdog import start_watchdog, stop_watchdog
@@ -107,7 +108,9 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
     except PeerGoneError as error:
         code, message, echo = 1, str(error), True
     except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
-        problem = storage_problem(error, folder) if isinstance(error, OSError) else None
+        problem: SnwError | None = storage_problem(error, folder) if isinstance(error, OSError) else None
+        if is_thread_limit(str(error)):
+            problem = EnvironmentProblem(f"rank {rank}: {thread_limit_text()} See {log_file(folder, rank)}.")
         if problem is None:
             traceback.print_exc()
             code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"

@@ -27,10 +27,12 @@ from hpc.processes import process_started
 from hpc.reading import BadFileError, read_json
 from hpc.schedulers import ALL_WELL, CANCELLED, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs
 from hpc.strict import validated
+from hpc.thread_limit import is_thread_limit, thread_limit_text
 
 Status = Literal["pending", "running", "done", "failed", "cancelled", "requeued", "unknown"]
 Cluster = Literal["slurm", "local"]
 RECORD = "submitted.json"
+CONTROLLER_LOG = "controller.log"
 _TAIL_LINES = 15
 _OUTCOMES_S = 60.0  # the other ranks and the scheduler are waited for so long once rank 0 has reported its end
 
@@ -188,8 +190,13 @@ class SubmittedJob:
         text = f"The job ended without a word of its own: {word}."
         for rank in silent:
             tail = _tail(self.log_path(rank))
+            if any(map(is_thread_limit, tail)):
+                text += f" A library could not start a thread: {thread_limit_text()}"
             if tail:
                 return f"{text} Last lines of {self.log_path(rank)}:\n" + "\n".join(tail)
+        controller = self.log_folder / CONTROLLER_LOG
+        if self.cluster == "local" and (tail := _tail(controller)):
+            return f"{text} Last lines of {controller}:\n" + "\n".join(tail)
         return f"{text} Nothing in {self.log_path(silent[0])}."
 
 

@@ -48,6 +48,7 @@ def fail(config: Config, runtime: Runtime) -> None:
         "input": InputError("the input is bad"),
         "corrupt": CorruptError("the data is bad"),
         "value": ValueError("a defect"),
+        "thread": RuntimeError("can't start new thread"),
         "exit": SystemExit(0),
         "disk": OSError(errno.ENOSPC, "full", "/a/table"),
         "denied": OSError(errno.EACCES, "denied", "/a/table"),
