@@ -177,7 +177,7 @@ class SubmittedJob:
 
     def _cancelled(self, seen: Seen) -> str:
         """Who has ended the job, and what that means for it."""
-        if not self._is_running and not log_file(self.job_folder, 0).exists():
+        if not log_file(self.job_folder, 0).exists():
             return f"{seen.by or 'by scancel'}, before it had started"
         return f"{seen.by or 'by scancel'}; what it has saved is kept, and the same command goes on from there"
 
