@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from hpc.errors import explaining
+from hpc.errors import INTERRUPTED, explaining
 from hpc.executor import submit, submit_array
-from hpc.follow import INTERRUPTED, follow, report, say, signals_as_interrupt, summary_line
+from hpc.follow import follow, report, say, signals_as_interrupt, summary_line
 from hpc.profile import SiteProfile
 from hpc.progress import ProgressSummary, add_up, read_progress, summarise
 from hpc.request import JobRequest
@@ -59,6 +59,7 @@ def progress_of(jobs: Sequence[SubmittedJob]) -> list[ProgressSummary]:
 def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
     states: dict[str, JobState] = {}
     shown, printed = "", time.monotonic()
+    told: set[str] = set()
     while True:
         for job in jobs:
             if job.job_id not in states or not states[job.job_id].ended:
@@ -68,6 +69,10 @@ def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> lis
         if text != shown:
             say(console, text)
             shown = text
+        for reason, job in {states[job.job_id].message: job for job in reversed(jobs)}.items():
+            if reason not in told and (advice := job.advice(states[job.job_id])) is not None:
+                told.add(reason or "")
+                say(console, advice)
         if all(state.ended for state in states.values()):
             return [states[job.job_id] for job in jobs]
         if time.monotonic() - printed >= _LINE_INTERVAL_S:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted, and of one whose job was cancelled."""
+
 
 class ExitCode(enum.IntEnum):
     """What a command's exit status means."""
@@ -56,3 +59,8 @@ class Preempted(SnwError):
     """The job was asked to stop; its state is saved (exit 75)."""
 
     exit_code = ExitCode.PREEMPTED
+
+    def __init__(self, message: str, done: int | None = None) -> None:
+        """`done`: units of work that are saved, such as steps (`hpc.attempts`); None where it came to none."""
+        super().__init__(message)
+        self.done = done

@@ -29,7 +29,7 @@ from hpc.profile import SiteProfile
 from hpc.request import REQUEST, JobRequest, RankRequest
 from hpc.sbatch import REPOSITORY, SITE_CHOICES, render_sbatch, run_sbatch
 from hpc.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
-from hpc.submitted import RECORD, Cluster, SubmittedJob, submission_number
+from hpc.submitted import CONTROLLER_LOG, RECORD, Cluster, SubmittedJob, submission_number
 from hpc.trusted import check_folder, private_folder
 
 __all__ = ["JobRequest", "render_sbatch", "resolve_cluster", "submit", "submit_array"]
@@ -86,8 +86,9 @@ def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[S
     """
     folders = _prepare(requests, profile, "slurm")
     log_folder = private_folder(requests[0].folder / "logs")
+    shared = _shared_name(folders)
     with _clean_environment(profile):
-        job_id = run_sbatch(requests[0], profile, log_folder, _command(_shared_name(folders)), len(requests))
+        job_id = run_sbatch(requests[0], profile, log_folder, shared, _command(shared), len(requests))
     ids = [job_id] if len(requests) == 1 else [f"{job_id}_{task}" for task in range(len(requests))]
     queue = SlurmQueue(job_id)
     return [
@@ -152,7 +153,7 @@ def _start_locally(request: JobRequest, profile: SiteProfile, job_folder: Path) 
             **{variable.name: variable.value for variable in profile.environment},
             "PYTHONPATH": os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")])),
         }
-    with (log_folder / "controller.log").open("ab") as output:
+    with (log_folder / CONTROLLER_LOG).open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hpc.local_tasks", str(log_folder)],
             env=environment,

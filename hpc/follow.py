@@ -15,13 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpc.errors import ExitCode
+from hpc.errors import INTERRUPTED, ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
 from hpc.shown import printable
 from hpc.submitted import JobState, SubmittedJob
 from hpc.told import Told
 
-INTERRUPTED = 130
 _POLL_S = 0.5
 _LINE_INTERVAL_S = 10.0
 _MAX_FIGURES = 5
@@ -66,8 +65,10 @@ def _watch(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> Jo
 
 
 def _watch_live(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
+    advised: set[str] = set()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while not (state := job.poll()).ended:
+            tell_once(job.advice(state), advised, console)
             live.update(_view(job, state))
             _say_told(told, console)
             time.sleep(poll_s)
@@ -81,12 +82,14 @@ def _watch_in_lines(
 ) -> JobState:
     """One line when the state changes, and one at most every ten seconds while something moves."""
     shown, printed, progress = "", clock(), ""
+    advised: set[str] = set()
     while not (state := job.poll()).ended:
         text = describe(state, job.num_tasks)
         if text != shown:
             say(console, text)
             shown = text
         _say_told(told, console)
+        tell_once(job.advice(state), advised, console)
         if clock() - printed >= _LINE_INTERVAL_S:
             line = "; ".join(summary_line(item) for item in summarise(read_progress(job.progress_folder)))
             if line and line != progress:
@@ -102,6 +105,13 @@ def _say_told(told: Told, console: Console) -> None:
     """What the job itself has told since the last time, above its bars."""
     for line in told.lines():
         say(console, line)
+
+
+def tell_once(advice: str | None, advised: set[str], console: Console) -> None:
+    """Say what a job that waits needs, unless that is among what was said."""
+    if advice is not None and advice not in advised:
+        advised.add(advice)
+        say(console, advice)
 
 
 def describe(state: JobState, num_tasks: int) -> str:
@@ -177,6 +187,8 @@ def report(state: JobState, console: Console) -> int:
     code = int(state.exit_code if state.exit_code is not None else 1)
     if state.status == "done":
         say(console, "done")
+    elif state.status == "cancelled":
+        say(console, f"cancelled (exit code {code}) {state.message}")
     elif code == ExitCode.PREEMPTED:
         say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
     else:

@@ -6,6 +6,7 @@ script: `srun python -m hpc.job REQUEST.json`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import sys
@@ -17,11 +18,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from hpc.attempts import Attempt, refuse_hopeless
 from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
 from hpc.logs import log_file, setup_logging
 from hpc.outcome import Outcome, outcome_file, write_outcome
 from hpc.peers import PeerGoneError
-from hpc.preemption import PreemptionGuard, requeue_and_wait
+from hpc.preemption import PreemptionGuard, ended_by_limit, requeue_and_wait
 from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import choose_device, process_group
 from hpc.progress import ProgressFile
@@ -30,6 +32,7 @@ from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
 from hpc.strict import validated
+from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import keep_told
 from hpc.topology import JobIdentity, Topology, local_controller
 from hpc.trusted import check_folder, close_to_others
@@ -94,7 +97,11 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
                     topology, comm, guard, progress, attempt, folder, device, mpi, *array, limit_s, tuple(checks)
                 )
                 entry_point(request.config, runtime)
-            except Preempted:
+            except Preempted as stop:
+                if limit_s is not None and ended_by_limit(identity, comm, guard, started, limit_s):
+                    now, first = time.monotonic(), progress.first_report
+                    attempt_ended = Attempt(stop.done, now - started, None if first is None else first - started)
+                    comm.on_rank_0(functools.partial(refuse_hopeless, folder, attempt_ended, limit_s))
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise
         leave_mpi()
@@ -104,7 +111,9 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
     except PeerGoneError as error:
         code, message, echo = 1, str(error), True
     except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
-        problem = storage_problem(error, folder) if isinstance(error, OSError) else None
+        problem: SnwError | None = storage_problem(error, folder) if isinstance(error, OSError) else None
+        if is_thread_limit(str(error)):
+            problem = EnvironmentProblem(f"rank {rank}: {thread_limit_text()} See {log_file(folder, rank)}.")
         if problem is None:
             traceback.print_exc()
             code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"

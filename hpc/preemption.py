@@ -24,6 +24,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Literal, TypeVar, cast
 
+from hpc.attempts import signal_is_of_limit
 from hpc.background import Background
 from hpc.communicator import Communicator
 from hpc.errors import ExitCode
@@ -50,6 +51,7 @@ class PreemptionGuard:
         self._end = None if time_left_s is None else time.monotonic() + time_left_s
         self._watchdog_s = watchdog_s
         self._count = 0
+        self._first_signal: int | None = None
         self._flagged_at: float | None = None
         self._boundary_at = time.monotonic()
         self._finished = threading.Event()
@@ -86,6 +88,8 @@ class PreemptionGuard:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._count += 1
+        if self._first_signal is None:
+            self._first_signal = number
         if self._flagged_at is None:
             self._flagged_at = time.monotonic()
 
@@ -104,6 +108,11 @@ class PreemptionGuard:
     def num_signals(self) -> int:
         """How many stop signals have arrived."""
         return self._count
+
+    @property
+    def first_signal(self) -> int | None:
+        """The stop signal that came first; None where there was none."""
+        return self._first_signal
 
     def should_stop(self) -> bool:
         """Collective: true on all ranks when any of them was asked to stop. Also marks a step boundary."""
@@ -160,6 +169,22 @@ class PreemptionGuard:
                 os._exit(ExitCode.PREEMPTED)
 
 
+def ended_by_limit(
+    identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, begun: float, limit_s: float
+) -> bool:
+    """Collective: whether the stop came from the time limit, and from nobody else; see `hpc.attempts`.
+
+    `begun` is when this attempt began, by the monotonic clock.
+    """
+    signals = comm.gather(guard.first_signal)
+    if all(number is None for number in signals):
+        return True
+    near = signal_is_of_limit(time.monotonic() - begun, limit_s)
+    if signal.SIGTERM in signals or not comm.any(near):
+        return False
+    return not comm.broadcast(comm.rank == 0 and _is_preempted(identity))
+
+
 def requeue_and_wait(identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, wait_s: float = 600.0) -> bool:
     """Rank 0 asks Slurm to requeue this job, then every rank waits to be ended; True where Slurm has the last word.
 
@@ -201,7 +226,19 @@ def _requeue(identity: JobIdentity) -> Literal["accepted", "refused", "ending"]:
 
 def _state(scontrol: str, job_id: str) -> str | None:
     """What Slurm calls the state of the job; None where it does not say."""
-    found = re.search(r" JobState=(\w+)", _run(scontrol, "show", "job", "--oneliner", job_id).stdout)
+    return _shown(scontrol, job_id, "JobState")
+
+
+def _is_preempted(identity: JobIdentity) -> bool:
+    """Slurm says that it is preempting the job."""
+    scontrol = shutil.which("scontrol")
+    if identity.job_id is None or scontrol is None:
+        return False
+    return _shown(scontrol, identity.job_id, "PreemptTime") not in (None, "None", "Unknown")
+
+
+def _shown(scontrol: str, job_id: str, name: str) -> str | None:
+    found = re.search(rf" {name}=(\S+)", _run(scontrol, "show", "job", "--oneliner", job_id).stdout)
     return found[1] if found else None
 
 

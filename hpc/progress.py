@@ -94,6 +94,11 @@ class ProgressFile:
         self._first: dict[str, tuple[float, int]] = {}
         self._written = -math.inf
 
+    @property
+    def first_report(self) -> float | None:
+        """When work was first reported, by the clock; None: not yet."""
+        return min((at for at, _ in self._first.values()), default=None)
+
     def update(self, kind: str, done: int, total: int, unit: str, *, force: bool = False, **figures: float) -> None:
         """Report that `done` of `total` units are done; written at most every 0.5 s, unless `force` or
         finished.

@@ -17,16 +17,22 @@ import hpc
 from hpc.errors import EnvironmentProblem
 from hpc.profile import SiteProfile
 from hpc.request import JobRequest
+from hpc.site_setup import setup_lines
 
 REPOSITORY = Path(hpc.__file__).resolve().parents[1]
 SITE_CHOICES = ("partition", "account", "qos", "constraint", "reservation")
 
 
-def run_sbatch(request: JobRequest, profile: SiteProfile, log_folder: Path, command: str, num_array_tasks: int) -> str:
-    """Hand a job, or an array of so many, to Slurm; its id. Raises `EnvironmentProblem` when Slurm refuses it."""
+def run_sbatch(
+    request: JobRequest, profile: SiteProfile, log_folder: Path, folder: Path, command: str, num_array_tasks: int
+) -> str:
+    """Hand a job, or an array of so many, to Slurm; its id. `folder` is its own.
+
+    Raises `EnvironmentProblem` when Slurm refuses it.
+    """
     try:
         executor = SlurmExecutor(folder=log_folder)
-        executor.update_parameters(**slurm_parameters(request, profile))
+        executor.update_parameters(**slurm_parameters(request, profile, folder))
         if num_array_tasks > 1:
             executor.update_parameters(array_parallelism=num_array_tasks)
             executor.parameters["map_count"] = num_array_tasks
@@ -35,16 +41,18 @@ def run_sbatch(request: JobRequest, profile: SiteProfile, log_folder: Path, comm
         raise EnvironmentProblem(f"Slurm did not take the job: {_sbatch_says(error)}") from None
 
 
-def render_sbatch(request: JobRequest, profile: SiteProfile, command: str = "COMMAND") -> str:
+def render_sbatch(
+    request: JobRequest, profile: SiteProfile, command: str = "COMMAND", folder: Path = Path("FOLDER")
+) -> str:
     """The batch script that `submit` would hand to Slurm; needs no Slurm."""
     text: str = _make_sbatch_string(
-        command=command, folder=request.folder / "logs", **slurm_parameters(request, profile)
+        command=command, folder=request.folder / "logs", **slurm_parameters(request, profile, folder)
     )
     return text
 
 
-def slurm_parameters(request: JobRequest, profile: SiteProfile) -> dict[str, Any]:
-    """A request at a site, in the words of submitit's Slurm executor."""
+def slurm_parameters(request: JobRequest, profile: SiteProfile, folder: Path) -> dict[str, Any]:
+    """A request at a site, in the words of submitit's Slurm executor; `folder` is that of the job, or of its array."""
     asked_for = {name: getattr(profile, name) for name in SITE_CHOICES if name != "reservation"}
     asked_for["gpus_per_node"] = profile.gpus_per_node or None
     asked_for["mem"] = None if profile.mem_gb_per_node is None else f"{profile.mem_gb_per_node}GB"
@@ -59,7 +67,7 @@ def slurm_parameters(request: JobRequest, profile: SiteProfile) -> dict[str, Any
         "time": request.time_min,
         "signal_delay_s": _signal_delay_s(request, profile),
         "wckey": None,  # submitit's default names one, which clusters that check wckeys refuse
-        "setup": [*profile.setup, *_exports(profile)],
+        "setup": [*setup_lines(profile.setup, folder), *_exports(profile)],
         "srun_args": _srun_args(profile),
         "additional_parameters": further | profile.additional_parameters,
         **{name: value for name, value in asked_for.items() if value is not None},

@@ -5,14 +5,16 @@ Its word alone is not the end of a job; see `hpc.submitted`.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import pwd
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -44,6 +46,8 @@ _SLURM_RUNNING = frozenset(
 _SLURM_SETTLE_S: Mapping[str, float] = {"PREEMPTED": 60.0, "NODE_FAIL": 60.0, "BOOT_FAIL": 60.0}
 DEFAULT_SETTLE_S = 10.0
 SILENT = "the controller does not answer"
+CANCELLED = "CANCELLED"
+"""How Slurm puts the end of a job by `scancel`, whoever it was and whether it ran or not."""
 ALL_WELL = "exit code 0"
 """How the end of a local job in which nothing failed is put."""
 
@@ -60,6 +64,8 @@ class Seen:
     """How long an end must last before it is believed without a rank's word."""
     of_ranks: Mapping[int, str] = field(default_factory=dict)
     """What is known of single ranks that did not end well."""
+    by: str = ""
+    """Who has cancelled the job, such as `by anna`; empty where that is not known."""
     exit_code: int = 0
     """What the processes have ended with, where that is known and is not 0."""
 
@@ -112,11 +118,11 @@ class SlurmQueue:
         return lines
 
     def accounted(self, job_id: str) -> str | None:
-        """The state in which accounting says a job has ended."""
+        """The state in which accounting says a job has ended, `CANCELLED by 1000` with the number of who did it."""
         done = slurm_command("sacct", "-n", "-X", "-P", "-o", "State", "-j", job_id)
         states = done.stdout.split("\n") if done and done.returncode == 0 else []
-        state = next((line.split()[0] for line in states if line.strip()), "")
-        return state if state in _SLURM_ENDED else None
+        state = next((line.strip() for line in states if line.strip()), "")
+        return state if state.split(" ")[0] in _SLURM_ENDED else None
 
 
 class SlurmJobs:
@@ -149,10 +155,13 @@ class SlurmJobs:
         if lines is None:
             return Seen(self._seen.phase, SILENT, self._seen.restarts)
         if self._job_id in lines:
-            return self._noted(*lines[self._job_id])
+            seen = self._noted(*lines[self._job_id])
+            if seen.word == CANCELLED and seen.phase == "ended":  # the queue does not say who
+                return replace(seen, by=_by(self._queue.accounted(self._job_id) or ""))
+            return seen
         state = self._queue.accounted(self._job_id)
         if state is not None:
-            return _slurm_seen(state, self._seen.restarts, "")
+            return replace(_slurm_seen(state.split(" ")[0], self._seen.restarts, ""), by=_by(state))
         return Seen("ended", "gone from the queue", self._seen.restarts, DEFAULT_SETTLE_S)
 
     def _noted(self, state: str, restarts: int, reason: str) -> Seen:
@@ -251,6 +260,16 @@ def _slurm_seen(state: str, restarts: int, reason: str) -> Seen:
     if state in _SLURM_RUNNING:
         return Seen("running", "" if state == "RUNNING" else state.lower(), restarts)
     return Seen("pending", reason if reason not in ("", "None") else "", restarts)
+
+
+def _by(state: str) -> str:
+    """Of `CANCELLED by 1000`: by whom, by name where the number has one here."""
+    number = state.rpartition(" by ")[2]
+    if not (state.startswith(f"{CANCELLED} by ") and number.isascii() and number.isdecimal() and len(number) < 10):
+        return ""
+    with contextlib.suppress(KeyError):
+        return f"by {pwd.getpwuid(int(number)).pw_name}"
+    return f"by user {number}"
 
 
 def _in_words(code: int) -> str:

@@ -94,6 +94,12 @@ def _submission(job: SubmittedJob) -> str:
     return job.job_id.partition("_")[0] if job.cluster == "slurm" else job.job_folder.name
 
 
+def advice(jobs: list[SubmittedJob], states: list[JobState]) -> list[str]:
+    """What jobs that wait need, one line for each reason."""
+    found = [(state.message, job.advice(state)) for job, state in zip(jobs, states, strict=True)]
+    return list({reason: text for reason, text in reversed(found) if text is not None}.values())
+
+
 def jobs_table(jobs: list[SubmittedJob], states: list[JobState]) -> Table:
     """One line a job and kind of progress."""
     table = Table("job", "id", "state", "progress", "left", "first rank's figures")

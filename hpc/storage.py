@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpc.errors import CorruptError, EnvironmentProblem, SnwError
+from hpc.thread_limit import thread_limit_text
 
 _NOT_WRITTEN = {
     errno.ENOSPC: "Make room",
@@ -25,7 +26,6 @@ _LIMITS = {
     errno.EMFILE: "Raise the limit of open files (`ulimit -n 65536`)",
     errno.ENFILE: "The machine has too many open files: ask its administrator",
     errno.ENOMEM: "Ask for more memory",
-    errno.EAGAIN: "Raise the limit of processes (`ulimit -u`)",
 }
 
 
@@ -42,6 +42,8 @@ def storage_problem(error: OSError, folder: Path) -> SnwError | None:
             f"{where or folder}: could not be written: {reason}; {_free_gb(where or folder)} there. "
             f"{_NOT_WRITTEN[error.errno]} and start the same command again: what was whole before is whole still."
         )
+    if error.errno == errno.EAGAIN:
+        return EnvironmentProblem(f"{where or folder}: {reason}: {thread_limit_text()}")
     if error.errno in _LIMITS:
         return EnvironmentProblem(f"{where or folder}: {reason}. {_LIMITS[error.errno]}.")
     if where is None:

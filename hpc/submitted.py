@@ -19,16 +19,20 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from hpc.errors import CorruptError, ExitCode, InputError, explaining
+from hpc.errors import INTERRUPTED, CorruptError, ExitCode, InputError, explaining
+from hpc.logs import log_file
 from hpc.outcome import Outcome, read_outcomes
+from hpc.pending import meaning
 from hpc.processes import process_started
 from hpc.reading import BadFileError, read_json
-from hpc.schedulers import ALL_WELL, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs
+from hpc.schedulers import ALL_WELL, CANCELLED, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs
 from hpc.strict import validated
+from hpc.thread_limit import is_thread_limit, thread_limit_text
 
-Status = Literal["pending", "running", "done", "failed", "requeued", "unknown"]
+Status = Literal["pending", "running", "done", "failed", "cancelled", "requeued", "unknown"]
 Cluster = Literal["slurm", "local"]
 RECORD = "submitted.json"
+CONTROLLER_LOG = "controller.log"
 _TAIL_LINES = 15
 _OUTCOMES_S = 60.0  # the other ranks and the scheduler are waited for so long once rank 0 has reported its end
 
@@ -45,7 +49,7 @@ class JobState:
     @property
     def ended(self) -> bool:
         """Nothing more will happen."""
-        return self.status in ("done", "failed")
+        return self.status in ("done", "failed", "cancelled")
 
 
 class SubmittedJob:
@@ -81,6 +85,11 @@ class SubmittedJob:
     def progress_folder(self) -> Path:
         """Where the ranks leave their progress files."""
         return self.job_folder / "progress"
+
+    def advice(self, state: JobState) -> str | None:
+        """For a job that waits: what its reason means and what to do, unless it only has to wait."""
+        waits = self.cluster == "slurm" and state.status in ("pending", "requeued") and state.message
+        return meaning(state.message or "", self.job_id) if waits else None
 
     def log_path(self, rank: int, stream: Literal["out", "err"] = "err") -> Path:
         """What one rank has printed."""
@@ -160,8 +169,17 @@ class SubmittedJob:
             silent = sorted(set(range(self.num_tasks)) - set(outcomes))
             if silent and code != ExitCode.PREEMPTED:
                 message += f"\nNo word from {_ranks(silent)} ({seen.word or seen.phase})."
-            return JobState("failed", code, message, attempt)
+            if seen.word != CANCELLED or code != ExitCode.PREEMPTED:
+                return JobState("failed", code, message, attempt)
+        if seen.word == CANCELLED:
+            return JobState("cancelled", INTERRUPTED, self._cancelled(seen), attempt)
         return JobState("failed", seen.exit_code or 1, self._silent_death(seen, outcomes), attempt)
+
+    def _cancelled(self, seen: Seen) -> str:
+        """Who has ended the job, and what that means for it."""
+        if not log_file(self.job_folder, 0).exists():
+            return f"{seen.by or 'by scancel'}, before it had started"
+        return f"{seen.by or 'by scancel'}; what it has saved is kept, and the same command goes on from there"
 
     def _silent_death(self, seen: Seen, outcomes: Mapping[int, Outcome]) -> str:
         """Say what the scheduler knows, and the end of the log of the rank that has gone first."""
@@ -172,8 +190,13 @@ class SubmittedJob:
         text = f"The job ended without a word of its own: {word}."
         for rank in silent:
             tail = _tail(self.log_path(rank))
+            if any(map(is_thread_limit, tail)):
+                text += f" A library could not start a thread: {thread_limit_text()}"
             if tail:
                 return f"{text} Last lines of {self.log_path(rank)}:\n" + "\n".join(tail)
+        controller = self.log_folder / CONTROLLER_LOG
+        if self.cluster == "local" and (tail := _tail(controller)):
+            return f"{text} Last lines of {controller}:\n" + "\n".join(tail)
         return f"{text} Nothing in {self.log_path(silent[0])}."
 
 

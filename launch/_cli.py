@@ -9,9 +9,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from hpc.errors import SnwError
+from hpc.errors import EnvironmentProblem, SnwError
 from hpc.shown import never_fail_to_print, printable
 from hpc.storage import storage_problem
+from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import show_told
 from hpc.trusted import close_to_others
 from snw_dist.command import App, SetOption, read_settings
@@ -45,6 +46,10 @@ def main(app: typer.Typer) -> NoReturn:
         if problem is None:
             raise
         _fail(problem)
+    except RuntimeError as error:
+        if not is_thread_limit(str(error)):
+            raise
+        _fail(EnvironmentProblem(thread_limit_text()))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -3,10 +3,12 @@
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
+
+from typing import Annotated, Any
 
 import typer
 
@@ -65,7 +67,8 @@ def compare_command(
     for fold, group in runs:
         jobs = [job for members in group.values() for job in members]
         with_prepared(fold, partial(check_run_folders, jobs), settings.train.allow_changes)
-    if work := check_embedding(settings, ensure_prepared(settings), append=False):
+    work = check_embedding(settings, ensure_prepared(settings), append=False)
+    if work:
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
 
 import typer
 
@@ -40,6 +41,8 @@ def doctor_command(
     """Start the ranks as training would, ask everything that can be asked in seconds, and print a line for each."""
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
     settings = read_settings(config, overrides, set_values)
+    if not (settings.run_folder / RESULT).exists() and settings.train.device != "cuda":
+        print("The first start on a node compiles DeepSpeed's extension: about a minute without a word.", flush=True)
     (settings.run_folder / RESULT).unlink(missing_ok=True)
     code = run_all(settings, [settings], "doctor", "snw_dist.doctor:run_doctor", settings.train.device, partition)
     found = checks_table(settings.run_folder)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
 
-from hpc.shown import console, printable
-from hpc.status import failures, jobs_table, jobs_to_show, ranks_table
+from hpc.follow import say
+from hpc.shown import console
+from hpc.status import advice, failures, jobs_table, jobs_to_show, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()
@@ -20,8 +22,8 @@ def status_command(config: ConfigOption = DEFAULT_CONFIG, run: RunOption = None,
     jobs, states = [job for job, _ in found], [state for _, state in found]
     shown = console(160)
     shown.print(jobs_table(jobs, states))
-    for line in failures(jobs, states):
-        print(printable(line))
+    for text in [*failures(jobs, states), *advice(jobs, states)]:
+        say(shown, text)
     for job, state in zip(jobs, states, strict=True):
         if not state.ended:
             shown.print(ranks_table(job))

@@ -48,6 +48,7 @@ def fail(config: Config, runtime: Runtime) -> None:
         "input": InputError("the input is bad"),
         "corrupt": CorruptError("the data is bad"),
         "value": ValueError("a defect"),
+        "thread": RuntimeError("can't start new thread"),
         "exit": SystemExit(0),
         "disk": OSError(errno.ENOSPC, "full", "/a/table"),
         "denied": OSError(errno.EACCES, "denied", "/a/table"),
@@ -214,6 +215,17 @@ def job_guard(config: Config, runtime: Runtime) -> None:
         if runtime.guard.should_stop():
             raise Preempted("the time is over")
         time.sleep(0.01)
+
+
+def limited(config: Config, runtime: Runtime) -> None:
+    """Add `gain` to what earlier attempts have saved, and work until the stop, for `work_s` at least."""
+    done = config["gain"] * (config["from"] + 1)
+    runtime.progress.update("steps", done, 100, "steps")
+    leave(runtime, "working")
+    time.sleep(config["work_s"])
+    while not runtime.guard.should_stop():
+        time.sleep(0.01)
+    raise Preempted("asked to stop; all is saved", done)
 
 
 def fill_disk(config: Config, runtime: Runtime) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,11 +128,11 @@ def read_record(part: Path, plan: EmbeddingPlan, shard: int) -> ShardRecord | No
     return ShardRecord(digest, pooled)
 
 
-def num_without_record(part: Path, plan: EmbeddingPlan) -> int:
-    """How many shards have no record yet. A listing that is late must not hide one: then nobody would finish."""
+def num_without_record(part: Path, plan: EmbeddingPlan, shards: Sequence[int]) -> int:
+    """How many of these shards have no record yet. A late listing must not hide one: then nobody would finish."""
     look_again(part / RECORDS)
     listed = {path.name for path in (part / RECORDS).glob("*.safetensors")}
-    paths = (_record_path(part, shard) for shard in range(plan.num_shards))
+    paths = (_record_path(part, shard) for shard in shards)
     return sum(path.name not in listed and not path.exists() for path in paths)
 
 

@@ -191,7 +191,7 @@ def _close(planned: PartPlan, work: Path) -> None:
     part, plan = planned.path, planned.plan
     if is_complete(part):  # another job was faster; what this one has made since goes too
         tidy_part(part)
-    elif left := num_without_record(part, plan):
+    elif left := num_without_record(part, plan, range(plan.num_shards)):
         log.info("%s: this task has done its share, %d shards of other tasks are left", part, left)
         return
     else:
@@ -242,7 +242,8 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPl
     meter.end()
     records.close()
     if runtime.comm.any(_stop_requested(runtime)):
-        raise Preempted("asked to stop; committed shards are kept, start the same command again to go on")
+        done = len(shards) - num_without_record(part, plan, shards) if runtime.comm.rank == 0 else None
+        raise Preempted("asked to stop; committed shards are kept, start the same command again to go on", done)
 
 
 def _compute(

@@ -257,7 +257,9 @@ class TrainingJob:
         if stop:
             self._save()
             self._commit()
-            raise Preempted(f"asked to stop; state of step {self.progress.step} is saved, start again to go on")
+            raise Preempted(
+                f"asked to stop; state of step {self.progress.step} is saved, start again to go on", self.progress.step
+            )
 
     def _step(self) -> None:
         """One optimiser step."""

@@ -51,6 +51,20 @@ class Cluster:
         text = self.command("sacct", "-X", "-D", "-n", "-P", f"--name={name}", f"--format={fields}")
         return [line.split("|") for line in text.splitlines()]
 
+    def wait_for_states(self, name: str, states: list[str], timeout_s: float = 90) -> None:
+        """Wait until accounting has these states, and no others, for the jobs of that name; a failure shows its rows.
+
+        Accounting learns of an end some time after the ranks have told theirs, so a launcher may be done before.
+        """
+        end = time.monotonic() + timeout_s
+        while sorted(row[0] for row in self.jobs(name, "State")) != sorted(states):
+            if time.monotonic() > end:
+                rows = self.jobs(name, "JobID,State,ExitCode,Restarts,Submit,Start,End,NodeList")
+                queue = self.command("squeue", "-h", "-t", "all", f"--name={name}", "-o", "%i %T %r", check=False)
+                told = "\n".join(" ".join(row) for row in rows)
+                raise AssertionError(f"{name} not {states} within {timeout_s} s; sacct:\n{told}\nsqueue:\n{queue}")
+            time.sleep(0.2)
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:

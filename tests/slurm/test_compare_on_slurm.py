@@ -10,7 +10,7 @@ import pytest
 
 from snw_dist.config import ModelName
 from snw_dist.evaluate.controls import DATA_CONTROLS
-from tests.slurm.conftest import Cluster, Workplace, wait_until
+from tests.slurm.conftest import Cluster, Workplace
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 MODELS = get_args(ModelName)
@@ -25,7 +25,7 @@ def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace:
     command = ["--config", "compared.json", "--run", "compared", "--models", ",".join(MODELS), "--nodes", "1"]
     said = workplace.run("compare", *command, timeout_s=400)
     assert f"all {len(MODELS)} jobs are done" in said
-    wait_until(lambda: cluster.jobs("compare-compared", "State") == [["COMPLETED"]] * len(MODELS), "sacct: COMPLETED")
+    cluster.wait_for_states("compare-compared", ["COMPLETED"] * len(MODELS))
     arrays = {job.partition("_")[0] for [job] in cluster.jobs("compare-compared", "JobID")}
     assert len(arrays) == 1, "the jobs are the tasks of one array"
     comparison = json.loads((workplace.run_folder("compared") / "compare" / "comparison.json").read_text())
@@ -52,7 +52,7 @@ def test_all_folds_on_one_store(cluster: Cluster, workplace: Workplace) -> None:
     command = ["--config", "folds.json", "--run", "folds", "--models", "siamese", "--all-folds", "--nodes", "1"]
     said = workplace.run("compare", *command, timeout_s=300)
     assert "all 3 jobs are done" in said
-    wait_until(lambda: cluster.jobs("embed-folds", "State") == [["COMPLETED"]], "one embedding for all folds")
+    cluster.wait_for_states("embed-folds", ["COMPLETED"])  # one embedding for all folds
     path = workplace.run_folder("folds") / "compare" / "cross_validation.json"
     assert f"Written to {path}" in said
     written = json.loads(path.read_text())

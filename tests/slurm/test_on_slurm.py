@@ -33,7 +33,7 @@ def test_embedding_is_one_job_on_four_nodes_and_the_same_store(cluster: Cluster,
     config["store"]["path"] = "four.zarr"
     (workplace.folder / "four.json").write_text(json.dumps(config))
     workplace.run("embed", "--config", "four.json", "--nodes", "4", "--run", "four")
-    wait_until(lambda: cluster.jobs("embed-four", "State") == [["COMPLETED"]], "sacct says COMPLETED")
+    cluster.wait_for_states("embed-four", ["COMPLETED"])
     [[nodes, job_id]] = cluster.jobs("embed-four", "NNodes,JobID")
     assert nodes == "4"
     assert job_id.isdigit()

@@ -201,9 +201,9 @@ def test_the_last_task_is_seen_though_the_listing_is_late(
     make(tmp_path / "s", plan)
     fill_store(tmp_path / "s", plan)
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
-    assert num_without_record(tmp_path / "s", plan) == 0
+    assert num_without_record(tmp_path / "s", plan, range(plan.num_shards)) == 0
     (tmp_path / "s" / RECORDS / "00000001.safetensors").unlink()
-    assert num_without_record(tmp_path / "s", plan) == 1
+    assert num_without_record(tmp_path / "s", plan, range(plan.num_shards)) == 1
 
 
 # ---- names

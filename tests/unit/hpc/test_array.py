@@ -51,6 +51,17 @@ def test_states_are_counted_and_the_end_is_said(tmp_path: Path) -> None:
     ]
 
 
+def test_a_reason_of_several_tasks_is_told_once_and_a_cancelled_task_by_its_name(tmp_path: Path) -> None:
+    waits, cancelled = JobState("pending", message="PartitionDown"), JobState("cancelled", 130, "by anna")
+    tasks = [Task(tmp_path, n, [waits, waits, cancelled if n else JobState("done", 0)]) for n in range(3)]
+    code, lines = follow(tasks)
+    assert code == 130
+    assert [line for line in lines if "partition is closed" in line] == [line for line in lines if "To give up" in line]
+    assert len([line for line in lines if "partition is closed" in line]) == 1
+    assert "2 cancelled, 1 done" in lines
+    assert lines[-2:] == ["job 41_2:", "cancelled (exit code 130) by anna"]
+
+
 def test_the_others_go_on_when_one_fails(tmp_path: Path) -> None:
     tasks = [
         Task(tmp_path, 0, [JobState("failed", 1, "killed")]),

@@ -13,6 +13,7 @@ from hpc.executor import JobRequest, render_sbatch, resolve_cluster, submit
 from hpc.files import atomic_write_json
 from hpc.processes import process_started
 from hpc.profile import SiteProfile, load_profile
+from hpc.site_setup import setup_lines
 from hpc.strict import validated
 from hpc.submitted import load_submitted
 
@@ -38,7 +39,7 @@ GOLDEN = """\
 #SBATCH --time=720
 
 # setup
-module purge
+SETUP
 export PYTHONPATH=REPOSITORY${PYTHONPATH:+:$PYTHONPATH}
 # half of a task's processors
 export OMP_NUM_THREADS=8
@@ -85,8 +86,9 @@ def test_batch_script_is_as_recorded():
         ],
         "srun_args": ["--cpu-bind=cores"],
     }
+    setup = setup_lines(["module purge"], Path("FOLDER"))
     text = render_sbatch(request(Path("/runs/my run")), validated(SiteProfile, site, "test"))
-    assert text.replace(str(REPOSITORY), "REPOSITORY") == GOLDEN
+    assert text.replace(str(REPOSITORY), "REPOSITORY") == GOLDEN.replace("SETUP", "\n".join(setup))
 
 
 def test_defaults_ask_for_nothing_special():

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hpc.follow import describe, follow
 from hpc.progress import ProgressFile
-from hpc.submitted import JobState
+from hpc.submitted import JobState, SubmittedJob
 from hpc.told import TOLD
 from tests.ranks import REPOSITORY
 
@@ -21,6 +21,7 @@ class Job:
     """Goes through the states given, one a poll."""
 
     name, job_id = "train[1]", "41"
+    advice = SubmittedJob.advice
 
     def __init__(self, folder, states, cluster="slurm"):
         self.job_folder = folder
@@ -97,6 +98,24 @@ def test_what_the_job_tells_is_printed_once_as_it_comes_and_at_its_end(tmp_path,
     told = [line.strip() for line in plain.splitlines() if "step" in line or "best" in line]
     assert told == ["resuming at step 3", "step 4: valbest [/] 0.9"]
     assert text.rstrip().endswith("done")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_reason_that_never_ends_is_told_once_with_what_to_do(tmp_path, terminal):
+    waits = [JobState("pending", message=reason) for reason in ("Priority", "PartitionTimeLimit", "PartitionTimeLimit")]
+    again = [JobState("requeued", message="BeginTime", attempt=2), waits[1], JobState("done", 0)]
+    code, text = run(Job(tmp_path, [*waits, *again]), terminal)
+    assert code == 0
+    assert text.count("PartitionTimeLimit: as it was asked for, the job never starts: its time limit is longer") == 1
+    assert "lower --time-min" in text
+    assert "To give up: scancel 41." in text
+    assert "What to do" not in run(Job(tmp_path, [waits[0], again[0], again[-1]]))[1]
+
+
+def test_a_cancelled_job_is_not_called_failed(tmp_path):
+    code, text = run(Job(tmp_path, [JobState("pending"), JobState("cancelled", 130, "by anna, before it had started")]))
+    assert code == 130
+    assert text.splitlines()[-1] == "cancelled (exit code 130) by anna, before it had started"
 
 
 def test_failure_is_told_with_its_code(tmp_path):
@@ -207,6 +226,7 @@ from hpc.submitted import JobState
 from hpc.told import TOLD
 class Job:
     name, job_id, cluster, num_tasks = "train", "41", "local", 1
+    advice = lambda self, state: None
     job_folder = progress_folder = Path(sys.argv[1])
     def poll(self):
         (self.job_folder / "following").touch()

@@ -25,6 +25,7 @@ def test_entry_point_by_name() -> None:
     [
         ("input", 2, "the input is bad"),
         ("value", 1, "rank 0: ValueError: a defect"),
+        ("thread", 4, "rank 0: no further process or thread can be started; the limit is "),
         ("exit", 1, "rank 0: SystemExit: 0"),
         ("disk", 3, "/a/table: could not be written: No space left on device; "),
         ("denied", 4, "/a/table: Permission denied. "),

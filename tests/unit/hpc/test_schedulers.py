@@ -24,6 +24,7 @@ def columns(state, restarts, reason, array="41", task="N/A"):
             "echo 'CANCELLED by 1000'",
             ("ended", "CANCELLED", 0),
         ),
+        (columns("CANCELLED", 0, "None"), "echo 'CANCELLED by 0'", ("ended", "CANCELLED", 0)),
         ("echo 'Invalid job id specified' >&2; exit 1", "exit 1", ("ended", "gone from the queue", 0)),
         (
             "echo 'Unable to contact' >&2; exit 1",
@@ -84,6 +85,15 @@ def test_a_requeue_is_seen_while_the_old_attempt_ends(programs, scheduler, job):
     leave(job, 0, 0, "done", restarts=1)
     leave(job, 1, 0, "done", restarts=1)
     assert poll("RUNNING", 1) == ("done", 2)
+
+
+def test_who_has_cancelled_is_told(programs):
+    programs("squeue", columns("CANCELLED", 0, "None"))
+    for said, by in (("CANCELLED by 0", "by root"), ("CANCELLED by 99999999", "by user 99999999"), ("CANCELLED", "")):
+        programs("sacct", f"echo '{said}'")
+        assert SlurmJobs("41").look().by == by
+    programs("sacct", "exit 1")
+    assert SlurmJobs("41").look().by == ""
 
 
 def leave(job, rank, code, message, **more):

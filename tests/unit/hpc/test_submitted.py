@@ -203,10 +203,31 @@ def test_a_job_found_again_after_its_end_needs_no_waiting(job, scheduler):
         "name", "41", "slurm", job.job_folder, job.log_folder, 2, scheduler, scheduler.clock, fresh=False
     )
     scheduler.seen = Seen("ended", "CANCELLED", 0, 10.0)
-    assert again.poll().status == "failed"
+    assert again.poll().status == "cancelled"
     assert job.poll().message == "ended as CANCELLED, making sure"
     scheduler.seen = Seen("ended", "PREEMPTED", 0, 60.0)
     assert not again.poll().ended
+
+
+def test_scancel_is_told_as_such(job, scheduler):
+    """Pending, running, by whomever, and while its ranks were saving; but a failure of its own stays one."""
+    scheduler.seen = Seen("ended", "CANCELLED", settle_s=10.0, by="by anna")
+    assert job.poll().message == "ended as CANCELLED, making sure"
+    scheduler.now += 11
+    state = job.poll()
+    assert (state.status, state.exit_code, state.message) == ("cancelled", 130, "by anna, before it had started")
+    scheduler.seen = Seen("running")
+    assert job.poll().status == "running"
+    (job.job_folder / "logs").mkdir()
+    (job.job_folder / "logs" / "rank_00000.log").touch()
+    leave(job, 0, 75, "asked to stop; state of step 7 is saved")
+    leave(job, 1, 1, "rank 0 on n1 has gone without a word; see its log", echo=True)
+    scheduler.seen = Seen("ended", "CANCELLED")
+    state = job.poll()
+    assert (state.status, state.ended, state.exit_code) == ("cancelled", True, 130)
+    assert state.message == "by scancel; what it has saved is kept, and the same command goes on from there"
+    leave(job, 1, 3, "shard 7 is damaged")
+    assert (job.poll().status, job.poll().message.splitlines()[0]) == ("failed", "shard 7 is damaged")
 
 
 def test_a_folder_without_a_job(tmp_path):
