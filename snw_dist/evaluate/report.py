@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 _FILES = ("metrics.json", "predictions.*", "*.png")
 """What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
+_SYMMETRIC = {
+    "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by protein sequence of either side; none of hit@k",
+    "strata": "how many of a pair's two sequences occur in a training pair, on either side",
+    "receptor": "the sides mean nothing (data.symmetric): a receptor, where metrics speak of one, is a protein of either",
+}
 
 
 def evaluate_scores(
@@ -43,12 +48,13 @@ def evaluate_scores(
     provenance: Mapping[str, Any],
     metrics_log: Path | None,
     folder: Path,
+    symmetric: bool = False,
     last_check: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], Measured]:
     """Measure, write everything into `folder`, and return what `metrics.json` holds, and the model's measures.
 
     pairs: one row a pair, with the columns of `COLUMNS`, see `pairs.pairs_of`; scores and each of controls: [rows].
-    `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
+    With `symmetric` a sequence counts whichever side it stands on. `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
     weights)'. Threshold and calibration come from the split `val` alone, for the model and for each control, and hold
     for every split. The folder appears at once when all is written and `last_check` has raised nothing; until then, and
     when anything fails, an older one stays whole. Undefined numbers are None (null).
@@ -57,7 +63,7 @@ def evaluate_scores(
     not finite; nothing is written then.
     """
     _check(pairs, provenance)
-    parts = parts_of(pairs, repeats, seed)
+    parts = parts_of(pairs, repeats, seed, symmetric)
     model = measure_scores(pairs, parts, scores, seed, "model")
     rivals: dict[str, Measured] = {
         name: measure_scores(pairs, parts, values, seed, name) for name, values in controls.items()
@@ -72,6 +78,7 @@ def evaluate_scores(
                 "calibration": f"fitted on {VAL}, so figures of {VAL} itself are flattered; `uncalibrated` is before",
                 "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by receptor sequence where there are two",
                 "strata": "how many of a pair's two sequences occur on the same side of a training pair",
+                **(_SYMMETRIC if symmetric else {}),
             },
             "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL},
             "splits": splits,

@@ -72,6 +72,7 @@ def evaluate_run(config: SnwConfig, allow_changes: bool = False) -> dict[str, An
         },
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
+        symmetric=prepared.symmetric,
         last_check=lambda: check_still_there(folder / "export", description["weights_sha256"]),
     )
     save_calibration(folder / "export", measured.calibration, VAL, int((pairs["split"] == VAL).sum()), made_of)
