@@ -149,7 +149,7 @@ def _read_transform(path: Path) -> LabelTransform:
 
 
 def _symmetric(summary: Mapping[str, Any]) -> bool:
-    return bool(summary["made_from"].get("settings", {}).get("data.symmetric", False))
+    return bool(summary.get("made_from", {}).get("settings", {}).get("data.symmetric", False))
 
 
 def _of_kind(sequences: pa.Table, kind: str) -> dict[str, str]:
