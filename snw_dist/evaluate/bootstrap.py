@@ -1,9 +1,9 @@
 """Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), by receptor, by protein or by pair.
 
-Where the sides mean nothing (`data.symmetric`) a pair shares its errors with the pairs of both its proteins. So proteins
-are drawn, and a pair is there as often as its two proteins together: the product of how often each was drawn (the
-pigeonhole bootstrap, Owen 2007). No bootstrap of such pairs is exact (McCullagh 2000); this one errs to the safe side,
-where intervals are too wide.
+Where the sides mean nothing (`data.symmetric`) a pair shares its errors with the pairs of both its proteins. So
+proteins are drawn, and a pair is there as often as its two proteins together: the product of how often each was drawn
+(the pigeonhole bootstrap, Owen 2007). No bootstrap of such pairs is exact (McCullagh 2000); this one errs to the safe
+side, where intervals are too wide.
 """
 
 from __future__ import annotations

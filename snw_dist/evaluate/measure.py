@@ -98,7 +98,10 @@ def split_names(splits: Iterable[Any]) -> list[str]:
 
 
 def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """Split -> how many pairs, positives and receptors (or proteins of either side), what the bootstrap draws, and the same for each stratum."""
+    """Split -> how many pairs, positives and receptors (or proteins of either side), what the bootstrap draws.
+
+    The same for each stratum.
+    """
     positive = pairs["positive"].to_numpy(dtype=np.bool_)
     entries = []
     for part in parts:

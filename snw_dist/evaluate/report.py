@@ -34,7 +34,7 @@ COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split",
 _SYMMETRIC = {
     "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by protein sequence of either side; none of hit@k",
     "strata": "how many of a pair's two sequences occur in a training pair, on either side",
-    "receptor": "the sides mean nothing (data.symmetric): a receptor, where metrics speak of one, is a protein of either",
+    "receptor": "the sides mean nothing (data.symmetric): where metrics speak of a receptor, it is a protein of either",
 }
 
 
@@ -54,10 +54,11 @@ def evaluate_scores(
     """Measure, write everything into `folder`, and return what `metrics.json` holds, and the model's measures.
 
     pairs: one row a pair, with the columns of `COLUMNS`, see `pairs.pairs_of`; scores and each of controls: [rows].
-    With `symmetric` a sequence counts whichever side it stands on. `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
-    weights)'. Threshold and calibration come from the split `val` alone, for the model and for each control, and hold
-    for every split. The folder appears at once when all is written and `last_check` has raised nothing; until then, and
-    when anything fails, an older one stays whole. Undefined numbers are None (null).
+    With `symmetric` a sequence counts whichever side it stands on. `provenance["encoder"]` is the text on every picture
+    and under the table, such as 'esmc-tiny-random (random weights)'. Threshold and calibration come from the split
+    `val` alone, for the model and for each control, and hold for every split. The folder appears at once when all is
+    written and `last_check` has raised nothing; until then, and when anything fails, an older one stays whole.
+    Undefined numbers are None (null).
 
     Raises `InputError` when a column, the encoder's text or the split `val` is missing, `CorruptError` when scores are
     not finite; nothing is written then.
