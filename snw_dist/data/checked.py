@@ -91,8 +91,9 @@ class Checked:
         both = zip(pairs.ligand.tolist(), pairs.receptor.tolist(), strict=True)
         order = np.argsort(shuffled([f"{ids[0][ligand]}/{ids[1][receptor]}" for ligand, receptor in both], seed))
         dealt = deal_again(*self.distinct, pairs, order, seed)
-        note = f"{len(pairs):,} negatives made, seed {seed}: ligands dealt to other receptor families of their split."
-        pairs = pairs.with_negatives(pairs.ligand[dealt]).with_notes(note)
+        who = "proteins dealt to other" if self.symmetric else "ligands dealt to other receptor"
+        note = f"{len(pairs):,} negatives made, seed {seed}: {who} families of their split."
+        pairs = pairs.with_negatives(*dealt).with_notes(note)
         return dataclasses.replace(
             self, pairs=pairs_in_order(pairs, self.ligands.sequences) if self.symmetric else pairs
         )

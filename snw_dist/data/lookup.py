@@ -10,7 +10,7 @@ import difflib
 import functools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from snw_dist.data.rejects import shorten
@@ -66,8 +66,8 @@ class Lookup:
     Looking for the likeliest meant id is slow, so it is done for the first few and among a bounded number.
     """
 
-    def __init__(self, kind: str, table: SequenceTable, other: SequenceTable) -> None:
-        self.kind, self.table, self.other = kind, table, other
+    def __init__(self, kind: str, table: SequenceTable, other: SequenceTable, files: Sequence[str]) -> None:
+        self.kind, self.table, self.other, self.files = kind, table, other, files
         self.index = {identifier: i for i, identifier in enumerate(table.sequences)}
         self.suggestions = 0
         self.by_field: dict[str, str] = {}
@@ -78,7 +78,8 @@ class Lookup:
         found = self.index.get(identifier)
         if found is not None:
             return found
-        whole = None if identifier in self.table.rejected_lines else self._fields.get(identifier)
+        rejected = any(identifier in table.rejected_lines for table in (self.table, self.other)[: len(self.files)])
+        whole = None if rejected else self._fields.get(identifier)
         if whole is None:
             raise self.explain(identifier)
         self.by_field[identifier] = whole
@@ -95,9 +96,14 @@ class Lookup:
             return ""
         text, whole = next(iter(self.by_field.items()))
         return (
-            f"{name}: {len(self.by_field):,} {self.kind} ids are a field between bars of the ids in data.{self.kind}s, "
+            f"{name}: {len(self.by_field):,} {self.kind} ids are a field between bars of the ids in {self._where}, "
             f"such as {shorten(text)} in {shorten(whole)}."
         )
+
+    @property
+    def _where(self) -> str:
+        """The settings of the files with the ids."""
+        return " or ".join(self.files)
 
     @functools.cached_property
     def _fields(self) -> dict[str, str]:
@@ -141,9 +147,9 @@ class Lookup:
         if not identifier:
             return UnknownIdError("", f"the {self.kind} id is empty", "Fill it in or remove the row.")
         if line := self.table.rejected_lines.get(identifier):
-            reason = f"the sequence of {self.kind} {shown!r} was rejected (line {line} of data.{self.kind}s)"
+            reason = f"the sequence of {self.kind} {shown!r} was rejected (line {line} of {self.files[0]})"
             return UnknownIdError(identifier, reason, "Correct that record.")
-        reason = f"{self.kind} id {shown!r} is not in data.{self.kind}s"
+        reason = f"{self.kind} id {shown!r} is not in {self._where}"
         if line := self.other.rejected_lines.get(identifier):
             return UnknownIdError(
                 identifier, f"{reason}, and was rejected in the other FASTA file (line {line})", "Correct that record."
@@ -198,9 +204,18 @@ class Lookup:
         return close[0] if close else None
 
 
+def lookups(ligands: SequenceTable, receptors: SequenceTable) -> tuple[Lookup, Lookup]:
+    """For the ligand and for the receptor of a row; the same one where both files are one set (`data.symmetric`)."""
+    if ligands.sequences is receptors.sequences:
+        one = Lookup("protein", ligands, receptors, ("data.ligands", "data.receptors"))
+        return one, one
+    left, right = (ligands, receptors), (receptors, ligands)
+    return Lookup("ligand", *left, ("data.ligands",)), Lookup("receptor", *right, ("data.receptors",))
+
+
 def known_in(ligands: SequenceTable, receptors: SequenceTable) -> Callable[[str], bool]:
     """Whether a text is an id, a field of one, or a sequence of either side."""
-    sides = Lookup("ligand", ligands, receptors), Lookup("receptor", receptors, ligands)
+    sides = dict.fromkeys(lookups(ligands, receptors))
     return lambda text: any(side.knows(text) for side in sides)
 
 

@@ -69,13 +69,13 @@ class PairTable:
         taken = {name: getattr(self, name)[rows] for name in columns}
         return dataclasses.replace(self, **taken, scores=None if self.scores is None else self.scores.take(rows))
 
-    def with_negatives(self, ligand: NDArray[np.int64]) -> PairTable:
-        """The same, followed by a negative pair for each of its receptors, with the given ligands."""
+    def with_negatives(self, ligand: NDArray[np.int64], receptor: NDArray[np.int64]) -> PairTable:
+        """The same, followed by a negative pair for each, of the given ligands and receptors."""
         size = len(self)
         return dataclasses.replace(
             self,
             ligand=np.concatenate([self.ligand, ligand]),
-            receptor=np.tile(self.receptor, 2),
+            receptor=np.concatenate([self.receptor, receptor]),
             label=np.concatenate([self.label, np.zeros(size)]),
             binary=np.concatenate([self.binary, np.zeros(size, np.int8)]),
             split=np.tile(self.split, 2),

@@ -38,7 +38,7 @@ from snw_dist.data.labels import (
     parse_score,
     split_inequality,
 )
-from snw_dist.data.lookup import Lookup, UnknownIdError
+from snw_dist.data.lookup import UnknownIdError, lookups
 from snw_dist.data.rejects import Rejects, shorten, shown_names
 from snw_dist.data.sequences import SequenceTable
 
@@ -90,7 +90,7 @@ def read_rows(
     place = {key: i for i, key in enumerate(entries.keys)}
     at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
     value_at, parse = place[key_of_value], _PARSERS[kind]
-    find_ligand, find_receptor = Lookup("ligand", ligands, receptors), Lookup("receptor", receptors, ligands)
+    find_ligand, find_receptor = lookups(ligands, receptors)
     splits: dict[str, int] = {}
     columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
     read, num_inside = 0, 0
@@ -138,7 +138,7 @@ def read_rows(
         notes.append(f"{name}: columns not used: {shown_names(others)}.")
     if num_inside:
         notes.append(f"{name}: {num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read.")
-    notes += [note for look_up in (find_ligand, find_receptor) if (note := look_up.note(name))]
+    notes += [note for look_up in dict.fromkeys((find_ligand, find_receptor)) if (note := look_up.note(name))]
     c = [np.array(column) for column in columns]
     return Rows(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], entries.files, list(splits), read, notes)
 

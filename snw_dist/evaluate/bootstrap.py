@@ -1,4 +1,10 @@
-"""Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), by receptor or by pair."""
+"""Percentile bootstrap intervals (Efron & Tibshirani 1993, chapter 13), by receptor, by protein or by pair.
+
+Where the sides mean nothing (`data.symmetric`) a pair shares its errors with the pairs of both its proteins. So
+proteins are drawn, and a pair is there as often as its two proteins together: the product of how often each was drawn
+(the pigeonhole bootstrap, Owen 2007). No bootstrap of such pairs is exact (McCullagh 2000); this one errs to the safe
+side, where intervals are too wide.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +28,25 @@ _CELLS = 2**18
 class Draws:
     """What is drawn with replacement, as often as there are units; two sets of scores share the same draws."""
 
-    unit: Literal["receptor", "pair"]
+    unit: Literal["receptor", "protein", "pair"]
     of_pair: IntArray
-    """[pairs]: the unit of each pair."""
+    """[pairs]: what each pair is counted with: its receptor, or itself."""
     num_units: int
     repeats: int
     seed: int
+    ends: tuple[IntArray, IntArray] | None = None
+    """[pairs] each: the two proteins of each pair, where proteins are drawn."""
 
     def chunks(self) -> Iterator[FloatArray]:
-        """How often each unit is drawn, [units, repeats of the chunk]; the same numbers each time."""
+        """How often each number of `of_pair` is drawn, [numbers, repeats of the chunk]; the same each time."""
+        for counts in self._counts():
+            if self.ends is None:
+                yield counts
+            else:
+                one, other = self.ends
+                yield counts[one] * np.where((one == other)[:, None], 1.0, counts[other])
+
+    def _counts(self) -> Iterator[FloatArray]:
         rng = np.random.default_rng(self.seed)
         size = max(1, _CELLS // max(1, self.of_pair.size))
         for start in range(0, self.repeats, size):
@@ -41,11 +57,15 @@ class Draws:
             yield np.ascontiguousarray(counts.reshape(num, self.num_units).T, dtype=np.float64)
 
 
-def plan_draws(receptor: IntArray, repeats: int, seed: int) -> Draws:
+def plan_draws(receptor: IntArray, repeats: int, seed: int, other_end: IntArray | None = None) -> Draws:
     """Draw receptors where there are two or more, because pairs of one receptor are not independent; else pairs.
 
-    receptor: [pairs] int, 0 to n - 1. A handful of receptors makes coarse intervals.
+    receptor: [pairs] int, 0 to n - 1. A handful of receptors makes coarse intervals. With `other_end`, numbered
+    together with them, proteins are drawn.
     """
+    if other_end is not None and receptor.size >= 2:
+        num_proteins = int(max(receptor.max(), other_end.max())) + 1
+        return Draws("protein", np.arange(receptor.size), num_proteins, repeats, seed, (receptor, other_end))
     num_receptors = np.unique(receptor).size
     if num_receptors >= 2:
         return Draws("receptor", receptor, num_receptors, repeats, seed)
@@ -55,7 +75,7 @@ def plan_draws(receptor: IntArray, repeats: int, seed: int) -> Draws:
 def repeat_metrics(sample: Sample, draws: Draws) -> dict[str, FloatArray]:
     """Every metric of every repeat, [repeats] each; the threshold and the calibration are held fixed."""
     by_receptor = draws.unit == "receptor"
-    weighted = WeightedMetrics(sample, draws.of_pair, draws.num_units, by_receptor=by_receptor)
+    weighted = WeightedMetrics(sample, draws.of_pair, int(draws.of_pair.max()) + 1, by_receptor=by_receptor)
     parts = [weighted(counts) for counts in draws.chunks()]
     return {name: np.concatenate([part[name] for part in parts] or [np.empty(0)]) for name in METRICS}
 

@@ -141,7 +141,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     usable, left_out = without_repeats(prepared)
     pairs, names = pairs_of(usable), chosen_controls(section.controls)
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
-    parts = parts_of(held_out, section.bootstrap, config.run.seed)
+    parts = parts_of(held_out, section.bootstrap, config.run.seed, prepared.symmetric)
     controls: dict[str, Measured] = {
         name: measure_scores(held_out, parts, scores, config.run.seed, name)
         for name, scores in data_controls(pairs, names, prepared.symmetric).items()
@@ -236,7 +236,9 @@ def comparison_table(comparison: Mapping[str, Any]) -> Group:
     lines = [f"encoder: {comparison['encoder']}"]
     folds = comparison["folds"]
     if folds > 1:
-        lines.append(f"all figures: mean over {folds} folds; intervals resample the receptors of each fold")
+        units = {fold["bootstrap"]["unit"] for facts in comparison["splits"].values() for fold in facts["of_folds"]}
+        drawn = "proteins" if "protein" in units else "receptors"
+        lines.append(f"all figures: mean over {folds} folds; intervals resample the {drawn} of each fold")
     numbers = {-(-len(model["runs"]) // folds) for model in comparison["models"].values()}
     if max(numbers) > 1:
         lines.append(f"networks: mean over {'/'.join(map(str, sorted(numbers)))} runs of different seeds")

@@ -16,7 +16,15 @@ import pandas as pd
 from hpc.told import long_work
 from snw_dist.evaluate.bootstrap import Draws, interval, plan_draws, repeat_metrics
 from snw_dist.evaluate.calibration import Calibration, choose_calibration
-from snw_dist.evaluate.metrics import METRICS, Sample, checked, choose_threshold, measure, probability_metrics
+from snw_dist.evaluate.metrics import (
+    METRICS,
+    Sample,
+    checked,
+    choose_threshold,
+    ends_of,
+    measure,
+    probability_metrics,
+)
 from snw_dist.evaluate.pairs import STRATA, TRAIN, VAL
 from snw_dist.evaluate.ranked import FloatArray, IntArray
 
@@ -37,6 +45,8 @@ class Part:
     """Row numbers in the table of pairs."""
     receptor: IntArray
     """[rows]: number of the receptor sequence within the part."""
+    other_end: IntArray | None
+    """[rows]: with `data.symmetric`, number of the other sequence, among those of either end."""
     draws: Draws
 
 
@@ -59,10 +69,11 @@ class Measured:
         return {"threshold": self.threshold, "calibration": method, "splits": self.splits}
 
 
-def parts_of(pairs: pd.DataFrame, repeats: int, seed: int) -> list[Part]:
+def parts_of(pairs: pd.DataFrame, repeats: int, seed: int, symmetric: bool = False) -> list[Part]:
     """Each split, followed by those of its strata that are neither empty nor all of it.
 
-    pairs: columns split, stratum and receptor (the sequence, which is what is drawn in the bootstrap).
+    pairs: columns split, stratum and receptor (the sequence, which is what is drawn in the bootstrap), and ligand where
+    the sides mean nothing (`symmetric`): then a sequence is drawn, and counted, whichever side it stands on.
     """
     parts = []
     split, stratum = pairs["split"].to_numpy(dtype=str), pairs["stratum"].to_numpy(dtype=str)
@@ -72,9 +83,11 @@ def parts_of(pairs: pd.DataFrame, repeats: int, seed: int) -> list[Part]:
         only = present[0] if len(present) == 1 else None
         inner = [] if only else [(s, rows[stratum[rows] == s]) for s in present]
         for key, chosen in [(None, rows), *inner]:
-            receptor = pd.factorize(pairs["receptor"].iloc[chosen], sort=True)[0].astype(np.int64)
-            draws = plan_draws(receptor, repeats, seed)
-            parts.append(Part(name, key, None if key else only, chosen, receptor, draws))
+            columns = [pairs[side].iloc[chosen] for side in (("receptor", "ligand") if symmetric else ("receptor",))]
+            number = pd.factorize(pd.concat(columns), sort=True)[0].astype(np.int64)
+            receptor, other_end = number[: chosen.size], number[chosen.size :] if symmetric else None
+            draws = plan_draws(receptor, repeats, seed, other_end)
+            parts.append(Part(name, key, None if key else only, chosen, receptor, other_end, draws))
     return parts
 
 
@@ -85,7 +98,10 @@ def split_names(splits: Iterable[Any]) -> list[str]:
 
 
 def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """Split -> how many pairs, positives and receptors, what the bootstrap draws, and the same for each stratum."""
+    """Split -> how many pairs, positives and receptors (or proteins of either side), what the bootstrap draws.
+
+    The same for each stratum.
+    """
     positive = pairs["positive"].to_numpy(dtype=np.bool_)
     entries = []
     for part in parts:
@@ -96,7 +112,7 @@ def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, 
             {
                 "num_pairs": int(part.rows.size),
                 "num_positive": int(flags.sum()),
-                "num_receptors": int(part.receptor.max()) + 1,
+                "num_receptors": int(ends_of(part.receptor, part.other_end)[1].max()) + 1,
                 "bootstrap": {"unit": draws.unit, "num_units": draws.num_units, "repeats_of_one_class": one_class},
             }
         )
@@ -120,7 +136,8 @@ def measure_scores(
     repeats: dict[str, dict[str, FloatArray]] = {}
     for part in parts:
         rows = part.rows
-        sample = Sample(positive[rows], label[rows], values[rows], probability[rows], part.receptor, threshold)
+        columns = positive[rows], label[rows], values[rows], probability[rows]
+        sample = Sample(*columns, part.receptor, threshold, part.other_end)
         with long_work(f"{name}: figures of {part.stratum or 'all'} of {part.split}, {part.draws.repeats:,} repeats"):
             point, drawn = measure(sample), repeat_metrics(sample, part.draws)
         entries.append(

@@ -49,6 +49,8 @@ class Sample:
     """Number of the receptor of each pair, 0 to `receptor.max()`."""
     threshold: float
     """A pair is called positive when score >= threshold; NaN when there is none."""
+    other_end: IntArray | None = None
+    """With `data.symmetric`, the number of the other protein of each pair, among those of `receptor`."""
 
 
 def checked(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[BoolArray, FloatArray]:
@@ -92,8 +94,18 @@ def measure(sample: Sample) -> dict[str, float]:
     values |= probability_metrics(sample.positive, sample.probability)
     values |= correlations(sample.label, sample.score)
     values |= early_recognition(sample.positive, sample.score)
-    values |= hit_rates(sample.positive, sample.score, sample.receptor)
+    row, protein = ends_of(sample.receptor, sample.other_end)
+    values |= hit_rates(sample.positive[row], sample.score[row], protein)
     return {name: values[name] for name in METRICS}
+
+
+def ends_of(receptor: IntArray, other_end: IntArray | None) -> tuple[IntArray, IntArray]:
+    """Which pair, and whose: each pair once for its receptor, or for either end (once where both are one protein)."""
+    rows = np.arange(receptor.size)
+    if other_end is None:
+        return rows, receptor
+    two = np.flatnonzero(receptor != other_end)
+    return np.concatenate([rows, two]), np.concatenate([receptor, other_end[two]])
 
 
 def classification_metrics(positive: npt.ArrayLike, scores: npt.ArrayLike, threshold: float) -> dict[str, float]:

@@ -108,7 +108,7 @@ def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _drawn(units: Mapping[str, Any]) -> str:
-    coarse = " (few, so coarse)" if units["unit"] == "receptor" and units["num_units"] < FEW_RECEPTORS else ""
+    coarse = " (few, so coarse)" if units["unit"] != "pair" and units["num_units"] < FEW_RECEPTORS else ""
     dropped = units["repeats_of_one_class"]
     left_out = f", {dropped} repeats of one class left out" if dropped else ""
     return f"intervals resample {units['num_units']:,} {units['unit']}s{coarse}{left_out}"

@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 _FILES = ("metrics.json", "predictions.*", "*.png")
 """What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
+_SYMMETRIC = {
+    "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by protein sequence of either side; none of hit@k",
+    "strata": "how many of a pair's two sequences occur in a training pair, on either side",
+    "receptor": "the sides mean nothing (data.symmetric): where metrics speak of a receptor, it is a protein of either",
+}
 
 
 def evaluate_scores(
@@ -43,23 +48,25 @@ def evaluate_scores(
     provenance: Mapping[str, Any],
     metrics_log: Path | None,
     folder: Path,
+    symmetric: bool = False,
     last_check: Callable[[], None] = lambda: None,
     measured: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Any], Measured]:
     """Measure, write everything into `folder`, and return what `metrics.json` holds, and the model's measures.
 
     pairs: one row a pair, with the columns of `COLUMNS`, see `pairs.pairs_of`; scores and each of controls: [rows].
-    `provenance["encoder"]` is the text on every picture and under the table, such as 'esmc-tiny-random (random
-    weights)'. Threshold and calibration come from the split `val` alone, for the model and for each control, and hold
-    for every split. The folder appears at once when all is written and `last_check` has raised nothing; until then, and
-    when anything fails, an older one stays whole. Undefined numbers are None (null). `measured` is called with how many
-    sets of scores, of how many, have been measured.
+    With `symmetric` a sequence counts whichever side it stands on. `provenance["encoder"]` is the text on every picture
+    and under the table, such as 'esmc-tiny-random (random weights)'. Threshold and calibration come from the split
+    `val` alone, for the model and for each control, and hold for every split. The folder appears at once when all is
+    written and `last_check` has raised nothing; until then, and when anything fails, an older one stays whole.
+    Undefined numbers are None (null). `measured` is called with how many sets of scores, of how many, have been
+    measured.
 
     Raises `InputError` when a column, the encoder's text or the split `val` is missing, `CorruptError` when scores are
     not finite; nothing is written then.
     """
     _check(pairs, provenance)
-    parts = parts_of(pairs, repeats, seed)
+    parts = parts_of(pairs, repeats, seed, symmetric)
     total = 1 + len(controls)
     measured(0, total)
     model = measure_scores(pairs, parts, scores, seed, "model")
@@ -78,6 +85,7 @@ def evaluate_scores(
                 "calibration": f"fitted on {VAL}, so figures of {VAL} itself are flattered; `uncalibrated` is before",
                 "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by receptor sequence where there are two",
                 "strata": "how many of a pair's two sequences occur on the same side of a training pair",
+                **(_SYMMETRIC if symmetric else {}),
             },
             "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL},
             "splits": splits,

@@ -90,6 +90,7 @@ def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambd
         },
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
+        symmetric=prepared.symmetric,
         last_check=lambda: check_still_there(folder / "export", description["weights_sha256"]),
         measured=measured,
     )

@@ -66,8 +66,14 @@ class WeightedMetrics:
     def __call__(self, counts: FloatArray) -> dict[str, FloatArray]:
         """Each metric of `METRICS` for every column of counts, [units, repeats] whole numbers: [repeats] each.
 
-        Metrics of two classes are NaN where a repeat holds one only, correlations where it holds one value only.
+        Metrics of two classes are NaN where a repeat holds one only, correlations where it holds one value only, and
+        all where it holds no pair.
         """
+        empty = ~counts.any(axis=0)
+        values = self._of_pairs(np.where(empty, 1.0, counts) if empty.any() else counts)
+        return {name: np.where(empty, np.nan, values[name]) for name in METRICS}
+
+    def _of_pairs(self, counts: FloatArray) -> dict[str, FloatArray]:
         curve = curve_of(self.positives @ counts, self.negatives @ counts)
         num_pairs, error, *moments = self.totals @ counts
         values = self._of_classes(curve)
@@ -78,7 +84,7 @@ class WeightedMetrics:
         for name, hits in zip(HITS, self.hits, strict=False):
             receptors = self.has_positive @ counts
             values[name] = np.divide(hits @ counts, receptors, out=np.full_like(error, np.nan), where=receptors > 0)
-        return {name: values[name] for name in METRICS}
+        return values
 
     def _of_classes(self, curve: Curve) -> dict[str, FloatArray]:
         f1, mcc = f1_and_mcc(curve, self.num_called)
