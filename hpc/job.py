@@ -23,11 +23,12 @@ from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
 from hpc.logs import log_file, setup_logging
 from hpc.outcome import Outcome, outcome_file, write_outcome
 from hpc.peers import PeerGoneError
-from hpc.preemption import PreemptionGuard, ended_by_limit, requeue_and_wait
+from hpc.preemption import PreemptionGuard
 from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import choose_device, process_group
 from hpc.progress import ProgressFile
 from hpc.request import RankRequest, read_request
+from hpc.requeue import ended_by_limit, job_begun, requeue_and_wait
 from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
@@ -95,9 +96,10 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
                 )
                 entry_point(request.config, runtime)
             except Preempted as stop:
-                if limit_s is not None and ended_by_limit(identity, comm, guard, started, limit_s):
+                begun = job_begun(identity, started) if comm.rank == 0 else started
+                if limit_s is not None and ended_by_limit(identity, comm, guard, begun, limit_s):
                     now, first = time.monotonic(), progress.first_report
-                    attempt_ended = Attempt(stop.done, now - started, None if first is None else first - started)
+                    attempt_ended = Attempt(stop.done, now - begun, None if first is None else first - begun)
                     comm.on_rank_0(functools.partial(refuse_hopeless, folder, attempt_ended, limit_s))
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise
