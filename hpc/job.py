@@ -78,8 +78,10 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
         log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
         entry_point = load_entry_point(request.entry_point)
         device = choose_device(request.device, topology.local_rank)
-        limit_s = None if request.time_min is None else request.time_min * 60.0
-        left_s = None if limit_s is None else limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
+        limit_s, left_s = None if request.time_min is None else request.time_min * 60.0, None
+        if limit_s is not None:
+            started = job_begun(identity, started) if rank == 0 else started  # rank 0's clock is enough to stop all
+            left_s = limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
         with (
             process_group(topology, device, folder, attempt, request.startup_deadline_s) as comm,
             PreemptionGuard(comm, left_s) as guard,
@@ -96,10 +98,9 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
                 )
                 entry_point(request.config, runtime)
             except Preempted as stop:
-                begun = job_begun(identity, started) if comm.rank == 0 else started
-                if limit_s is not None and ended_by_limit(identity, comm, guard, begun, limit_s):
+                if limit_s is not None and ended_by_limit(identity, comm, guard, started, limit_s):
                     now, first = time.monotonic(), progress.first_report
-                    attempt_ended = Attempt(stop.done, now - begun, None if first is None else first - begun)
+                    attempt_ended = Attempt(stop.done, now - started, None if first is None else first - started)
                     comm.on_rank_0(functools.partial(refuse_hopeless, folder, attempt_ended, limit_s))
                 requeued = requeue_and_wait(identity, comm, guard)
                 raise

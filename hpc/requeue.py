@@ -16,6 +16,7 @@ from hpc.preemption import PreemptionGuard
 from hpc.topology import JobIdentity
 
 _SIGNALING_S = 10.0
+_SHOW_S = 20.0
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +40,8 @@ def job_begun(identity: JobIdentity, begun: float) -> float:
     """When this attempt of the job began, by the monotonic clock: as Slurm says, or `begun`, when this process did.
 
     The batch script, `setup` of the profile, and the imports come before a rank can look at a clock. They are a part
-    of what a start takes, on a slow file system the greater one.
+    of what a start takes, on a slow file system the greater one, and of the time limit: a job that began its clock
+    with its ranks worked on until Slurm killed it, as the signal for its limit had come before anybody listened.
     """
     scontrol = shutil.which("scontrol")
     if identity.job_id is None or scontrol is None:
@@ -104,9 +106,13 @@ def _is_preempted(identity: JobIdentity) -> bool:
 
 
 def _shown(scontrol: str, job_id: str, name: str) -> str | None:
-    found = re.search(rf" {name}=(\S+)", _run(scontrol, "show", "job", "--oneliner", job_id).stdout)
+    try:
+        shown = _run(scontrol, "show", "job", "--oneliner", job_id, timeout_s=_SHOW_S).stdout
+    except subprocess.TimeoutExpired:
+        return None
+    found = re.search(rf" {name}=(\S+)", shown)
     return found[1] if found else None
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_s)
