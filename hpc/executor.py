@@ -1,7 +1,7 @@
 """The only place that builds a submission, for Slurm or for this machine.
 
 What is submitted is a command with the name of a private folder, in which each rank finds plain data (`hpc.request`).
-The job asks for its own requeue (`hpc.preemption`).
+The job asks for its own requeue (`hpc.requeue`).
 """
 
 from __future__ import annotations

@@ -23,11 +23,12 @@ from hpc.errors import EnvironmentProblem, ExitCode, Preempted, SnwError
 from hpc.logs import log_file, setup_logging
 from hpc.outcome import Outcome, outcome_file, write_outcome
 from hpc.peers import PeerGoneError
-from hpc.preemption import PreemptionGuard, ended_by_limit, requeue_and_wait
+from hpc.preemption import PreemptionGuard
 from hpc.preflight import Check, check_ranks, refuse_problems
 from hpc.process_group import choose_device, process_group
 from hpc.progress import ProgressFile
 from hpc.request import RankRequest, read_request
+from hpc.requeue import ended_by_limit, job_begun, requeue_and_wait
 from hpc.runtime import Runtime
 from hpc.shown import never_fail_to_print
 from hpc.storage import storage_problem
@@ -78,8 +79,10 @@ def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
         log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
         entry_point = load_entry_point(request.entry_point)
         device = choose_device(request.device, topology.local_rank)
-        limit_s = None if request.time_min is None else request.time_min * 60.0
-        left_s = None if limit_s is None else limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
+        limit_s, left_s = None if request.time_min is None else request.time_min * 60.0, None
+        if limit_s is not None:
+            started = job_begun(identity, started) if rank == 0 else started  # rank 0's clock is enough to stop all
+            left_s = limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
         with (
             process_group(topology, device, folder, attempt, request.startup_deadline_s) as comm,
             PreemptionGuard(comm, left_s) as guard,

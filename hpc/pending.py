@@ -40,7 +40,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         f"take another --partition (`sinfo -s`), or {_ASK}",
     ),
     (
-        "InvalidAccount|AccountNotAllowed|AccountingPolicy",
+        "InvalidAccount|AccountNotAllowed",
         f"{_NEVER}: the account is none that you may use there",
         "set account in the profile to one of `sacctmgr show assoc user=$USER format=account,partition,qos`",
     ),
@@ -76,6 +76,13 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         f"take another account or qos in the profile, or {_ASK}",
     ),
     (
+        r"(Assoc|QOS)Grp(?!Jobs|Submit)\w*|AccountingPolicy|AssociationResourceLimit|QOSResourceLimit",
+        "the job starts when other jobs of your account or quality of service have ended, unless it asks for more than "
+        "all of them together may have: then it never starts",
+        "if nothing of them is running (`squeue -A ACCOUNT`), ask for less, or take another account or qos in the "
+        "profile",
+    ),
+    (
         "JobHeldUser",
         f"{_WAITS}: it is held, by you or by a coordinator of your account",
         "`scontrol release JOB` lets it start",
@@ -103,7 +110,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "take reservation out of the profile, or one of `scontrol show reservation`",
     ),
     (
-        r"ReqNodeNotAvail\b.*UnavailableNodes.*|NodeDown|Nodes_required_for_job_are_DOWN.*",
+        r"ReqNodeNotAvail\b.*Unavailable(Nodes)?:\w.*|NodeDown|Nodes_required_for_job_are_DOWN.*",
         "nodes that the job needs are down, drained or reserved; it starts when they are back",
         f"`sinfo -R` says why they are away; ask for fewer nodes or another --partition, or {_ASK}",
     ),
@@ -117,7 +124,7 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
 
 def meaning(reason: str, job_id: str) -> str | None:
     """What the reason of a pending job means and what to do; None where the job starts by itself, or it is unknown."""
-    name = reason.strip().strip("()").replace(" ", "_")
+    name = reason.strip().strip("():").replace(" ", "_")
     for pattern, means, fix in _MEANINGS:
         if re.fullmatch(f"(?:{pattern})(?:,.*)?", name):
             text = f"{name}: {means}. What to do: {fix.replace('JOB', job_id)}."

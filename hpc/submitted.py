@@ -34,6 +34,13 @@ Cluster = Literal["slurm", "local"]
 RECORD = "submitted.json"
 CONTROLLER_LOG = "controller.log"
 _TAIL_LINES = 15
+_WHY_ENDED = {  # where the scheduler's word alone does not say what to change
+    "TIMEOUT": ", as its time limit ran out before it had saved and stopped (raise --time-min)",
+    "OUT_OF_MEMORY": ", as it needs more memory than was asked for (raise mem_gb_per_node of the profile)",
+    "DEADLINE": ", as its deadline has passed (deadline in the profile)",
+    "NODE_FAIL": ", as a node has failed (the same command goes on from what is saved)",
+    "BOOT_FAIL": ", as a node did not start (the same command goes on from what is saved)",
+}
 _OUTCOMES_S = 60.0  # the other ranks and the scheduler are waited for so long once rank 0 has reported its end
 
 
@@ -187,7 +194,7 @@ class SubmittedJob:
         named = Counter(outcome.gone for outcome in outcomes.values() if outcome.gone in silent)
         silent.sort(key=lambda rank: -named[rank])
         word = seen.of_ranks.get(silent[0], seen.word) if named else seen.word
-        text = f"The job ended without a word of its own: {word}."
+        text = f"The job ended without a word of its own: {word}{_WHY_ENDED.get(word, '')}."
         for rank in silent:
             tail = _tail(self.log_path(rank))
             if any(map(is_thread_limit, tail)):

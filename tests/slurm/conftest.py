@@ -59,7 +59,7 @@ class Cluster:
         end = time.monotonic() + timeout_s
         while sorted(row[0] for row in self.jobs(name, "State")) != sorted(states):
             if time.monotonic() > end:
-                rows = self.jobs(name, "JobID,State,ExitCode,Restarts,Submit,Start,End,NodeList")
+                rows = self.jobs(name, "JobID,State,ExitCode,Submit,Start,End,NodeList")
                 queue = self.command("squeue", "-h", "-t", "all", f"--name={name}", "-o", "%i %T %r", check=False)
                 told = "\n".join(" ".join(row) for row in rows)
                 raise AssertionError(f"{name} not {states} within {timeout_s} s; sacct:\n{told}\nsqueue:\n{queue}")

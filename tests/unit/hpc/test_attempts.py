@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from hpc.attempts import ATTEMPTS, Attempt, read_attempts, refuse_hopeless, signal_is_of_limit, verdict
 from hpc.errors import EnvironmentProblem
+from hpc.requeue import job_begun
+from hpc.topology import JobIdentity
 from tests.ranks import Finished, start_ranks
 
 NOTHING = Attempt(None, 48.0, None)
@@ -65,14 +69,14 @@ def test_a_damaged_record_ends_nothing(tmp_path: Path, content: str) -> None:
         refuse_hopeless(tmp_path, NOTHING, 60.0)
 
 
-SHOW = "case $1 in show) echo JobId=41 JobState=RUNNING PreemptTime={preempted} Reason=None; exit;; esac"
+SHOW = "case $1 in show) echo JobId=41 JobState=RUNNING PreemptTime={preempted} RunTime={ran} Reason=None; exit;; esac"
 
 
 def attempts(
-    folder: Path, number: int, sent: signal.Signals | None, preempted: str, **config: object
+    folder: Path, number: int, sent: signal.Signals | None, preempted: str, ran: str = "00:00:00", **config: object
 ) -> list[Finished]:
     """Starts of the same job as Slurm makes them; its requeue is refused, so that each ends at once with 75."""
-    (folder / "scontrol").write_text(f"#!/bin/sh\n{SHOW.format(preempted=preempted)}\necho no >&2; exit 1\n")
+    (folder / "scontrol").write_text(f"#!/bin/sh\n{SHOW.format(preempted=preempted, ran=ran)}\necho no >&2; exit 1\n")
     (folder / "scontrol").chmod(0o755)
     done = []
     for restarts in range(number):
@@ -110,3 +114,34 @@ def test_a_job_that_gets_on_is_not_ended(tmp_path: Path) -> None:
     assert [each.returncode for each in done] == [75] * 4, done[-1].log
     kept = json.loads((tmp_path / "job" / ATTEMPTS).read_text())
     assert [each["done"] for each in kept] == [5, 10, 15, 20]
+
+
+def test_what_is_before_the_ranks_is_a_part_of_the_start(tmp_path: Path) -> None:
+    """`setup` and imports that take 50 of 60 seconds: by its own clock a rank works nearly all of the time."""
+    done = attempts(tmp_path, 3, signal.SIGUSR2, "None", ran="00:00:50", gain=5, work_s=0.3)
+    assert [each.returncode for each in done] == [75, 75, 4], done[-1].log
+    assert re.search(r"A start took [5-6]\d s, and \d s were left", done[-1].outcome["message"])
+
+
+@pytest.mark.parametrize(
+    ("says", "ran_s"),
+    [("00:01:05", 65), ("1-02:00:00", 93600), ("INVALID", 5), ("00:00:00", 5)],
+)
+def test_the_job_began_when_slurm_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, ran_s: int) -> None:
+    """Never after the process that asks."""
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{SHOW.format(preempted=None, ran=says)}\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    now = time.monotonic()
+    assert now - job_begun(JobIdentity("41"), now - 5) == pytest.approx(ran_s, abs=2)
+    assert job_begun(JobIdentity(), now - 5) == now - 5
+
+
+def test_the_limit_counts_from_where_the_job_began(tmp_path: Path) -> None:
+    """No signal comes: Slurm's was sent during `setup`. Its own clock must stop the job before Slurm kills it."""
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\n{SHOW.format(preempted=None, ran='00:00:50')}\nexit 1\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    env = {"SLURM_JOB_ID": "41", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with start_ranks("limited", 2, {"from": 0, "gain": 5, "work_s": 0}, tmp_path, env=env, time_min=1.0) as ranks:
+        done = ranks.finish(30)  # by its ranks' clocks 48 s are left
+    assert [each.returncode for each in done] == [75, 75], done[0].log

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hpc.communicator import Communicator
-from hpc.preemption import STOP_SIGNALS, PreemptionGuard, requeue_and_wait
+from hpc.preemption import STOP_SIGNALS, PreemptionGuard
+from hpc.requeue import requeue_and_wait
 from hpc.topology import JobIdentity
 from tests.ranks import REPOSITORY, names
 

@@ -18,7 +18,13 @@ def run(folder: Path, setup: list[str], **environ: str) -> subprocess.CompletedP
     script.write_text("\n".join(["#!/bin/bash", *setup_lines(setup, folder / "job"), 'echo "went on: $A"']) + "\n")
     with (folder / "log.err").open("a") as log:
         return subprocess.run(
-            ["bash", script], env=os.environ | environ, stdout=subprocess.PIPE, stderr=log, text=True, timeout=30
+            ["bash", script],
+            cwd=folder,
+            env=os.environ | environ,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            timeout=30,
         )
 
 
@@ -30,6 +36,12 @@ FAILING = [
     (["ls \\", "/nowhere"], 2, "line 1, failed with exit code 2: ls \\"),
     (["printf 'a\"b\\\\c\\n\\033[1m\\t%s\\n' x >&2; (exit 200)"], 200, 'It said:\na"b\\c\n[1m'),
     (["if true; then", "false", "fi"], 1, "line 2, failed with exit code 1: false"),
+    (["true", "[ -e /nowhere ] ||", "ls /nowhere"], 2, "line 3, failed with exit code 2: ls /nowhere"),
+    (["f() { false; return 3; }", "f", "true"], 3, "line 2, failed with exit code 3: f"),
+    (["set -u", "echo $snw_nothing", "true"], 1, "line 2, failed with exit code 1: echo $snw_nothing"),
+    (["true", "echo 'return 5' > f.sh", ". ./f.sh"], 5, "line 3, failed with exit code 5: . ./f.sh"),
+    (["echo 'exit 6' > f.sh", ". ./f.sh"], 6, "line 2, failed with exit code 6: . ./f.sh"),
+    (["if then"], 2, "syntax error near"),
 ]
 
 
@@ -62,6 +74,27 @@ def test_lines_that_work_change_the_shell_of_the_job(tmp_path: Path) -> None:
     assert done.stdout.endswith("went on: loaded\n")
     assert not list((tmp_path / "job").iterdir())
     assert setup_lines([], tmp_path) == []
+
+
+WORKING = [
+    ["if [ -e /nowhere ]; then", "false", "else", "A=b", "fi"],
+    ["[ -e /nowhere ] ||", "A=b"],
+    ["[ -e / ] &&", "A=b"],
+    ["case $HOME in", "/nowhere) false ;;", "*) A=b ;;", "esac"],
+    ["A=$(cat <<'END'", "b", "END", ")"],
+    ["printf 'false\\n[ -e /nowhere ]\\nA=b\\n' > f.sh", "source ./f.sh"],  # `activate` of many environments
+    ["module() { false; eval 'A=b'; }", "module load b"],
+    ["while read -r A; do", "break", "done <<< b"],
+    ["false || A=b"],
+]
+
+
+@pytest.mark.parametrize("setup", WORKING, ids=range(len(WORKING)))
+def test_what_works_in_a_script_works_in_a_profile(tmp_path: Path, setup: list[str]) -> None:
+    """A look at the last exit code after each line took the condition of an `if` for a failure of its `else`."""
+    (tmp_path / "job").mkdir()
+    done = run(tmp_path, setup)
+    assert (done.returncode, done.stdout) == (0, "went on: b\n"), (tmp_path / "log.err").read_text()
 
 
 def test_a_task_of_an_array_leaves_it_in_its_own_folder(tmp_path: Path) -> None:

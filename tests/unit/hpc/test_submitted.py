@@ -83,7 +83,7 @@ def test_a_silent_death_shows_state_and_log(job, scheduler):
     scheduler.now += 11
     state = job.poll()
     assert (state.status, state.exit_code) == ("failed", 1)
-    assert "OUT_OF_MEMORY" in state.message
+    assert "OUT_OF_MEMORY, as it needs more memory than was asked for (raise mem_gb_per_node" in state.message
     assert state.message.endswith("line 4998\nline 4999")
     assert state.message.count("line ") == 15
     job.log_path(1).unlink()
@@ -233,3 +233,16 @@ def test_scancel_is_told_as_such(job, scheduler):
 def test_a_folder_without_a_job(tmp_path):
     with pytest.raises(InputError, match="no submitted job"):
         load_submitted(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "fix"),
+    [("TIMEOUT", "raise --time-min"), ("OUT_OF_MEMORY", "raise mem_gb_per_node"), ("NODE_FAIL", "node")],
+)
+def test_an_end_that_slurm_alone_knows_of_says_what_to_change(job, scheduler, word, fix):
+    """A start that takes longer than the whole limit is never asked to stop: it is killed, and says nothing."""
+    scheduler.seen = Seen("ended", word, 0, 10.0)
+    job.poll()
+    scheduler.now += 11
+    assert f"{word}, as " in job.poll().message
+    assert fix in job.poll().message
