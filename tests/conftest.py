@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.promises import PromisesPlugin
 
@@ -21,6 +22,9 @@ os.environ["MPLBACKEND"] = "Agg"
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="snw-test-matplotlib-")
     atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
+
+settings.register_profile("no clocks", deadline=None)  # a busy machine is no mistake
+settings.load_profile("no clocks")
 
 # Under nohup all processes of the tests would ignore SIGHUP, and those that a test ends with it would not end.
 # What has a handler in place of "ignored" begins with the default after `exec`.
