@@ -91,13 +91,14 @@ def _watch_in_lines(
         _say_told(told, console)
         tell_once(job.advice(state), advised, console)
         if clock() - printed >= _LINE_INTERVAL_S:
-            line = "; ".join(summary_line(item) for item in summarise(read_progress(job.progress_folder)))
+            line = "; ".join(_progress_lines(job))
             if line and line != progress:
                 say(console, line)
             progress, printed = line, clock()
         time.sleep(poll_s)
     _say_told(told, console)
-    _print_progress(job, console)
+    if "; ".join(_progress_lines(job)) != progress:
+        _print_progress(job, console)
     return state
 
 
@@ -141,8 +142,12 @@ def _view(job: SubmittedJob, state: JobState) -> RenderableType:
 
 
 def _print_progress(job: SubmittedJob, console: Console) -> None:
-    for item in summarise(read_progress(job.progress_folder)):
-        say(console, summary_line(item))
+    for line in _progress_lines(job):
+        say(console, line)
+
+
+def _progress_lines(job: SubmittedJob) -> list[str]:
+    return [summary_line(item) for item in summarise(read_progress(job.progress_folder))]
 
 
 def summary_line(item: ProgressSummary) -> str:

@@ -138,6 +138,7 @@ class TrainingJob:
         self.started = time.monotonic()
         self.metrics: JsonLines | None = None
         self.scores: dict[str, float] = {}
+        self.figures: dict[str, float] = {}
         """The last validation and the best, as they are shown beside the bar."""
 
     def _prepare_deepspeed(self) -> None:
@@ -292,7 +293,13 @@ class TrainingJob:
             figures: dict[str, float] = {"skipped": self.progress.skipped} if self.progress.skipped else {}
             figures |= {"loss": loss_value, **self.scores, "epoch": epoch, "pairs_per_s": batches.num_pairs / seconds}
             figures |= {"data_wait": self.feed.waited_s / seconds, "held_by_saves": self._share_of_saves()}
-            self.runtime.progress.update("train", step + 1, self.plan.num_steps, "steps", force=False, **figures)
+            self.figures = figures
+            self._report(force=False)
+
+    def _report(self, force: bool) -> None:
+        """The last step and the last validation, for whoever follows the job."""
+        figures = self.figures | self.scores
+        self.runtime.progress.update("train", self.progress.step, self.plan.num_steps, "steps", force=force, **figures)
 
     def _rate(self, step: int, num_steps: int) -> float:
         """Learning rate of a step of a run of so many."""
@@ -328,6 +335,8 @@ class TrainingJob:
         best = best_of(self.progress, monitor)
         self.scores = {f"val_{monitor}": loss if monitor == "loss" else auroc}
         self.scores |= {} if best is None else {"best": best}
+        if self.comm.rank == 0:
+            self._report(force=True)
         tell(validation_line(self.plan, self.progress, self.config.train, loss, auroc))
 
     def _save(self) -> None:
