@@ -16,7 +16,7 @@ from hpc.errors import CorruptError, InputError
 from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.data.folder import new_folder
-from snw_dist.evaluate import bars, pictures
+from snw_dist.evaluate import bars, canvas, pictures
 from snw_dist.evaluate.bootstrap import LEVEL
 from snw_dist.evaluate.comparison import judge, turned
 from snw_dist.evaluate.controls import MEANING
@@ -28,7 +28,7 @@ from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.training_curve import training_picture
 
 log = logging.getLogger(__name__)
-_FILES = ("metrics.json", "predictions.*", "*.png")
+_FILES = ("metrics.json", "predictions.*", "*.png", "*.pdf")
 """What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
 _SYMMETRIC = {
@@ -96,9 +96,9 @@ def evaluate_scores(
             },
         }
     )
-    with long_work("drawing the pictures"):
+    with long_work("drawing the pictures"), canvas.own_style():
         drawn = _pictures(pairs, scores, model, controls, metrics)
-        drawn |= _of_training(metrics_log, provenance["encoder"])
+        drawn |= _of_training(metrics_log, canvas.about(provenance))
     text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     predictions = pairs.assign(score=scores, probability=model.probability)
     with new_folder(folder, ours=_FILES) as fresh:
@@ -130,37 +130,43 @@ def _pictures(
     controls: Mapping[ControlName, FloatArray],
     metrics: Mapping[str, Any],
 ) -> dict[str, bytes]:
-    """File name to PNG; beside the model the control with the best AUROC on `val` is drawn, turned round if need be."""
-    encoder: str = metrics["provenance"]["encoder"]
+    """File name to bytes. Beside the model one control is drawn in all splits, and the legends name it.
+
+    It is the one with the best AUROC on `val`, turned round if it ranks backwards there: choices are never made on
+    test. So it may not be the best one of a test split, which `controls` and `strata` show. None is drawn where `val`
+    has one class.
+    """
+    of = canvas.about(metrics["provenance"])
     positive = pairs["positive"].to_numpy(dtype=np.bool_)
 
     aurocs = {name: metrics["controls"][name]["splits"][VAL]["metrics"]["auroc"]["value"] for name in controls}
-    strength = {name: -1.0 if value is None else max(value, turned(value, "auroc")) for name, value in aurocs.items()}
-    strongest = max(controls, key=strength.__getitem__, default=None)
-    backwards = strongest is not None and strength[strongest] > (aurocs[strongest] or 0.0)
+    strength = {name: max(value, turned(value, "auroc")) for name, value in aurocs.items() if value is not None}
+    strongest = max(strength, key=strength.__getitem__, default=None)
+    backwards = strongest is not None and strength[strongest] > aurocs[strongest]
     title = f"{strongest}, turned round" if backwards else str(strongest)
     shown = []
     for name in metrics["splits"]:
         at = np.flatnonzero(pairs["split"] == name)
         other = None if strongest is None else controls[strongest][at] * (-1.0 if backwards else 1.0)
         shown.append(pictures.SplitScores(name, positive[at], scores[at], model.probability[at], other))
-    tested = [split for split in shown if split.name != VAL]
-    return {
-        "roc.png": pictures.roc_picture(shown, encoder, title),
-        "precision_recall.png": pictures.precision_recall_picture(shown, encoder, title),
-        "score_histogram.png": pictures.histogram_picture(tested or shown, model.threshold, encoder),
-        "reliability.png": pictures.reliability_picture(tested or shown, encoder),
-        "controls.png": bars.controls_picture(metrics, encoder),
-        "strata.png": bars.strata_picture(metrics, encoder),
+    tested = [split for split in shown if split.name != VAL] or shown
+    figures = {
+        "roc": pictures.roc_picture(shown, of, title),
+        "precision_recall": pictures.precision_recall_picture(shown, of, title),
+        "score_histogram": pictures.histogram_picture(tested, model.threshold, of),
+        "reliability": pictures.reliability_picture(tested, of),
+        "controls": bars.controls_picture(metrics, of),
+        "strata": bars.strata_picture(metrics, of),
     }
+    return {name: data for key, figure in figures.items() for name, data in canvas.files(key, figure).items()}
 
 
-def _of_training(metrics_log: Path | None, encoder: str) -> dict[str, bytes]:
+def _of_training(metrics_log: Path | None, of: str) -> dict[str, bytes]:
     """The course of training, where it is known: it is no result, and a log that is damaged spoils none."""
     if metrics_log is None or not metrics_log.exists():
         return {}
     try:
-        return {"training_curve.png": training_picture(metrics_log, encoder)}
+        return canvas.files("training_curve", training_picture(metrics_log, of))
     except (CorruptError, OSError) as error:
         log.warning("no picture of the training: %s", error)
         return {}

@@ -82,6 +82,8 @@ def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambd
         seed=config.run.seed,
         provenance={
             **description["provenance"],
+            "run": config.run.name,
+            "network": description["model"]["name"],
             "encoder": description["encoder"]["description"],
             "step": description["step"],
             **made_of,

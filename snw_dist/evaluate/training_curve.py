@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hpc.json_lines import read_json_lines
-from snw_dist.evaluate.canvas import COLOURS, GREY, plain, png
+from snw_dist.evaluate.canvas import COLOURS, GREY, plain, titled
 from snw_dist.evaluate.ranked import FloatArray
 
 _LARGEST = 1e100
 """A value beyond it is damage, and no axis can be drawn to it."""
+_MOST_VECTORS = 20_000
+"""A line of more points is dots in the PDF too, which no viewer is slow with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +30,21 @@ class TrainingLog:
     auroc: dict[int, float]
 
 
-def training_picture(log: Path, encoder: str) -> bytes:
+def training_picture(log: Path, of: str) -> Figure:
     """Loss and validation AUROC over steps, from a `metrics.jsonl`, see `read_training_log`."""
     found = read_training_log(log)
     figure = Figure(figsize=(7.2, 6.0), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     steps, loss = _series(found.train_loss)
     if steps.size:
-        top.plot(steps, loss, color=COLOURS[5], linewidth=0.8, alpha=0.55, label="train, each logged step")
+        style: dict[str, Any] = {"rasterized": steps.size > _MOST_VECTORS}
+        top.plot(steps, loss, color=COLOURS[5], linewidth=0.8, alpha=0.55, label="train, each logged step", **style)
         window = steps.size // 20 // 2 * 2 + 1  # odd, so that the mean belongs to the middle step
         if window > 1:
             half = window // 2
             smooth = np.convolve(loss, np.ones(window) / window, mode="valid")
             label = f"train, mean of {window}"
-            top.plot(steps[half : half + smooth.size], smooth, color=COLOURS[0], linewidth=1.8, label=label)
+            top.plot(steps[half : half + smooth.size], smooth, color=COLOURS[0], linewidth=1.8, label=label, **style)
     _markers(top, found.validation_loss)
     _markers(bottom, found.auroc)
     steps, auroc = _series(found.auroc)
@@ -55,7 +59,7 @@ def training_picture(log: Path, encoder: str) -> bytes:
         plain(axes, "step" if axes is bottom else "", name)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc=corner, frameon=False, fontsize=9)
-    return png(figure, "Training", encoder)
+    return titled(figure, "Training", of)
 
 
 def read_training_log(log: Path) -> TrainingLog:

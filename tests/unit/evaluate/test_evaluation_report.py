@@ -19,10 +19,7 @@ from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.report import evaluate_scores
 
 ENCODER = "esmc-tiny-random (random weights)"
-PICTURES = {
-    *("roc.png", "precision_recall.png", "score_histogram.png", "reliability.png"),
-    *("controls.png", "strata.png"),
-}
+PICTURES = ("roc", "precision_recall", "score_histogram", "reliability", "controls", "strata")
 
 
 def evaluate(pairs, folder, scores=None, **changes):
@@ -63,7 +60,8 @@ def test_everything_is_written_and_agrees(tmp_path):
     controls = {"boosting": good_scores(pairs, 8, 0.3), "degree": np.zeros(len(pairs))}
     metrics = evaluate(pairs, folder, metrics_log=log, controls=controls)
     names = {path.name for path in folder.iterdir()}
-    assert names == PICTURES | {"training_curve.png", "metrics.json", "predictions.csv", "predictions.parquet"}
+    drawn = {f"{name}.{kind}" for name in (*PICTURES, "training_curve") for kind in ("png", "pdf")}
+    assert names == drawn | {"metrics.json", "predictions.csv", "predictions.parquet"}
     assert strict(folder / "metrics.json") == metrics
     for name in names:
         if name.endswith(".png"):

@@ -6,6 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from snw_dist.evaluate import canvas
 from snw_dist.evaluate.bars import controls_picture, strata_picture
 from snw_dist.evaluate.pictures import (
     SplitScores,
@@ -31,16 +32,27 @@ def figures(value=0.8, low=0.7, high=0.9):
     entry = {"metrics": {"auroc": {"value": value, "low": low, "high": high}}}
     strata = {"one seen": entry, "none seen": entry}
     measured = {"splits": {"a $ test": entry | {"strata": strata}}}
+    facts = {"num_pairs": 2468, "num_positive": 1000, "strata": {name: {"num_pairs": 1234} for name in strata}}
     return {
-        "splits": {"a $ test": {"strata": {name: {"num_pairs": 1234} for name in strata}}},
+        "splits": {"a $ test": facts},
         "model": measured,
         "controls": {"boosting": measured, "degree": measured},
-        "comparison": {"a $ test": {"best_control": "boosting"}},
+        "comparison": {"a $ test": {"best_control": "boosting", "turned": False}},
     }
 
 
-def pixels(data):
-    """[height, width, 4] float32 in [0, 1]; raises when it is no whole PNG."""
+@pytest.fixture(autouse=True)
+def style():
+    with canvas.own_style():
+        yield
+
+
+def pixels(figure):
+    """[height, width, 4] float32 in [0, 1]; both files are made, and a warning of one is an error."""
+    files = canvas.files("it", figure)
+    assert files["it.pdf"].startswith(b"%PDF")
+    assert files["it.pdf"].rstrip().endswith(b"%%EOF")
+    data = files["it.png"]
     return matplotlib.image.imread(io.BytesIO(data), format="png")
 
 
@@ -77,7 +89,9 @@ def test_pictures_are_not_empty(log):
 
 
 def test_same_input_same_bytes():
-    assert roc_picture([split("test", 1)], ENCODER) == roc_picture([split("test", 1)], ENCODER)
+    first, second = (canvas.files("roc", roc_picture([split("test", 1)], ENCODER)) for _ in range(2))
+    assert first == second
+    assert first.keys() == {"roc.png", "roc.pdf"}
 
 
 def test_encoder_and_control_are_visible():
