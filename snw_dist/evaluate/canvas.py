@@ -75,7 +75,7 @@ def about(provenance: Mapping[str, Any]) -> str:
     encoder = _PATH.sub(lambda path: PurePath(path[0]).name, provenance["encoder"])
     parts = [(key, provenance.get(key)) for key in ("run", "network")]
     known = [f"{key} {literal(str(value))}" for key, value in parts if value is not None]
-    return ", ".join([*known, f"encoder: {literal(encoder, 80)}"])
+    return "\n".join([*([", ".join(known)] if known else []), f"encoder: {literal(encoder, 80)}"])
 
 
 def headed(split: str, num_pairs: int, num_positive: int) -> str:
@@ -86,8 +86,9 @@ def headed(split: str, num_pairs: int, num_positive: int) -> str:
 
 def titled(figure: Figure, title: str, of: str) -> Figure:
     """The figure under its title, and under what it is of, see `about`."""
-    wrapped = textwrap.fill(of, width=int(figure.get_figwidth() * 12))
-    figure.suptitle(f"{title}\n{wrapped}", fontsize=11)
+    width = int(figure.get_figwidth() * 12)
+    lines = [title, *(textwrap.fill(line, width) for line in of.splitlines())]
+    figure.suptitle("\n".join(lines), fontsize=11)
     return figure
 
 

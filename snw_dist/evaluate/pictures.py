@@ -20,8 +20,8 @@ from snw_dist.evaluate.ranked import BoolArray, FloatArray
 
 _POSITIVE, _NEGATIVE = "#D55E00", "#0072B2"
 _CHANCE = "chance"
-_SMALLEST_BIN = 3
-"""The share of positives among fewer pairs is 0, one half or 1 whatever the network does: no line leads there."""
+_SMALLEST_BIN = 5
+"""The share of positives among fewer pairs is chance (of two: 0, one half or 1), so no line leads there."""
 _FEWEST_IN_HISTOGRAM = 20
 """Fewer pairs of a class are drawn one by one: bins would hold one or two."""
 _CELLS = 2000
@@ -96,7 +96,7 @@ def reliability_picture(splits: Sequence[SplitScores], of: str) -> Figure:
     """How often pairs of a probability are positive, before and after calibration, and how many pairs have it.
 
     The bins are those of the calibration error in the legend; upright lines are 95 % intervals (Wilson 1927). Bins of
-    one or two pairs are faint points off the line, and the legend says how many there are.
+    fewer than `_SMALLEST_BIN` pairs are faint points off the line, and the legend says how many there are.
     """
     columns = max(1, len(splits))
     figure = Figure(figsize=(max(6.4, 4.4 * columns), 6.9), layout="constrained")
@@ -124,7 +124,7 @@ def _reliability(
     label = f"{name}: ECE {probability_metrics(positive, probability)['ece']:.3f}"
     above.plot(x[large], y[large], "o-", color=colour, label=label)
     if small.any():
-        label = f"bins of 1 or 2 pairs: {np.count_nonzero(small)}"
+        label = f"bins of fewer than {_SMALLEST_BIN} pairs: {np.count_nonzero(small)}"
         above.plot(x[small], y[small], "o", color=colour, alpha=0.3, markeredgewidth=0, label=label)
     spans = [binomtest(int(hits[i]), int(num[i])).proportion_ci(method="wilson") for i in np.flatnonzero(large)]
     lows, highs = [span.low for span in spans], [span.high for span in spans]
