@@ -10,6 +10,7 @@ from evaluate_tools import good_scores, held_out_pairs
 from rich.console import Console
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.evaluate import report
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.controls import MEANING
 from snw_dist.evaluate.measure import describe, measure_scores, parts_of
@@ -20,6 +21,12 @@ from snw_dist.evaluate.report import evaluate_scores
 
 ENCODER = "esmc-tiny-random (random weights)"
 PICTURES = ("roc", "precision_recall", "score_histogram", "reliability", "controls", "strata")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Drawing takes seconds, and `test_everything_is_written_and_agrees` has it."""
+    monkeypatch.setattr(report, "_pictures", lambda *_: {})
 
 
 def evaluate(pairs, folder, scores=None, **changes):
@@ -94,6 +101,7 @@ def test_undefined_figures_are_null(tmp_path):
     assert "50 repeats of one class left out" in " ".join(shown(metrics).split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_validation_without_positives_still_ranks(tmp_path):
     pairs = held_out_pairs()
     pairs.loc[pairs["split"] == "val", "positive"] = False
@@ -130,6 +138,7 @@ def test_predictions_read_back_exactly():
     assert predictions_csv(back) == text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_that_are_formulas_are_quoted_in_csv_and_exact_in_parquet(tmp_path):
     pairs = held_out_pairs()
     ids = ["=1+1", "@SUM(A1)", "-x", "+x"] * 100
@@ -138,6 +147,7 @@ def test_names_that_are_formulas_are_quoted_in_csv_and_exact_in_parquet(tmp_path
     assert list(pd.read_csv(tmp_path / "predictions.csv")["ligand_id"]) == [f"'{name}" for name in ids]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_table_fits_120_columns_and_says_what_it_shows(tmp_path):
     pairs = held_out_pairs(num_pairs=20_000)
     pairs["split"] = pairs["split"].replace("test", "test_unseen_receptor")
@@ -163,6 +173,7 @@ def test_the_table_fits_120_columns_and_says_what_it_shows(tmp_path):
     assert " ".join(metrics["comparison"]["mixed"]["sentence"].split()) in " ".join(text.split())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_controls_and_repeats_the_table_is_short(tmp_path):
     text = shown(evaluate(held_out_pairs(), tmp_path, repeats=0))
     assert "[" not in text.split("encoder")[0]
@@ -170,6 +181,7 @@ def test_without_controls_and_repeats_the_table_is_short(tmp_path):
     assert "cannot be compared" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_things_are_named_and_nothing_is_written(tmp_path):
     pairs = held_out_pairs()
     damaged = good_scores(pairs)
