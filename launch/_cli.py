@@ -15,12 +15,18 @@ from hpc.storage import storage_problem
 from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import show_told
 from hpc.trusted import close_to_others
-from snw_dist.command import App, SetOption, read_settings
+from snw_dist.command import App, read_settings
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
+AllMetricsOption = Annotated[
+    bool, typer.Option("--all-metrics", help="Print every metric of every control, not AUROC, AUPRC and the best one.")
+]
 DEFAULT_CONFIG = Path("SNW_config.json")
-__all__ = ["DEFAULT_CONFIG", "ConfigOption", "RunOption", "SetOption", "main", "new_app", "read_settings"]
+__all__ = [
+    *("DEFAULT_CONFIG", "AllMetricsOption", "ConfigOption", "RunOption", "SetOption", "main", "new_app"),
+    "read_settings",
+]
 
 
 def new_app() -> typer.Typer:
