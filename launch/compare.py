@@ -8,7 +8,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -83,8 +83,7 @@ def compare_command(
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)
-    comparison = (compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain()
-    console(120).print(comparison_table(comparison, all_metrics))
+    _show((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain(), all_metrics)
     print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
     if code:
         raise typer.Exit(code)
@@ -95,6 +94,10 @@ def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) ->
     for job in jobs:
         check_training(job)
     return run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
+
+
+def _show(comparison: dict[str, Any], all_metrics: bool) -> None:
+    console(120).print(comparison_table(comparison, all_metrics))
 
 
 def _numbers(seeds: str | None) -> list[int]:
