@@ -15,7 +15,7 @@ from hpc.storage import storage_problem
 from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import show_told
 from hpc.trusted import close_to_others
-from snw_dist.command import App, read_settings
+from snw_dist.command import App, SetOption, read_settings
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
@@ -24,7 +24,13 @@ AllMetricsOption = Annotated[
 ]
 DEFAULT_CONFIG = Path("SNW_config.json")
 __all__ = [
-    *("DEFAULT_CONFIG", "AllMetricsOption", "ConfigOption", "RunOption", "SetOption", "main", "new_app"),
+    "DEFAULT_CONFIG",
+    "AllMetricsOption",
+    "ConfigOption",
+    "RunOption",
+    "SetOption",
+    "main",
+    "new_app",
     "read_settings",
 ]
 
