@@ -90,6 +90,8 @@ def _lines(comparison: Mapping[str, Any], all_metrics: bool) -> Iterator[str]:
     if networks is not None:
         chosen = networks["chosen_by"]
         yield f"best network on {chosen['split']}: {networks['best']}, by {_named(chosen)}"
+        if max(numbers) == 1:
+            yield "one run of each network: another seed may change their order, which no interval knows (--seeds)"
     for split, verdicts in comparison["verdicts"].items():
         yield from (verdict["sentence"] for verdict in verdicts.values())
         if networks is not None:

@@ -75,7 +75,8 @@ def all_tables(sections: Sequence[Sequence[Row]], bootstrap: Mapping[str, Any]) 
     """All metrics, in three tables: first those that are shown with their intervals."""
     interval = f" [{bootstrap['level']:.0%}]" if bootstrap["repeats"] else ""
     for names in (WITH_INTERVAL, *_ALONE):
-        with_interval, table = names is WITH_INTERVAL, empty_table(gap=2)
+        with_interval = names is WITH_INTERVAL
+        table = empty_table(gap=1 if with_interval else 2)
         table.add_column("split", overflow="fold")
         for heading in names.values():
             table.add_column(Text(f"{heading}{interval if with_interval else ''}"), justify="right", no_wrap=True)

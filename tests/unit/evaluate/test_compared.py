@@ -77,6 +77,11 @@ def test_each_network_is_beside_the_best_on_validation() -> None:
     assert f"best network on val: {best}, by AUROC {on_val[best]:.3f}" in text
     for verdict in networks["verdicts"]["test"].values():
         assert verdict["sentence"] in text
+    assert "another seed may change their order" not in text
+    one_run = comparison.plain() | {
+        "models": {name: model | {"runs": ["x"]} for name, model in plain["models"].items()}
+    }
+    assert "another seed may change their order" in " ".join(shown(one_run).split())
     assert "cannot be told from chance" in networks["verdicts"]["test"][other]["sentence"]
 
 
