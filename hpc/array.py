@@ -31,19 +31,21 @@ def run_array(requests: Sequence[JobRequest], profile: SiteProfile, cluster: Clu
 def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float = _POLL_S) -> int:
     """Show the tasks of an array until all have ended; Ctrl-C leaves them alone and returns 130."""
     array = jobs[0].job_id.partition("_")[0]
-    say(console, f"{jobs[0].name}: {len(jobs)} jobs, array {array} (slurm)")
+    named = len(_by_name(jobs)) > 1
+    say(console, f"{'' if named else f'{jobs[0].name}: '}{len(jobs)} jobs, array {array} (slurm)")
+    for job in jobs if named else []:
+        say(console, f"job {job.job_id}: {job.name}")
     try:
         with signals_as_interrupt():
             states = _watch(jobs, console, poll_s)
     except KeyboardInterrupt:
         say(console, f"No longer following; array {array} goes on. Look: squeue -j {array}; cancel: scancel {array}")
         return INTERRUPTED
-    for item in progress_of(jobs):
-        say(console, summary_line(item))
+    _say_progress(jobs, console)
     codes = []
     for job, state in zip(jobs, states, strict=True):
         if state.status != "done":
-            say(console, f"job {job.job_id}:")
+            say(console, f"job {job.job_id}, {job.name}:")
         codes.append(report(state, console) if state.status != "done" else 0)
     if not any(codes):
         say(console, f"all {len(jobs)} jobs are done")
@@ -54,6 +56,22 @@ def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float =
 def progress_of(jobs: Sequence[SubmittedJob]) -> list[ProgressSummary]:
     """Progress of all jobs together, one summary a kind."""
     return add_up([item for job in jobs for item in summarise(read_progress(job.progress_folder))])
+
+
+def _by_name(jobs: Sequence[SubmittedJob]) -> dict[str, list[SubmittedJob]]:
+    """Jobs of one name do parts of the same work; those of other names do other work."""
+    found: dict[str, list[SubmittedJob]] = {}
+    for job in jobs:
+        found.setdefault(job.name, []).append(job)
+    return found
+
+
+def _say_progress(jobs: Sequence[SubmittedJob], console: Console) -> None:
+    """One line for each kind of progress, of each name where there are several."""
+    groups = _by_name(jobs)
+    for name, group in groups.items():
+        for item in progress_of(group):
+            say(console, f"{f'{name}: ' if len(groups) > 1 else ''}{summary_line(item)}")
 
 
 def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
@@ -77,6 +95,5 @@ def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> lis
             return [states[job.job_id] for job in jobs]
         if time.monotonic() - printed >= _LINE_INTERVAL_S:
             printed = time.monotonic()
-            for item in progress_of(jobs):
-                say(console, summary_line(item))
+            _say_progress(jobs, console)
         time.sleep(poll_s)

@@ -80,7 +80,7 @@ def submit(request: JobRequest, profile: SiteProfile, cluster: Cluster) -> Submi
 
 
 def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[SubmittedJob]:
-    """Hand over several jobs that differ in their configuration only, as one Slurm job array where there are several.
+    """Hand over jobs that differ in name and configuration only, as one Slurm job array where there are several.
 
     Every task has a private folder of its own, is requeued by itself and ends by itself.
     """
@@ -88,7 +88,7 @@ def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[S
     log_folder = private_folder(requests[0].folder / "logs")
     shared = _shared_name(folders)
     with _clean_environment(profile):
-        job_id = run_sbatch(requests[0], profile, log_folder, shared, _command(shared), len(requests))
+        job_id = run_sbatch(requests, profile, log_folder, shared, _command(shared))
     ids = [job_id] if len(requests) == 1 else [f"{job_id}_{task}" for task in range(len(requests))]
     queue = SlurmQueue(job_id)
     return [

@@ -33,7 +33,7 @@ class JobRequest:
     """What to run, as plain data; raises `InputError` for what cannot be submitted."""
 
     name: str
-    """Becomes the Slurm job name."""
+    """Becomes the Slurm job name; a task of an array takes it when it starts."""
     entry_point: str
     """`package.module:function`"""
     config: dict[str, Any]
@@ -47,10 +47,13 @@ class JobRequest:
     array_task: int = 0
     """Which task of a job array this is."""
     num_array_tasks: int = 1
+    array_name: str | None = None
+    """What the whole array is called in Slurm's queue, where its tasks have names of their own."""
 
     def __post_init__(self) -> None:
         for name, text in (
             ("job name", self.name),
+            ("array name", self.array_name or ""),
             ("entry point", self.entry_point),
             ("folder", str(self.folder)),
         ):

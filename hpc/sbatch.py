@@ -7,6 +7,7 @@ it is to do is plain data.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,27 @@ from hpc.errors import EnvironmentProblem
 from hpc.profile import SiteProfile
 from hpc.request import JobRequest
 from hpc.site_setup import setup_lines
+from hpc.task_names import naming_lines
 
 REPOSITORY = Path(hpc.__file__).resolve().parents[1]
 SITE_CHOICES = ("partition", "account", "qos", "constraint", "reservation")
 
 
 def run_sbatch(
-    request: JobRequest, profile: SiteProfile, log_folder: Path, folder: Path, command: str, num_array_tasks: int
+    requests: Sequence[JobRequest], profile: SiteProfile, log_folder: Path, folder: Path, command: str
 ) -> str:
-    """Hand a job, or an array of so many, to Slurm; its id. `folder` is its own.
+    """Hand a job, or an array of several, to Slurm; its id. `folder` is its own.
 
     Raises `EnvironmentProblem` when Slurm refuses it.
     """
     try:
         executor = SlurmExecutor(folder=log_folder)
-        executor.update_parameters(**slurm_parameters(request, profile, folder))
-        if num_array_tasks > 1:
-            executor.update_parameters(array_parallelism=num_array_tasks)
-            executor.parameters["map_count"] = num_array_tasks
+        parameters = slurm_parameters(requests[0], profile, folder)
+        parameters["setup"] = [*naming_lines([request.name for request in requests]), *parameters["setup"]]
+        executor.update_parameters(**parameters)
+        if len(requests) > 1:
+            executor.update_parameters(array_parallelism=len(requests))
+            executor.parameters["map_count"] = len(requests)
         return str(executor._submit_command(command).job_id)
     except (RuntimeError, OSError) as error:
         raise EnvironmentProblem(f"Slurm did not take the job: {_sbatch_says(error)}") from None
@@ -60,7 +64,7 @@ def slurm_parameters(request: JobRequest, profile: SiteProfile, folder: Path) ->
     if profile.reservation is not None:  # submitit has no parameter for it
         further["reservation"] = profile.reservation
     return {
-        "job_name": request.name,
+        "job_name": request.name if request.num_array_tasks == 1 else request.array_name or request.name,
         "nodes": request.nodes,
         "ntasks_per_node": request.tasks_per_node,
         "cpus_per_task": profile.cpus_per_task,

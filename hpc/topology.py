@@ -41,7 +41,7 @@ _MPI_NAMES = (
     ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", None),
 )
 # For the shell of a batch script, which runs before any Python of ours
-SHELL_ARRAY_TASK = "SLURM_ARRAY_TASK_ID"
+SHELL_ARRAY_JOB, SHELL_ARRAY_TASK = "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"
 SHELL_RESTARTS = "${SLURM_RESTART_COUNT:-0}"
 # A number of ranks other than 1 in one of these means that somebody started several
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")

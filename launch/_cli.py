@@ -19,8 +19,20 @@ from snw_dist.command import App, SetOption, read_settings
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
+AllMetricsOption = Annotated[
+    bool, typer.Option("--all-metrics", help="Print every metric of every control, not AUROC, AUPRC and the best one.")
+]
 DEFAULT_CONFIG = Path("SNW_config.json")
-__all__ = ["DEFAULT_CONFIG", "ConfigOption", "RunOption", "SetOption", "main", "new_app", "read_settings"]
+__all__ = [
+    "DEFAULT_CONFIG",
+    "AllMetricsOption",
+    "ConfigOption",
+    "RunOption",
+    "SetOption",
+    "main",
+    "new_app",
+    "read_settings",
+]
 
 
 def new_app() -> typer.Typer:

@@ -86,11 +86,11 @@ def run_all(
     profile = load_profile(section.profile, PROFILES)
     if partition is not None:
         profile = dataclasses.replace(profile, partition=partition)
-    name = f"{kind}-{config.run.name}"
-    refuse_waiting(config.run_folder, name)
+    for name in dict.fromkeys(_job_name(kind, task) for task in tasks):
+        refuse_waiting(config.run_folder, name)
     requests = [
         JobRequest(
-            name=name,
+            name=_job_name(kind, task),
             entry_point=entry_point,
             config=config_to_dict(task),
             folder=config.run_folder,
@@ -100,6 +100,7 @@ def run_all(
             device=device,
             array_task=number,
             num_array_tasks=len(tasks),
+            array_name=_job_name(kind, config),
         )
         for number, task in enumerate(tasks)
     ]
@@ -111,3 +112,8 @@ def run_all(
     if len(requests) > 1:
         return run_array(requests, profile, cluster, shown)
     return follow(submit(requests[0], profile, cluster), shown)
+
+
+def _job_name(kind: str, config: SnwConfig) -> str:
+    """What Slurm's queue, `status` and the lines of a command that follows call a job: what it does, for which run."""
+    return f"{kind}-{config.run.name}"

@@ -13,7 +13,16 @@ from typing import Annotated, Any
 import typer
 
 from hpc.shown import console
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._cli import (
+    DEFAULT_CONFIG,
+    AllMetricsOption,
+    ConfigOption,
+    RunOption,
+    SetOption,
+    main,
+    new_app,
+    read_settings,
+)
 from launch._submit import (
     ClusterOption,
     NodesOption,
@@ -29,7 +38,8 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
-from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, comparison_table, variants
+from snw_dist.evaluate.compare_printed import comparison_table
+from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, variants
 from snw_dist.train.check import check_run_folders, check_training
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
@@ -52,6 +62,7 @@ def compare_command(
     set_values: SetOption = None,
     seeds: SeedsOption = None,
     all_folds: FoldsOption = False,
+    all_metrics: AllMetricsOption = False,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     cluster: ClusterOption = None,
@@ -72,7 +83,7 @@ def compare_command(
         print(work)
         submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)
-    _print_table((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain())
+    _show((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain(), all_metrics)
     print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
     if code:
         raise typer.Exit(code)
@@ -85,8 +96,8 @@ def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) ->
     return run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
 
 
-def _print_table(comparison: dict[str, Any]) -> None:
-    console(120).print(comparison_table(comparison))
+def _show(comparison: dict[str, Any], all_metrics: bool) -> None:
+    console(120).print(comparison_table(comparison, all_metrics))
 
 
 def _numbers(seeds: str | None) -> list[int]:

@@ -14,7 +14,16 @@ import typer
 from hpc.errors import InputError
 from hpc.reading import read_json
 from hpc.shown import console, printable
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._cli import (
+    DEFAULT_CONFIG,
+    AllMetricsOption,
+    ConfigOption,
+    RunOption,
+    SetOption,
+    main,
+    new_app,
+    read_settings,
+)
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -46,6 +55,7 @@ def evaluate_command(
     run: RunOption = None,
     set_values: SetOption = None,
     allow_changes: AllowChangesOption = False,
+    all_metrics: AllMetricsOption = False,
     nodes: NodesOption = None,
     cluster: ClusterOption = None,
     profile: ProfileOption = None,
@@ -64,16 +74,16 @@ def evaluate_command(
     overrides = {"run.name": run, "evaluate.allow_changes": allow_changes or None, **one_rank}
     settings = read_settings(config, overrides, set_values)
     if not nodes:
-        _show(settings, evaluate_run(settings))
+        _show(settings, evaluate_run(settings), all_metrics)
         return
     check_evaluation(settings)
     entry_point = "snw_dist.evaluate.job:run_evaluation"
     if submit_and_follow(settings, "evaluate", entry_point, settings.train.device, partition, detach):
-        _show(settings, read_json(settings.run_folder / "evaluation" / "metrics.json", _MOST_BYTES))
+        _show(settings, read_json(settings.run_folder / "evaluation" / "metrics.json", _MOST_BYTES), all_metrics)
 
 
-def _show(settings: SnwConfig, metrics: dict[str, Any]) -> None:
-    console(120).print(printed(metrics))
+def _show(settings: SnwConfig, metrics: dict[str, Any], all_metrics: bool) -> None:
+    console(120).print(printed(metrics, all_metrics))
     for difference in metrics["provenance"].get("differences", []):
         print(f"Not the data that the network was trained on: {printable(difference)}")
     for line in left_out_lines(metrics["provenance"].get("left_out", {})):

@@ -18,6 +18,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from hpc.errors import InputError
 from hpc.told import tell
+from snw_dist.evaluate.learned import Learned
 from snw_dist.evaluate.ranked import FloatArray
 
 Index = npt.NDArray[np.intp]
@@ -116,7 +117,7 @@ def one_hot_scores(
     sides: Sequence[str] = ("ligand", "receptor"),
     seed: int = 0,
     max_train_cells: int = TRAIN_CELLS,
-) -> FloatArray:
+) -> Learned:
     """Scores of the held-out pairs by boosting on one-hot columns of one side or both.
 
     Of the ligand the first and the last 50 residues are seen, of the receptor the first 400.
@@ -126,7 +127,7 @@ def one_hot_scores(
     return boosting_scores(features, train["label"].to_numpy(), len(held_out), seed, max_train_cells)
 
 
-def composition_scores(train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 0) -> FloatArray:
+def composition_scores(train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 0) -> Learned:
     """Scores of the held-out pairs by boosting on length and composition of both sides."""
     features = [composition([*train[side], *held_out[side]]) for side in ("ligand", "receptor")]
     return boosting_scores(features, train["label"].to_numpy(), len(held_out), seed)
@@ -134,13 +135,14 @@ def composition_scores(train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 
 
 def boosting_scores(
     sides: Sequence[SideFeatures], label: FloatArray, num_held_out: int, seed: int, max_train_cells: int = TRAIN_CELLS
-) -> FloatArray:
+) -> Learned:
     """Scores of the held-out pairs by a regressor trained on the labels of the training pairs.
 
-    The features are those of the training pairs, one a label, followed by the held-out ones. Returns [held-out pairs]
-    float64, on the scale of the label. The regressor is scikit-learn's HistGradientBoostingRegressor as it comes.
-    Where rows x columns would pass `max_train_cells` a random part of the training pairs is used, and that is told.
-    Deterministic from `seed`. Raises `InputError` when there are fewer than 2 training pairs.
+    The features are those of the training pairs, one a label, followed by the held-out ones. The scores are
+    [held-out pairs] float64, on the scale of the label. The regressor is scikit-learn's HistGradientBoostingRegressor
+    as it comes. Where rows x columns would pass `max_train_cells` a random part of the training pairs is used; that is
+    told, and counted in what is returned. Deterministic from `seed`. Raises `InputError` when there are fewer than 2
+    training pairs.
     """
     train = np.arange(label.size)
     if train.size < 2:
@@ -149,7 +151,7 @@ def boosting_scores(
         )
     num_columns = sum(side.num_columns for side in sides)
     if num_columns == 0:  # one and the same sequence in training: nothing to learn from but the mean
-        return np.full(num_held_out, label.mean())
+        return Learned(np.full(num_held_out, label.mean()), label.size, label.size)
 
     def table(pairs: Index) -> Features:
         return np.concatenate([side.of_rows(side.row[pairs]) for side in sides], axis=1)
@@ -168,7 +170,8 @@ def boosting_scores(
     chunk = max(1, _PREDICT_CELLS // num_columns)
     pairs = label.size + np.arange(num_held_out)
     parts = [model.predict(table(pairs[start : start + chunk])) for start in range(0, num_held_out, chunk)]
-    return np.concatenate(parts or [np.empty(0)]).astype(np.float64, copy=False)
+    scores = np.concatenate(parts or [np.empty(0)]).astype(np.float64, copy=False)
+    return Learned(scores, train.size, label.size)
 
 
 def _distinct(sequences: Sequence[str]) -> tuple[Index, list[str]]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.evaluate.compare_runs import Comparison, compare_runs, mean_of
+from snw_dist.evaluate.compare_runs import compare_runs, mean_of
+from snw_dist.evaluate.compared import Comparison
 from snw_dist.evaluate.measure import Measured
 
 CROSS_VALIDATION = "cross_validation.json"
@@ -86,10 +87,12 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
         made_of={name: digests for fold in each for name, digests in fold.made_of.items()},
         data=[digest for fold in each for digest in fold.data],
         left_out=[left_out for fold in each for left_out in fold.left_out],
+        trained={name: trained for fold in each for name, trained in fold.trained.items()},
+        learned_from=[learned for fold in each for learned in fold.learned_from],
     )
 
 
 def _together(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What a split has in all folds."""
     sums = {name: sum(fold[name] for fold in facts) for name in ("num_pairs", "num_positive", "num_receptors")}
-    return {**sums, "of_folds": list(facts)}
+    return {**sums, "graded": any(fold["graded"] for fold in facts), "of_folds": list(facts)}

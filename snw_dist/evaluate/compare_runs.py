@@ -9,29 +9,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from hpc.errors import InputError
-from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.folder import new_folder
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, rows_of
-from snw_dist.evaluate.bootstrap import LEVEL, interval
-from snw_dist.evaluate.comparison import judge, turned_round
+from snw_dist.evaluate.bootstrap import interval
+from snw_dist.evaluate.compared import Comparison
 from snw_dist.evaluate.controls import chosen_controls, data_controls
-from snw_dist.evaluate.measurable import left_out_lines, without_repeats
+from snw_dist.evaluate.measurable import without_repeats
 from snw_dist.evaluate.measure import DECISIVE, Measured, describe, measure_scores, parts_of
-from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
+from snw_dist.evaluate.pairs import TRAIN, pairs_of
 from snw_dist.evaluate.predictions import write_predictions
-from snw_dist.evaluate.printed import counts, figure_cells, figures_table
-from snw_dist.evaluate.report import without_nan
 from snw_dist.evaluate.run import score_run
 from snw_dist.train.check import refuse_another_run
 from snw_dist.train.lineage import Lineage
@@ -62,68 +54,6 @@ def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> 
     return {model: [variant(model, seed) for seed in seeds] for model in models}
 
 
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Networks and controls on the same pairs, each measured; over several folds all figures are means."""
-
-    encoder: str
-    repeats: int
-    seed: int
-    splits: dict[str, dict[str, Any]]
-    """Split -> what it has, see `measure.describe`."""
-    runs: dict[str, list[str]]
-    """Network -> the names of its finished runs."""
-    models: dict[str, Measured]
-    """Network -> the mean of its runs."""
-    ensembles: dict[str, Measured]
-    controls: dict[str, Measured]
-    missing: list[str]
-    """Runs that did not reach their end."""
-    folds: int = 1
-    made_of: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
-    """Run -> the digests of what its scores are made of."""
-    data: list[str] = dataclasses.field(default_factory=list)
-    """Digest of the training pairs, see `snw_dist.data.trained`; one for each fold."""
-    left_out: list[dict[str, dict[str, int]]] = dataclasses.field(default_factory=list)
-    """For each fold, the pairs that are not measured because they were trained on, see `measurable`."""
-
-    def plain(self) -> dict[str, Any]:
-        """What the file of the comparison holds."""
-        rivals = self.models | {f"ensemble: {name}": ensemble for name, ensemble in self.ensembles.items()}
-
-        def entry(measured: Measured) -> dict[str, Any]:  # each fold has a threshold and a calibration of its own
-            return measured.plain() if self.folds == 1 else {"splits": measured.splits}
-
-        plain: dict[str, Any] = without_nan(
-            {
-                "encoder": self.encoder,
-                "folds": self.folds,
-                "data": self.data,
-                "left_out": self.left_out,
-                "bootstrap": {"repeats": self.repeats, "seed": self.seed, "level": LEVEL},
-                "splits": self.splits,
-                "models": {
-                    name: {"runs": self.runs[name], "splits": model.splits} for name, model in self.models.items()
-                },
-                "ensembles": {name: entry(ensemble) for name, ensemble in self.ensembles.items()},
-                "controls": {name: entry(control) for name, control in self.controls.items()},
-                "verdicts": {
-                    split: {name: judge(model, self.controls, split, facts, name) for name, model in rivals.items()}
-                    for split, facts in self.splits.items()
-                    if split not in (TRAIN, VAL)
-                },
-                "missing": self.missing,
-                "made_of": self.made_of,
-            }
-        )
-        return plain
-
-    def write(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_json(path, self.plain())
-
-
 def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> Comparison:
     """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
@@ -142,16 +72,18 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     pairs, names = pairs_of(usable), chosen_controls(section.controls)
     held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
     parts = parts_of(held_out, section.bootstrap, config.run.seed, prepared.symmetric)
+    learned = data_controls(pairs, names, prepared.symmetric)
     controls: dict[str, Measured] = {
-        name: measure_scores(held_out, parts, scores, config.run.seed, name)
-        for name, scores in data_controls(pairs, names, prepared.symmetric).items()
+        name: measure_scores(held_out, parts, control.scores, config.run.seed, name)
+        for name, control in learned.items()
     }
     measured: dict[str, list[Measured]] = {}
-    encoder, made_of = "", {}
+    encoder, made_of, trained = "", {}, {}
     for model, group in finished.items():
         for run in group:
             scored = score_run(run, prepared, [])
             encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
+            trained[run.run.name] = scored.trained
             of_run = measure_scores(held_out, parts, scored.scores, config.run.seed, run.run.name)
             measured.setdefault(model, []).append(of_run)
     ensembles, tables = {}, {}
@@ -172,6 +104,8 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         made_of=made_of,
         data=[digest],
         left_out=[left_out],
+        trained=trained,
+        learned_from=[{name: control.plain() for name, control in learned.items()}],
     )
     with new_folder(folder, ours=_FILES) as fresh:
         for name, table in tables.items():
@@ -220,34 +154,3 @@ def mean_of(runs: Sequence[Measured], each: str) -> Measured:
             metrics[name] = {"value": float(np.mean(values)), "low": low, "high": high, each: values}
         splits[split] = {"metrics": metrics, "strata": {}}
     return dataclasses.replace(runs[0], splits=splits, repeats=repeats)
-
-
-def comparison_table(comparison: Mapping[str, Any]) -> Group:
-    """What `Comparison.plain` returned, for a terminal of 120 columns."""
-    table: Table = figures_table("split", comparison["bootstrap"])
-    for split, facts in comparison["splits"].items():
-        table.add_row(Text(split), Text(counts(facts)), style="bold")
-        for kind in ("models", "ensembles", "controls"):
-            if kind != "models" and comparison[kind]:
-                table.add_row(Text(f" {kind}"))
-            for name, measured in comparison[kind].items():
-                table.add_row(Text(f"  {name}"), *figure_cells(measured["splits"][split]["metrics"]))
-        table.add_section()
-    lines = [f"encoder: {comparison['encoder']}"]
-    folds = comparison["folds"]
-    if folds > 1:
-        units = {fold["bootstrap"]["unit"] for facts in comparison["splits"].values() for fold in facts["of_folds"]}
-        drawn = "proteins" if "protein" in units else "receptors"
-        lines.append(f"all figures: mean over {folds} folds; intervals resample the {drawn} of each fold")
-    numbers = {-(-len(model["runs"]) // folds) for model in comparison["models"].values()}
-    if max(numbers) > 1:
-        lines.append(f"networks: mean over {'/'.join(map(str, sorted(numbers)))} runs of different seeds")
-    if comparison["ensembles"]:
-        lines.append("ensemble: mean of the calibrated probabilities of all runs of a network, or of all networks")
-    lines += [verdict["sentence"] for split in comparison["verdicts"].values() for verdict in split.values()]
-    turned = [turned_round(comparison["controls"], split) for split in comparison["verdicts"]]
-    lines += [line for line in turned if line is not None]
-    lines += [line for fold in comparison["left_out"] for line in left_out_lines(fold)]
-    if comparison["missing"]:
-        lines.append(f"Not there, because their jobs failed: {', '.join(comparison['missing'])}")
-    return Group(table, Text(), Text("\n".join(lines)))

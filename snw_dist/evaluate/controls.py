@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.evaluate.boosting import composition_scores, one_hot_scores
+from snw_dist.evaluate.learned import Learned
 from snw_dist.evaluate.neighbour import neighbour_scores
 from snw_dist.evaluate.pairs import TRAIN
 from snw_dist.evaluate.ranked import FloatArray
@@ -32,12 +33,12 @@ MEANING: dict[ControlName, str] = {
     "noise": "the model on noise in place of the embeddings, lengths kept",
 }
 assert list(MEANING) == list(get_args(ControlName))
-DATA_CONTROLS: dict[ControlName, Callable[[pd.DataFrame, pd.DataFrame], FloatArray]] = {
+DATA_CONTROLS: dict[ControlName, Callable[[pd.DataFrame, pd.DataFrame], Learned]] = {
     "boosting": one_hot_scores,
     "ligand": lambda train, held_out: one_hot_scores(train, held_out, ["ligand"]),
     "receptor": lambda train, held_out: one_hot_scores(train, held_out, ["receptor"]),
     "composition": composition_scores,
-    "degree": lambda train, held_out: degree_scores(train, held_out),
+    "degree": lambda train, held_out: Learned(degree_scores(train, held_out), len(train), len(train)),
     "neighbour": neighbour_scores,
 }
 MODEL_CONTROLS: tuple[ControlName, ...] = ("shuffled_receptor", "shuffled_ligand", "noise")
@@ -50,8 +51,8 @@ def chosen_controls(setting: Collection[ControlName] | None) -> list[ControlName
 
 def data_controls(
     pairs: pd.DataFrame, names: Collection[ControlName], symmetric: bool = False
-) -> dict[ControlName, FloatArray]:
-    """Scores of the held-out pairs by each of `names` that is a data control: [held-out pairs] each.
+) -> dict[ControlName, Learned]:
+    """Scores of the held-out pairs by each of `names` that is a data control, and what they were learned from.
 
     pairs: all pairs of `pairs_of`; those of `train` are learned from and the others scored, in their order. Scores
     are on the scale of the label. Where the sides mean nothing (`symmetric`), both orders of each pair are
@@ -66,7 +67,8 @@ def data_controls(
         if name in names:
             with long_work(f"control {name}, {len(train):,} pairs of train"):
                 found = score(train, held_out)
-            scores[name] = found.reshape(2, -1).mean(axis=0) if symmetric else found
+            mean = found.scores.reshape(2, -1).mean(axis=0) if symmetric else found.scores
+            scores[name] = found._replace(scores=mean)
     return scores
 
 

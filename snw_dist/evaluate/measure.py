@@ -100,9 +100,10 @@ def split_names(splits: Iterable[Any]) -> list[str]:
 def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
     """Split -> how many pairs, positives and receptors (or proteins of either side), what the bootstrap draws.
 
-    The same for each stratum.
+    `graded`: there are labels other than 0 and 1, so that rank correlation says more than AUROC. The same for each
+    stratum.
     """
-    positive = pairs["positive"].to_numpy(dtype=np.bool_)
+    positive, label = pairs["positive"].to_numpy(dtype=np.bool_), pairs["label"].to_numpy(dtype=np.float64)
     entries = []
     for part in parts:
         flags, draws = positive[part.rows], part.draws
@@ -113,6 +114,7 @@ def describe(pairs: pd.DataFrame, parts: Sequence[Part]) -> dict[str, dict[str, 
                 "num_pairs": int(part.rows.size),
                 "num_positive": int(flags.sum()),
                 "num_receptors": int(ends_of(part.receptor, part.other_end)[1].max()) + 1,
+                "graded": not bool(np.isin(label[part.rows], (0.0, 1.0)).all()),
                 "bootstrap": {"unit": draws.unit, "num_units": draws.num_units, "repeats_of_one_class": one_class},
             }
         )

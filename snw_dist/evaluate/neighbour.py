@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
 from hpc.told import tell
+from snw_dist.evaluate.learned import Learned
 from snw_dist.evaluate.ranked import FloatArray, IntArray
 
 NUM_NEIGHBOURS = 20
@@ -19,9 +20,7 @@ _SAMPLE = 500
 """Distinct sequences of each side and set that the spread of similarities is taken from."""
 
 
-def neighbour_scores(
-    train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 0, max_cells: int = MAX_CELLS
-) -> FloatArray:
+def neighbour_scores(train: pd.DataFrame, held_out: pd.DataFrame, seed: int = 0, max_cells: int = MAX_CELLS) -> Learned:
     """The mean label of the 20 most similar training pairs of each held-out pair: [held-out pairs] float64.
 
     The similarity of two pairs is that of their ligands plus that of their receptors, each the cosine of the counts
@@ -29,7 +28,7 @@ def neighbour_scores(
     too, over its standard deviation: receptors of one family are all alike, and would have no say beside ligands.
     Pairs as similar as the twentieth count as well, so the order of rows does not matter.
     """
-    most = max(NUM_NEIGHBOURS, max_cells // max(1, len(held_out)))
+    num_train, most = len(train), max(NUM_NEIGHBOURS, max_cells // max(1, len(held_out)))
     if len(train) > most:
         tell(f"the control neighbour looks at {most:,} of {len(train):,} training pairs, drawn by chance")
         train = train.sample(most, random_state=seed)
@@ -41,7 +40,7 @@ def neighbour_scores(
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         scores[rows] = _mean_of_nearest(np.add(*(side.similarity(rows) for side in sides)), label)
-    return scores
+    return Learned(scores, len(train), num_train)
 
 
 class _Side:

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def evaluate_scores(
     metrics_log: Path | None,
     folder: Path,
     symmetric: bool = False,
+    learned_from: Mapping[ControlName, Mapping[str, int]] = MappingProxyType({}),
     last_check: Callable[[], None] = lambda: None,
     measured: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Any], Measured]:
@@ -57,10 +59,10 @@ def evaluate_scores(
     pairs: one row a pair, with the columns of `COLUMNS`, see `pairs.pairs_of`; scores and each of controls: [rows].
     With `symmetric` a sequence counts whichever side it stands on. `provenance["encoder"]` is the text on every picture
     and under the table, such as 'esmc-tiny-random (random weights)'. Threshold and calibration come from the split
-    `val` alone, for the model and for each control, and hold for every split. The folder appears at once when all is
-    written and `last_check` has raised nothing; until then, and when anything fails, an older one stays whole.
-    Undefined numbers are None (null). `measured` is called with how many sets of scores, of how many, have been
-    measured.
+    `val` alone, for the model and for each control, and hold for every split. `learned_from`: how many of the training
+    pairs a control has learned from, see `learned`. The folder appears at once when all is written and `last_check` has
+    raised nothing; until then, and when anything fails, an older one stays whole. Undefined numbers are None (null).
+    `measured` is called with how many sets of scores, of how many, have been measured.
 
     Raises `InputError` when a column, the encoder's text or the split `val` is missing, `CorruptError` when scores are
     not finite; nothing is written then.
@@ -90,7 +92,10 @@ def evaluate_scores(
             "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL},
             "splits": splits,
             "model": model.plain(),
-            "controls": {name: {"meaning": MEANING[name], **rivals[name].plain()} for name in controls},
+            "controls": {
+                name: {"meaning": MEANING[name], "learned_from": learned_from.get(name), **rivals[name].plain()}
+                for name in controls
+            },
             "comparison": {
                 name: judge(model, rivals, name, facts) for name, facts in splits.items() if name not in (TRAIN, VAL)
             },

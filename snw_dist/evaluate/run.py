@@ -23,6 +23,7 @@ from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
+from snw_dist.evaluate.training_cost import Trained, trained
 from snw_dist.train.check import check_sides
 from snw_dist.train.export import check_same_encoder, check_still_there, read_export
 from snw_dist.train.pairs import PairTable, pair_table
@@ -41,6 +42,7 @@ class Scored(NamedTuple):
     data: Measurable
     made_of: dict[str, str]
     """Digests: of the weights that were loaded, of what decides the rows of the store, of the training pairs now."""
+    trained: Trained
 
 
 class Opened(NamedTuple):
@@ -72,12 +74,13 @@ def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambd
     section, folder = config.evaluate, config.run_folder
     prepared = load_prepared(config.data_folder)
     controls = chosen_controls(section.controls)
-    scores, spoilt, description, data, made_of = score_run(config, prepared, controls)
+    scores, spoilt, description, data, made_of, _ = score_run(config, prepared, controls)
     pairs = pairs_of(data.prepared, data.trained)
+    learned = data_controls(pairs, controls, prepared.symmetric)
     metrics, model = evaluate_scores(
         pairs[pairs["split"] != TRAIN].reset_index(drop=True),
         scores,
-        data_controls(pairs, controls, prepared.symmetric) | spoilt,
+        {name: control.scores for name, control in learned.items()} | spoilt,
         repeats=section.bootstrap,
         seed=config.run.seed,
         provenance={
@@ -93,6 +96,7 @@ def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambd
         metrics_log=folder / "metrics.jsonl",
         folder=folder / "evaluation",
         symmetric=prepared.symmetric,
+        learned_from={name: control.plain() for name, control in learned.items()},
         last_check=lambda: check_still_there(folder / "export", description["weights_sha256"]),
         measured=measured,
     )
@@ -128,7 +132,8 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
         "store_rows_sha256": header.rows_digest,
         "data_digest": data.data_digest,
     }
-    return Scored(scores, spoilt, description, data, made_of)
+    cost = trained(model, description["provenance"], config.run_folder)
+    return Scored(scores, spoilt, description, data, made_of, cost)
 
 
 def _opened(config: SnwConfig, prepared: Prepared) -> Opened:

@@ -144,7 +144,7 @@ def best_control(folder: Path) -> float:
         receptor=prepared.pairs["receptor_id"].map(prepared.receptors),
     )
     train, test = (pairs[pairs["split"] == split] for split in ("train", "test"))
-    scores = [one_hot_scores(train, test, sides) for sides in (["ligand", "receptor"], ["ligand"], ["receptor"])]
+    scores = [one_hot_scores(train, test, sides).scores for sides in (["ligand", "receptor"], ["ligand"], ["receptor"])]
     return max(float(roc_auc_score(test["positive"], of_control)) for of_control in scores)
 
 

@@ -25,8 +25,12 @@ def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace:
     command = ["--config", "compared.json", "--run", "compared", "--models", ",".join(MODELS), "--nodes", "1"]
     said = workplace.run("compare", *command, timeout_s=400)
     assert f"all {len(MODELS)} jobs are done" in said
-    cluster.wait_for_states("compare-compared", ["COMPLETED"] * len(MODELS))
-    arrays = {job.partition("_")[0] for [job] in cluster.jobs("compare-compared", "JobID")}
+    names = [f"compare-compared-{model}-1" for model in MODELS]
+    for name in names:
+        cluster.wait_for_states(name, ["COMPLETED"])
+        assert re.search(rf"^job \d+_\d: {name}$", said, re.MULTILINE), said
+    arrays = {job.partition("_")[0] for name in names for [job] in cluster.jobs(name, "JobID")}
+    assert all(name in workplace.run("status", "--config", "compared.json", "--run", "compared") for name in names)
     assert len(arrays) == 1, "the jobs are the tasks of one array"
     comparison = json.loads((workplace.run_folder("compared") / "compare" / "comparison.json").read_text())
     assert comparison["missing"] == []
@@ -35,10 +39,15 @@ def test_six_networks_and_the_controls_in_one_table(cluster: Cluster, workplace:
     for name, row in rows.items():
         assert list(row["splits"]) == ["test", "test_unseen_receptor", "val"]
         assert all(0 <= split["metrics"]["auroc"]["low"] <= 1 for split in row["splits"].values())
-        assert len(re.findall(rf"\b{name}\b", said)) >= 3, said
+        assert name not in MODELS or len(re.findall(rf"^  {name} ", said, re.MULTILINE)) == 3, said
     for split in ("test", "test_unseen_receptor"):
-        for verdict in comparison["verdicts"][split].values():
+        others = comparison["networks"]["verdicts"][split]
+        assert {*others, comparison["networks"]["best"]} == {*MODELS}
+        for verdict in [*comparison["verdicts"][split].values(), *others.values()]:
             assert verdict["sentence"] in " ".join(said.split())
+    for name in MODELS:
+        [facts] = comparison["models"][name]["trained"].values()
+        assert re.search(rf"^{name} +{facts['parameters']:,} +[\d.]+ s  cpu ", said, re.MULTILINE), said
 
 
 def test_all_folds_on_one_store(cluster: Cluster, workplace: Workplace) -> None:

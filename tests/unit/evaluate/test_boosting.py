@@ -54,7 +54,7 @@ def problem(num_pairs=900, num_train=600):
 def test_both_sides_learn_what_one_side_cannot():
     train, held_out = problem()
     both, ligand, receptor = (
-        roc_auc_score(held_out["positive"], one_hot_scores(train, held_out, sides))
+        roc_auc_score(held_out["positive"], one_hot_scores(train, held_out, sides).scores)
         for sides in (["ligand", "receptor"], ["ligand"], ["receptor"])
     )
     # One side tells a positive from two thirds of the negatives and is at chance on the others: 5 / 6.
@@ -69,22 +69,22 @@ def test_composition_sees_lengths_and_letters_but_no_order():
     receptors = sequences(rng, 900, 20, 40)
     label = [("W" in ligand) == (len(receptor) > 30) for ligand, receptor in zip(ligands, receptors, strict=True)]
     pairs = pair_table(ligands, receptors, label)
-    assert roc_auc_score(label[600:], composition_scores(pairs[:600], pairs[600:])) > 0.95
+    assert roc_auc_score(label[600:], composition_scores(pairs[:600], pairs[600:]).scores) > 0.95
     turned = pairs.assign(ligand=[ligand[::-1] for ligand in ligands])
     np.testing.assert_array_equal(
-        composition_scores(pairs[:600], pairs[600:]), composition_scores(pairs[:600], turned[600:])
+        composition_scores(pairs[:600], pairs[600:]).scores, composition_scores(pairs[:600], turned[600:]).scores
     )
     train, held_out = problem()
-    assert roc_auc_score(held_out["positive"], composition_scores(train, held_out)) < 0.9
+    assert roc_auc_score(held_out["positive"], composition_scores(train, held_out).scores) < 0.9
 
 
 @pytest.mark.parametrize("score", [one_hot_scores, composition_scores])
 def test_scores_are_repeatable_and_blind_to_labels_outside_training(score):
     train, held_out = problem(300, 150)
-    first = score(train, held_out)
+    first = score(train, held_out).scores
     assert first.shape == (150,)
     assert first.dtype == np.float64
-    np.testing.assert_array_equal(first, score(train, held_out.assign(label=7.0, positive=True)))
+    np.testing.assert_array_equal(first, score(train, held_out.assign(label=7.0, positive=True)).scores)
 
 
 @pytest.mark.parametrize("score", [one_hot_scores, composition_scores])
@@ -92,13 +92,13 @@ def test_letters_and_lengths_unseen_in_training_are_scored(score):
     train, held_out = problem(200, 150)
     held_out.iloc[-1, held_out.columns.get_loc("ligand")] = "X" * 70
     held_out.iloc[-2, held_out.columns.get_loc("receptor")] = "W" * 500
-    assert np.isfinite(score(train, held_out)).all()
-    assert score(train, held_out[:0]).shape == (0,)
+    assert np.isfinite(score(train, held_out).scores).all()
+    assert score(train, held_out[:0]).scores.shape == (0,)
 
 
 def test_one_sequence_for_all_gives_the_mean():
     pairs = pair_table(["ACD"] * 4, ["GHI"] * 4, [0.0, 1.0, 0.5, 9.0])
-    np.testing.assert_array_equal(one_hot_scores(pairs[:3], pairs[3:]), [0.5])
+    np.testing.assert_array_equal(one_hot_scores(pairs[:3], pairs[3:]).scores, [0.5])
 
 
 def test_too_few_training_pairs_are_refused():
@@ -119,9 +119,9 @@ def test_leaving_out_what_repeats_changes_no_score(monkeypatch):
     ]
     pairs = pair_table(ligands, receptors, np.array(label) / 20)
     held_out = pairs[400:].assign(receptor=[receptor[:20] + "W" * 20 for receptor in receptors[400:]])
-    scores = one_hot_scores(pairs[:400], held_out)
+    scores = one_hot_scores(pairs[:400], held_out).scores
     monkeypatch.setattr(boosting, "distinct_columns", lambda codes, positions, letters: (positions, letters))
-    np.testing.assert_array_equal(scores, one_hot_scores(pairs[:400], held_out))
+    np.testing.assert_array_equal(scores, one_hot_scores(pairs[:400], held_out).scores)
 
 
 def test_a_training_table_too_large_is_thinned_repeatably_and_that_is_told(caplog):
@@ -129,7 +129,10 @@ def test_a_training_table_too_large_is_thinned_repeatably_and_that_is_told(caplo
     train, held_out = problem(200, 150)
     full = one_hot_scores(train, held_out)
     thinned = [one_hot_scores(train, held_out, max_train_cells=20_000) for _ in range(2)]
-    np.testing.assert_array_equal(*thinned)
-    assert (thinned[0] != full).any()
+    np.testing.assert_array_equal(*(found.scores for found in thinned))
+    assert (thinned[0].scores != full.scores).any()
+    assert (full.num_pairs, full.num_train) == (150, 150)
+    assert thinned[0].num_train == 150 > thinned[0].num_pairs
+    assert f"learns from {thinned[0].num_pairs} of 150 training pairs" in caplog.messages[0]
     assert len(caplog.messages) == 2
     assert "of 150 training pairs, drawn by chance" in caplog.messages[0]

@@ -16,7 +16,9 @@ from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared, load_prepared
 from snw_dist.evaluate.compare_folds import compare_folds, folds_of, mean_over_folds
-from snw_dist.evaluate.compare_runs import Comparison, comparison_table, variants
+from snw_dist.evaluate.compare_printed import comparison_table
+from snw_dist.evaluate.compare_runs import variants
+from snw_dist.evaluate.compared import Comparison
 from snw_dist.evaluate.run import score_run
 from tests.ranks import run_ranks
 from tests.shipped import embedded_run
@@ -49,7 +51,10 @@ def test_the_interval_is_that_of_the_mean_over_folds() -> None:
     folds = []
     for fold in range(4):
         model, control = measured(0.5, 10 + fold, fold), measured(3.0, 20 + fold, fold)
-        facts = {split: {"num_pairs": 100, "num_positive": 40, "num_receptors": 20} for split in ("val", "test")}
+        facts = {
+            split: {"num_pairs": 100, "num_positive": 40, "num_receptors": 20, "graded": True}
+            for split in ("val", "test")
+        }
         name = f"siamese-{fold}"
         folds.append(Comparison("", 200, 1, facts, {"a": [name]}, {"a": model}, {}, {"guess": control}, []))
     whole = mean_over_folds(folds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,11 @@ from hpc.errors import InputError
 from snw_dist.config import config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.calibration import choose_calibration
-from snw_dist.evaluate.compare_runs import compare_runs, comparison_table, ensembles_of, mean_of, variants
+from snw_dist.evaluate.compare_printed import comparison_table
+from snw_dist.evaluate.compare_runs import compare_runs, ensembles_of, mean_of, variants
 from snw_dist.evaluate.comparison import compare
 from snw_dist.evaluate.run import score_run
+from snw_dist.train.export import read_export
 from tests.ranks import run_ranks
 from tests.shipped import embedded_run
 from tests.unit.evaluate.evaluate_tools import measured
@@ -97,7 +101,23 @@ def test_runs_together_are_an_ensemble_of_probabilities(tmp_path: Path) -> None:
     with console.capture() as printed:
         console.print(comparison_table(comparison))
     lines = [line.split() for line in printed.get().splitlines()]
-    assert lines.count(["ensembles"]) == lines.count(["controls"]) == 3, "in every split"
+    assert lines.count(["ensembles"]) == 3, "in every split"
+    with console.capture() as printed:
+        console.print(comparison_table(comparison, all_metrics=True))
+    assert [line.split() for line in printed.get().splitlines()].count(["controls"]) == 9, "in every split and table"
+    for run in runs["siamese"]:
+        facts = comparison["models"]["siamese"]["trained"][run.run.name]
+        network = read_export(run.run_folder / "export")[0]
+        assert facts["parameters"] == sum(tensor.numel() for tensor in network.parameters())
+        records = [json.loads(line) for line in (run.run_folder / "metrics.jsonl").read_text().splitlines()]
+        seconds = [record["seconds"] for record in records if record["kind"] in ("train", "validation")]
+        assert facts["training_s"] == pytest.approx(sum(seconds))
+        assert len(seconds) == 3
+        assert (facts["device"], facts["num_ranks"]) == (f"cpu {platform.machine()}", 1)
+    [cost] = [line for line in lines if line[:1] == ["siamese"] and line[-2:] == ["cpu", platform.machine()]]
+    assert cost[1] == f"{facts['parameters']:,}"
+    assert comparison["networks"] is None, "one network has none beside it"
+    assert comparison["learned_from"][0]["degree"]["num_pairs"] == (prepared.pairs["split"] == "train").sum()
     assert sum(line[:3] == ["test:", "ensemble:", "siamese"] for line in lines) == 1, "a sentence of its own"
 
 

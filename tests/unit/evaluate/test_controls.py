@@ -76,34 +76,39 @@ def families(seed=0):
 
 def test_neighbours_know_families_of_both_sides():
     train, held_out = families()
-    assert roc_auc_score(held_out["positive"], neighbour_scores(train, held_out)) > 0.97
+    assert roc_auc_score(held_out["positive"], neighbour_scores(train, held_out).scores) > 0.97
 
 
 def test_neighbours_do_not_depend_on_the_order_of_rows():
     train, held_out = families()
-    first = neighbour_scores(train, held_out)
+    first = neighbour_scores(train, held_out).scores
     mixed = np.random.default_rng(3).permutation(len(held_out))
-    again = neighbour_scores(train.sample(frac=1, random_state=1), held_out.iloc[mixed])
+    again = neighbour_scores(train.sample(frac=1, random_state=1), held_out.iloc[mixed]).scores
     np.testing.assert_allclose(again, first[mixed], atol=1e-12)
 
 
 def test_neighbours_of_ties_all_count():
     train = pair_table(["ACDEFG"] * 30 + ["WWWWWW"] * 30, ["MKV"] * 60, [1.0] * 29 + [0.0] * 31)
-    np.testing.assert_allclose(neighbour_scores(train, train[:1]), [29 / 30])
+    np.testing.assert_allclose(neighbour_scores(train, train[:1]).scores, [29 / 30])
 
 
 def test_few_training_pairs_are_all_neighbours():
     train = pair_table(["ACD", "EFG"], ["MKV", "MKV"], [1.0, 0.0])
-    np.testing.assert_allclose(neighbour_scores(train, pair_table(["ACD", "Y"], ["W", "MKV"], [0, 0])), [0.5, 0.5])
+    np.testing.assert_allclose(
+        neighbour_scores(train, pair_table(["ACD", "Y"], ["W", "MKV"], [0, 0])).scores, [0.5, 0.5]
+    )
 
 
 def test_neighbours_of_too_many_pairs_are_thinned_repeatably():
     train, held_out = families()
     full = neighbour_scores(train, held_out)
     thinned = [neighbour_scores(train, held_out, max_cells=300 * 400) for _ in range(2)]
-    np.testing.assert_array_equal(*thinned)
-    assert (thinned[0] != full).any()
-    assert roc_auc_score(held_out["positive"], thinned[0]) > 0.8
+    np.testing.assert_array_equal(*(found.scores for found in thinned))
+    assert (thinned[0].scores != full.scores).any()
+    assert roc_auc_score(held_out["positive"], thinned[0].scores) > 0.8
+    assert [found.plain() for found in (full, thinned[0])] == [
+        {"num_pairs": number, "num_train": 1200} for number in (1200, 400)
+    ]
 
 
 def test_each_control_has_a_meaning_and_is_made_somewhere():
@@ -118,9 +123,10 @@ def test_data_controls_learn_from_train_alone_and_score_the_rest():
     pairs = pd.concat([held_out[:20].assign(split="val"), train[:120], held_out[20:60].assign(split="test")])
     scores = data_controls(pairs, MEANING)
     assert list(scores) == list(DATA_CONTROLS)
-    assert all(values.shape == (60,) for values in scores.values())
+    assert all(learned.scores.shape == (60,) for learned in scores.values())
+    assert all(learned.plain() == {"num_pairs": 120, "num_train": 120} for learned in scores.values())
     hidden = pairs.assign(label=pairs["label"].where(pairs["split"] == "train", 7.0), positive=pairs["positive"])
     hidden.loc[hidden["split"] != "train", "positive"] = True
-    for name, values in data_controls(hidden, MEANING).items():
-        np.testing.assert_array_equal(values, scores[name], err_msg=name)
+    for name, learned in data_controls(hidden, MEANING).items():
+        np.testing.assert_array_equal(learned.scores, scores[name].scores, err_msg=name)
     assert list(data_controls(pairs, ["degree", "noise"])) == ["degree"]

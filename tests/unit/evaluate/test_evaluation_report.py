@@ -53,9 +53,9 @@ def strict(path):
     return json.loads(path.read_text(), parse_constant=refuse)
 
 
-def shown(metrics, width=120):
+def shown(metrics, width=120, all_metrics=False):
     console = Console(file=io.StringIO(), width=width)
-    console.print(printed(metrics))
+    console.print(printed(metrics, all_metrics))
     return console.file.getvalue()
 
 
@@ -147,30 +147,90 @@ def test_names_that_are_formulas_are_quoted_in_csv_and_exact_in_parquet(tmp_path
     assert list(pd.read_csv(tmp_path / "predictions.csv")["ligand_id"]) == [f"'{name}" for name in ids]
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_the_table_fits_120_columns_and_says_what_it_shows(tmp_path):
+def dotted(metric):
+    return [f"{metric[key]:.3f}".replace("0.", ".") for key in ("value", "low", "high")]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Every control, long names and large numbers: as wide as a table comes."""
     pairs = held_out_pairs(num_pairs=20_000)
     pairs["split"] = pairs["split"].replace("test", "test_unseen_receptor")
-    metrics = evaluate(pairs, tmp_path, controls=all_controls(pairs), repeats=5)
-    text = shown(strict(tmp_path / "metrics.json"))
+    folder = tmp_path_factory.mktemp("large")
+    controls = all_controls(pairs) | {"shuffled_receptor": -good_scores(pairs, 3, 0.3)}
+    learned = {"boosting": {"num_pairs": 1500, "num_train": 68_719}, "degree": {"num_pairs": 9, "num_train": 9}}
+    evaluate(pairs, folder, controls=controls, repeats=5, learned_from=learned)
+    return strict(folder / "metrics.json")
+
+
+def test_the_table_has_three_columns_and_fits_80(large):
+    text = shown(large, width=80)
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 120
-    assert f"encoder: {ENCODER}" in text
-    assert "7 receptors (few, so coarse)" in text
-    entry, figures = metrics["splits"]["test_unseen_receptor"], metrics["model"]["splits"]["test_unseen_receptor"]
-    [counts] = [line.split() for line in lines if line.startswith("test_unseen_receptor ")]
-    assert counts[1:] == [f"{entry['num_pairs']:,},", f"{entry['num_positive']:,}", "pos."]
-    auroc = figures["metrics"]["auroc"]
-    dotted = [f"{auroc[key]:.3f}".replace("0.", ".") for key in ("value", "low", "high")]
-    row = lines[lines.index(next(line for line in lines if line.startswith("test_unseen_receptor "))) + 1]
-    assert row.split()[0] == "model"
-    assert row.split()[1:4] == [dotted[0], f"[{dotted[1]},", f"{dotted[2]}]"]
-    assert len(row.split()) == 4 + len(METRICS) - 1
+    table = lines[: next(number for number, line in enumerate(lines) if line.startswith("*: "))]
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["split", "AUROC", "AUPRC", "rho", "best", "control"]
+    rows = [line for line in table if line.strip()][3:]
+    assert len(rows) == 2 * 5, "two lines for each of three splits and two strata, none of them folded"
+    at = next(number for number, line in enumerate(lines) if line.startswith("test_unseen_receptor "))
+    figures = {name: dotted(large["model"]["splits"]["test_unseen_receptor"]["metrics"][name]) for name in
+               ("auroc", "auprc", "spearman")}  # fmt: skip
+    assert lines[at].split()[1:] == [*(value for value, _, _ in figures.values()), "shuffled_receptor*"]
+    control = large["controls"]["shuffled_receptor"]["splits"]["test_unseen_receptor"]["metrics"]["auroc"]
+    value, high, low = dotted({name: 1 - control[name] for name in control})
+    entry = large["splits"]["test_unseen_receptor"]
+    assert " ".join(lines[at + 1].split()) == " ".join(
+        [f"{entry['num_pairs']:,}, {entry['num_positive']:,} pos."]
+        + [f"[{low}, {high}]" for _, low, high in figures.values()]
+        + [f"{value} [{low}, {high}]"]
+    )
+    assert "7 receptors (few, so coarse)" in " ".join(text.split())
+    assert f"shuffled_receptor: {MEANING['shuffled_receptor']}" in " ".join(text.split())
+    assert "neighbour:" not in text, "what is not in the table is not explained"
+    assert "*: ranks backwards" in text
+    assert "--all-metrics" in text
+    assert large["comparison"]["mixed"]["sentence"] in " ".join(text.split())
+
+
+def test_all_metrics_are_three_tables_that_fit_80(large):
+    text = shown(large, 80, all_metrics=True)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    headings = [line.split() for line in lines if line.startswith("split ")]
+    assert [len(line) for line in headings] == [1 + 2 * 3, 1 + 5, 1 + 5]
     for name in MEANING:
-        assert sum(line.startswith(f"  {name} ") for line in lines) >= 3, name  # in each split, on one line
-        assert f"{name}: {MEANING[name]}" in text
-    assert [line for line in lines if line.strip().startswith("none seen ")]
-    assert " ".join(metrics["comparison"]["mixed"]["sentence"].split()) in " ".join(text.split())
+        assert sum(line.startswith(f"  {name} ") for line in lines) >= 9, name  # in each split and table, on one line
+        assert f"{name}: {MEANING[name]}" in " ".join(text.split())
+    auroc = large["model"]["splits"]["val"]["metrics"]["auroc"]
+    row = next(line for line in lines if line.startswith("  model "))
+    assert row.split()[1:4] == [dotted(auroc)[0], f"[{dotted(auroc)[1]},", f"{dotted(auroc)[2]}]"]
+    assert [line for line in lines if line.strip() == "none seen"]
+
+
+def test_what_a_control_was_learned_from_is_kept_and_told(large):
+    assert large["controls"]["boosting"]["learned_from"] == {"num_pairs": 1500, "num_train": 68_719}
+    assert large["controls"]["noise"]["learned_from"] is None
+    text = " ".join(shown(large, 80).split())
+    assert "boosting: learned from 1,500 of 68,719 training pairs, drawn by chance" in text
+    assert "degree: learned from" not in text
+
+
+def test_rank_correlation_is_a_column_only_where_labels_are_graded(tmp_path):
+    pairs = held_out_pairs()
+    pairs["label"] = pairs["positive"].astype(float)
+    metrics = evaluate(pairs, tmp_path, controls={"degree": good_scores(pairs, 2)})
+    assert shown(metrics).splitlines()[0].split() == ["split", "AUROC", "AUPRC", "best", "control"]
+    pairs.loc[pairs["split"] == "mixed", "label"] *= 0.7
+    assert "rho" in shown(evaluate(pairs, tmp_path)).splitlines()[0].split()
+
+
+def test_a_split_of_one_class_shows_the_control_of_best_rank_correlation(tmp_path):
+    pairs = held_out_pairs()
+    pairs.loc[pairs["split"] == "test", "positive"] = True
+    lines = shown(evaluate(pairs, tmp_path, controls={"degree": good_scores(pairs, 2)}), 80).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("test "))
+    assert lines[at].split()[:3] == ["test", "-", "-"]
+    assert lines[at].split()[-1] == "degree"
+    assert " rho ." in lines[at + 1]
 
 
 @pytest.mark.usefixtures("undrawn")

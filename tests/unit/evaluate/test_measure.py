@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from evaluate_tools import good_scores, held_out_pairs
 
-from snw_dist.evaluate.comparison import compare, judge, turned_round
+from snw_dist.evaluate.comparison import best_on_validation, compare, judge, judge_networks, turned_round
 from snw_dist.evaluate.measure import describe, measure_scores, parts_of
 from snw_dist.evaluate.metrics import METRICS, Sample, choose_threshold, measure, probability_metrics
 
@@ -169,3 +169,51 @@ def test_without_repeats_nothing_is_told_apart():
     assert found["verdict"] == "is not told apart from"
     assert math.isnan(found["difference"]["low"])
     assert found["sentence"].endswith(f"{found['difference']['value']:+.3f}.")
+
+
+def test_networks_are_judged_beside_the_one_that_is_best_on_validation():
+    pairs = held_out_pairs(num_pairs=2000)
+    on_val, strong = pairs["split"] == "val", good_scores(pairs, 1, 0.6)
+    other = np.where(on_val, good_scores(pairs, 3, 0.3), good_scores(pairs, 3, 0.9))  # poor on validation, best on test
+    networks = {
+        "other": measured(pairs, other, 300),
+        "strong": measured(pairs, strong, 300),
+        "same": measured(pairs, strong + 0.02 * np.random.default_rng(5).random(len(pairs)), 300),
+        "weak": measured(pairs, good_scores(pairs, 2, 0.1), 300),
+        "backwards": measured(pairs, -strong, 300),
+    }
+    best = best_on_validation(networks)
+    assert (best.name, best.metric) in {("strong", "auroc"), ("same", "auroc")}
+    assert best.value == max(network.splits["val"]["metrics"]["auroc"]["value"] for network in networks.values())
+    rival = next(name for name in ("same", "strong") if name != best.name)
+    found = judge_networks(networks, best, "test", {"num_pairs": 600, "num_positive": 300})
+    verdicts = {name: verdict["verdict"] for name, verdict in found.items()}
+    assert verdicts == {
+        "other": "is better than",
+        rival: "is not told apart from",
+        "weak": "is worse than",
+        "backwards": "is worse than",
+    }
+    repeats = networks["weak"].repeats["test"]["auroc"] - networks[best.name].repeats["test"]["auroc"]
+    difference = found["weak"]["difference"]
+    assert (difference["low"], difference["high"]) == pytest.approx(tuple(np.quantile(repeats, [0.025, 0.975])))
+    assert found["weak"]["sentence"].startswith(f"test: weak is worse than {best.name}, the best network on val: AUROC")
+    assert found[rival]["sentence"].endswith("]. The difference cannot be told from chance.")
+    few = judge_networks(networks, best, "test", {"num_pairs": 600, "num_positive": 9})
+    assert {verdict["verdict"] for verdict in few.values()} == {"has too few pairs to be compared with"}
+    assert few["weak"]["sentence"].startswith("test: no verdict on weak: it has 9 positive")
+
+
+def test_networks_without_intervals_or_figures_are_not_told_apart():
+    pairs, facts = held_out_pairs(), {"num_pairs": 400, "num_positive": 200}
+    networks = {
+        name: measured(pairs, good_scores(pairs, 1, strength), 0) for name, strength in (("a", 0.9), ("b", 0.1))
+    }
+    best = best_on_validation(networks)
+    found = judge_networks(networks, best, "test", facts)["b"]
+    assert (best.name, found["verdict"]) == ("a", "is not told apart from")
+    assert "cannot be told from chance" in found["sentence"]
+    flat = measured(pairs.assign(label=0.5, positive=True), good_scores(pairs))
+    assert best_on_validation({"a": flat, "b": flat}) is None
+    found = judge_networks({"a": flat, "b": flat}, best, "test", facts)["b"]
+    assert (found["verdict"], found["difference"]) == ("cannot be compared with", None)

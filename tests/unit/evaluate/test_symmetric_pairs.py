@@ -63,14 +63,14 @@ def test_no_control_sees_the_order_of_the_sides(name: str) -> None:
     turned = frame.copy()
     some = rng.random(120) < 0.5
     turned.loc[some] = exchanged(frame)[some]
-    one, other = (data_controls(given, [name], symmetric=True)[name] for given in (frame, turned))  # type: ignore[list-item,index]
+    one, other = (data_controls(given, [name], symmetric=True)[name].scores for given in (frame, turned))  # type: ignore[list-item,index]
     assert one.shape == (40,)
     held_out = exchanged(frame[80:])
-    third = data_controls(pd.concat([frame[:80], held_out]), [name], symmetric=True)[name]  # type: ignore[list-item,index]
+    third = data_controls(pd.concat([frame[:80], held_out]), [name], symmetric=True)[name].scores  # type: ignore[list-item,index]
     assert np.allclose(one, third, atol=1e-12)
     if name in ("degree", "neighbour"):  # boosting bins rows in their order
         assert np.allclose(one, other, atol=1e-6)
-    plain = [data_controls(given, [name])[name] for given in (frame, pd.concat([frame[:80], held_out]))]  # type: ignore[list-item,index]
+    plain = [data_controls(given, [name])[name].scores for given in (frame, pd.concat([frame[:80], held_out]))]  # type: ignore[list-item,index]
     if name != "neighbour":
         assert not np.allclose(*plain)
 

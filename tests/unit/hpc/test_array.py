@@ -59,7 +59,7 @@ def test_a_reason_of_several_tasks_is_told_once_and_a_cancelled_task_by_its_name
     assert [line for line in lines if "partition is closed" in line] == [line for line in lines if "To give up" in line]
     assert len([line for line in lines if "partition is closed" in line]) == 1
     assert "2 cancelled, 1 done" in lines
-    assert lines[-2:] == ["job 41_2:", "cancelled (exit code 130) by anna"]
+    assert lines[-2:] == ["job 41_2, embed-x:", "cancelled (exit code 130) by anna"]
 
 
 def test_the_others_go_on_when_one_fails(tmp_path: Path) -> None:
@@ -70,9 +70,25 @@ def test_the_others_go_on_when_one_fails(tmp_path: Path) -> None:
     ]
     code, lines = follow(tasks)
     assert code == 3
-    assert "job 41_1:" in lines
+    assert "job 41_1, embed-x:" in lines
     assert "failed (exit code 3): shard 7 is damaged" in lines
     assert "all 3 jobs are done" not in lines
+
+
+def test_tasks_of_their_own_names_are_named(tmp_path: Path) -> None:
+    """Which network each task trains, when it begins, as it goes on, and where it fails."""
+    tasks = [
+        Task(tmp_path, 0, [JobState("running"), JobState("done", 0)]),
+        Task(tmp_path, 1, [JobState("running"), JobState("failed", 3, "damaged")]),
+    ]
+    for task, name in zip(tasks, ("compare-x-siamese-1", "compare-x-triplet-1"), strict=True):
+        task.name = name
+        ProgressFile(task.progress_folder, 0).update("train", 3, 8, "steps", force=True)
+    code, lines = follow(tasks)
+    assert code == 3
+    assert lines[:3] == ["2 jobs, array 41 (slurm)", "job 41_0: compare-x-siamese-1", "job 41_1: compare-x-triplet-1"]
+    assert [line.partition(":")[0] for line in lines if " 3/8 steps" in line] == [task.name for task in tasks]
+    assert "job 41_1, compare-x-triplet-1:" in lines
 
 
 def test_progress_is_added_up(tmp_path: Path) -> None:
