@@ -149,7 +149,7 @@ def test_what_cannot_be_appended(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no complete store to append to"):
         embed(config, tables_of(FIRST), append=True)
     embed(config, tables_of(FIRST))
-    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them with --append"):
+    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them: python launch/embed.py --append"):
         embed(config, tables_of(FIRST | {"new": "KLM"}))
     with pytest.raises(InputError, match=r"ligand 'a' is there with another sequence"):
         embed(config, tables_of({"a": "KLM"}), append=True)
