@@ -72,8 +72,8 @@ def test_an_unknown_key_two_levels_down() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: fold 5 is not one of 0 to 4"),
-        ({"split": {"method": "random", "fold": 1}}, "data.split: fold 1 is not one of 0 to 0"),
+        ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: data.split.fold 5 is not one of 0 to 4"),
+        ({"split": {"method": "random", "fold": 1}}, "data.split: data.split.fold 1 needs data.split.folds"),
         ({"split": {"folds": 5}}, "data.split: data.split.folds are made, so data.split.method cannot be column"),
         ({"scores": {"term": "a", "description": "("}}, "data.scores: description is not a regular expression: "),
         (
