@@ -76,7 +76,7 @@ def _newest(root: Path, verify: Verify) -> Checkpoint | None:
     if problems:
         raise CorruptError(
             f"{root}: none of {len(problems)} checkpoints verifies: {'; '.join(problems)}. Restore one from a backup, "
-            "or move the folder away to start from step 0."
+            "or begin anew in another folder: --run NAME"
         )
     _refuse_renamed(root, names)
     return None
@@ -104,7 +104,7 @@ def _refuse_renamed(root: Path, names: list[str]) -> None:
     if renamed:
         raise CorruptError(
             f"{root}: no checkpoint, but {', '.join(renamed[:3])}, with the manifest of one. Give it its name back, "
-            f"such as {checkpoint_name(20)}, or move it away to start from step 0."
+            f"such as {checkpoint_name(20)}, or begin anew in another folder: --run NAME"
         )
 
 

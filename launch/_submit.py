@@ -32,6 +32,12 @@ PartitionOption = Annotated[
     str | None, typer.Option("--partition", metavar="NAME", help="Overrides the partition of the profile.")
 ]
 TimeOption = Annotated[int | None, typer.Option("--time-min", metavar="MIN", help="Overrides cluster.time_min.")]
+AllowPrecisionOption = Annotated[
+    bool, typer.Option("--allow-precision-change", help="Continue with another precision; the fp32 masters are kept.")
+]
+AllowChangesOption = Annotated[
+    bool, typer.Option("--allow-changes", help="Continue with other settings or data; recorded in metrics.jsonl.")
+]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return once the job is submitted to Slurm.")]
 
 
@@ -50,6 +56,11 @@ def cluster_overrides(
         "cluster.profile": profile and profile_from(profile, Path.cwd()),
         "cluster.time_min": time_min,
     }
+
+
+def change_overrides(precision: bool, changes: bool) -> dict[str, object]:
+    """What a run that is gone on with may have changed, as dotted configuration keys."""
+    return {"train.allow_precision_change": precision or None, "train.allow_changes": changes or None}
 
 
 def submit_and_follow(

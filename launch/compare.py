@@ -24,12 +24,15 @@ from launch._cli import (
     read_settings,
 )
 from launch._submit import (
+    AllowChangesOption,
+    AllowPrecisionOption,
     ClusterOption,
     NodesOption,
     PartitionOption,
     ProfileOption,
     TasksOption,
     TimeOption,
+    change_overrides,
     cluster_overrides,
     run_all,
     submit_and_follow,
@@ -63,6 +66,8 @@ def compare_command(
     seeds: SeedsOption = None,
     all_folds: FoldsOption = False,
     all_metrics: AllMetricsOption = False,
+    allow_precision_change: AllowPrecisionOption = False,
+    allow_changes: AllowChangesOption = False,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     cluster: ClusterOption = None,
@@ -71,7 +76,12 @@ def compare_command(
     time_min: TimeOption = None,
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
-    overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
+    overrides = {
+        "run.name": run,
+        "evaluate.allow_changes": allow_changes or None,
+        **change_overrides(allow_precision_change, allow_changes),
+        **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min),
+    }
     settings = as_prepared(read_settings(config, overrides, set_values))
     folds = folds_of(settings) if all_folds else [settings]
     runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]

@@ -15,6 +15,8 @@ import typer
 from hpc.told import tell
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
+    AllowChangesOption,
+    AllowPrecisionOption,
     ClusterOption,
     DetachOption,
     NodesOption,
@@ -22,6 +24,7 @@ from launch._submit import (
     ProfileOption,
     TasksOption,
     TimeOption,
+    change_overrides,
     cluster_overrides,
     submit_and_follow,
 )
@@ -32,12 +35,6 @@ app = new_app()
 ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]
 PrecisionOption = Annotated[
     str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Overrides train.precision.")
-]
-AllowPrecisionOption = Annotated[
-    bool, typer.Option("--allow-precision-change", help="Continue with another precision; the fp32 masters are kept.")
-]
-AllowChangesOption = Annotated[
-    bool, typer.Option("--allow-changes", help="Continue with other settings or data; recorded in metrics.jsonl.")
 ]
 
 
@@ -61,8 +58,7 @@ def train_command(
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
-    overrides |= {"train.allow_precision_change": allow_precision_change or None}
-    overrides |= {"train.allow_changes": allow_changes or None}
+    overrides |= change_overrides(allow_precision_change, allow_changes)
     settings = as_prepared(read_settings(config, overrides, set_values))
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)

@@ -109,7 +109,9 @@ class ScoreSection:
             if set(groups) != {"ligand", "receptor"}:
                 raise ValueError("description must have the named groups (?P<ligand>...) and (?P<receptor>...)")
         if self.transform == "log_affinity" and self.per_receptor:
-            raise ValueError("per_receptor has no meaning for log_affinity, which has nothing to fit")
+            raise ValueError(
+                "data.scores.per_receptor has no meaning for log_affinity, which has nothing to fit: set it to false"
+            )
         return self
 
 
@@ -139,9 +141,15 @@ class SplitSection:
     @model_validator(mode="after")
     def _agrees(self) -> SplitSection:
         if self.folds is not None and self.method == "column":
-            raise ValueError("folds are made, so method cannot be column")
+            raise ValueError(
+                "data.split.folds are made, so data.split.method cannot be column: take ligand_cold, for instance"
+            )
         if self.fold >= (self.folds or 1):
-            raise ValueError(f"fold {self.fold} is not one of 0 to {(self.folds or 1) - 1}")
+            raise ValueError(
+                f"data.split.fold {self.fold} is not one of 0 to {self.folds - 1}"
+                if self.folds
+                else f"data.split.fold {self.fold} needs data.split.folds, of how many it is one"
+            )
         return self
 
 
@@ -173,18 +181,20 @@ class DataSection:
     @model_validator(mode="after")
     def _agrees(self) -> DataSection:
         if self.negatives == "derangement" and self.scores.term:
-            raise ValueError("negatives that are made have no score: set scores.term to null or negatives to given")
+            raise ValueError(
+                "negatives that are made have no score: set data.scores.term to null or data.negatives to given"
+            )
         if self.columns.inequality and not (self.scores.term and self.scores.transform == "log_affinity"):
-            raise ValueError("columns.inequality needs scores.term and scores.transform = log_affinity")
+            raise ValueError("data.columns.inequality needs data.scores.term and data.scores.transform = log_affinity")
         if not self.scores.term and (self.scores.description or self.columns.score_file or self.columns.decoy):
-            raise ValueError("decoys need scores.term, the name of the score")
+            raise ValueError("decoys need data.scores.term, the name of the score")
         if self.symmetric and self.split.method in ("ligand_cold", "receptor_cold"):
             raise ValueError(
-                f"split.method {self.split.method} has no meaning where symmetric is true, because a protein may stand "
-                "on either side: take both_cold, which keeps each protein in one split"
+                f"data.split.method {self.split.method} has no meaning where data.symmetric is true, because a protein "
+                "may stand on either side: take both_cold, which keeps each protein in one split"
             )
         if self.symmetric and self.scores.per_receptor:
-            raise ValueError("scores.per_receptor has no meaning where symmetric is true: set it to false")
+            raise ValueError("data.scores.per_receptor has no meaning where data.symmetric is true: set it to false")
         return self
 
 

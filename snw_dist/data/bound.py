@@ -11,6 +11,9 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
 from snw_dist.data.trained import data_digest, records, rows_of_checked, what_changed
 
+_ELSEWHERE = ("Give another data.folder, which these runs share", "Give --run NAME for a new run")
+"""Where other data can be made, without and with a data folder for each run."""
+
 
 def trained_files(run_folder: Path) -> list[Path]:
     """What training leaves only once a checkpoint is committed."""
@@ -29,8 +32,8 @@ def refuse_other_pairs(config: SnwConfig, checked: Checked) -> None:
             changed = "; or ".join(what_changed(folder, other, rows, checked.origin) for other in seen)
             raise InputError(
                 f"{config.data_folder}: the network in {folder} was trained on other pairs ({changed}). Nothing was "
-                "replaced. Give --run NAME for a new run, or the old values and files; --allow-changes replaces the "
-                "data all the same."
+                f"replaced. {_ELSEWHERE[config.data.folder is None]}, or the old values and files. To replace the data "
+                "all the same: python launch/prepare.py --allow-changes"
             )
 
 

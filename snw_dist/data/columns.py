@@ -9,7 +9,10 @@ from hpc.errors import InputError
 from snw_dist.data.header import looks_like_data
 from snw_dist.data.labels import WORDS, is_number
 from snw_dist.data.rejects import shorten, shown_names
+from snw_dist.data.split import MAKE_SPLIT
 
+_OPTIONAL = {f"data.columns.{key}" for key in ("binary", "inequality", "decoy", "score_file")}
+"""Settings that are null where the table has no such column."""
 IsKnown = Callable[[str], bool]
 """Whether a text is an id or a sequence of the input."""
 
@@ -55,7 +58,10 @@ def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], se
     name = columns[setting]
     have = shown_names(header)
     if name in header:
-        return InputError(f"{where}: column {name!r} is there twice; the columns are: {have}. Set {setting}.")
+        return InputError(
+            f"{where}: column {name!r} is there twice; the columns are: {have}. Rename one of "
+            f"them, or set {setting} to another."
+        )
     if 0 < len(header) < len(columns) and all(one in header[0] for one in columns.values()):
         return InputError(
             f"{where}: the names are there, but none of the separators that are read is between them: {have}. "
@@ -63,8 +69,10 @@ def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], se
         )
     close = difflib.get_close_matches(name, header, n=1)
     hint = f", perhaps {shorten(close[0])!r}" if close else ""
+    if setting in _OPTIONAL:
+        hint += ", or take that setting out (null)"
     if setting.endswith(".split"):
-        hint += ', or have one made: data.split.method = "ligand_cold"'
+        hint += f", or have one made: {MAKE_SPLIT}"
     elif 0 < len(numbers := [one for one in header if is_number(one)]) < len(header):
         hint += f", or put a line of names above it, if that line is a row ({shorten(numbers[0])} is a number)"
     return InputError(f"{where}: no column {name!r}; the columns are: {have}. Set {setting}{hint}.")

@@ -18,6 +18,7 @@ from hpc.errors import InputError
 from snw_dist.data.columns import IsKnown
 from snw_dist.data.pyrosetta import plain_tag
 from snw_dist.data.rosetta import ENDINGS, is_rosetta, read_decoys
+from snw_dist.data.split import MAKE_SPLIT
 from snw_dist.data.table import Cell, read_table
 
 _MOST_TAG = 1_000
@@ -87,7 +88,7 @@ def _setting(key: str) -> str:
 
 def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
     if "split" in columns:
-        raise InputError(f'{path}: a Rosetta file has no splits. Set data.split.method, for instance to "ligand_cold".')
+        raise InputError(f"{path}: a Rosetta file has no splits. Have one made: {MAKE_SPLIT}.")
     for key in ("binary", "inequality", "decoy", "score_file"):
         if key in columns:
             raise InputError(f"{path}: a Rosetta file has no such column. Set {_setting(key)} to null.")

@@ -24,6 +24,8 @@ from snw_dist.data.assign import assign_parts, shuffled
 from snw_dist.data.both_cold import Side, cold_parts, cold_parts_of_one
 from snw_dist.data.clusters import Distinct, Units, numbered
 
+_FINER = "more clusters (a higher data.split.ligand_identity, data.split.receptor_identity)"
+MAKE_SPLIT = 'data.split.method = "ligand_cold", or "both_cold" with data.symmetric'
 NO_SPLIT, TRAIN, VAL, TEST = -1, 0, 1, 2
 MADE_NAMES = ["train", "val", "test"]
 APART = {
@@ -92,7 +94,8 @@ def split_pairs(
         if not (split == number).any():
             raise InputError(
                 f"The {method} split leaves no pairs for {name!r}: the clusters are too few or too large. Use another "
-                "data.split.seed, larger fractions, a higher identity, or hold fewer sides apart."
+                "data.split.seed, larger fractions (data.split.val_fraction, data.split.test_fraction) or fewer "
+                f"data.split.folds, {_FINER}, or hold fewer sides apart (data.split.method)."
             )
     return split
 
@@ -106,7 +109,7 @@ def check_split_names(names: Sequence[str], where: str) -> None:
         have = ", ".join(sorted(names)) or "none"
         raise InputError(
             f"{where}: no usable pairs in: {'; '.join(missing)} (splits there are: {have}). "
-            'Rename or add splits, or have one made: data.split.method = "ligand_cold", for instance.'
+            f"Rename or add splits, or have one made: {MAKE_SPLIT}."
         )
 
 
@@ -131,6 +134,7 @@ def _side(units: Units, parts: Parts, seed: int) -> Side:
     if have < len(parts.shares):
         raise InputError(
             f"The split needs at least {len(parts.shares)} clusters or sequences to deal, there are {have}. Add pairs, "
-            "raise the identity of the clusters, or name a split column (data.split.method = column)."
+            f"take fewer data.split.folds where there are more than 3, {_FINER}, or give the splits in a column of the "
+            "table (data.split.method = column)."
         )
     return Side(shuffled(units.names, seed)[units.unit], len(units.names))

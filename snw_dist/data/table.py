@@ -151,7 +151,8 @@ def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> 
     with path.open("rb") as content:
         if content.read(4) != b"PAR1":
             raise InputError(
-                f"{path}: is no Parquet table, whatever its name says. Let it end in what it is, such as .csv."
+                f"{path}: is no Parquet table, whatever its name says. Let it end in what it is, such as .csv, "
+                "or unpack it."
             )
     file = open_parquet(path, list(columns.values()), InputError, "Write it again, or as CSV.")
     schema = file.schema_arrow

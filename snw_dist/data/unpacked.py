@@ -51,7 +51,7 @@ _FOREIGN = {
     b"\0\0\xfe\xff": ("text in UTF-32", "Save it as UTF-8"),
     b"PK\x03\x04": ("a zip archive or an Excel workbook", "Unpack it, or save the sheet as CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel workbook", "Save the sheet as CSV"),
-    b"PAR1": ("a Parquet table", "Let its name end in .parquet, alone"),
+    b"PAR1": ("a Parquet table", "Do not pack it, and let its name end in .parquet"),
     b"\x89HDF": ("an HDF5 file", "Export what is in it as CSV or FASTA"),
     b"%PDF": ("a PDF document", "Take the file that it was made from"),
     b"\xff\xfe": ("text in UTF-16", "Save it as UTF-8"),

@@ -102,12 +102,21 @@ def read_header(part: Path) -> StoreHeader:
         if problem := sizes_problem(header):
             raise BadFileError(problem)
     except FileNotFoundError:
-        raise InputError(f"{part}: there is no embedding store. Make it with: python launch/embed.py") from None
+        raise no_store(part) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptError(f"{file}: not the header of an embedding store ({error}). {REPAIR}") from None
     if header.to_bytes() != data:
         raise CorruptError(f"{file}: damaged, its content does not fit its own digest. {REPAIR}")
     return header
+
+
+def no_store(part: Path) -> InputError:
+    """The error for a folder without the attributes of a store, by what else is in it."""
+    if (part / "residues").is_dir():
+        return InputError(f"{part}: an embedding store without {GROUP}. {REPAIR}")
+    if part.is_dir() and any(not path.name.startswith(".") for path in part.iterdir()):
+        return InputError(f"{part}: holds something else than an embedding store. Choose another store.path.")
+    return InputError(f"{part}: there is no embedding store. Make it with: python launch/embed.py")
 
 
 def sizes_problem(header: StoreHeader) -> str:
@@ -135,8 +144,8 @@ def check_same_plan(part: Path, present: StoreHeader, wanted: StoreHeader) -> No
     ]
     if differences:
         raise InputError(
-            f"{part}: made from other input or settings ({'; '.join(differences)}). Choose another store.path or "
-            "run.name, or remove the folder to embed again."
+            f"{part}: made from other input or settings ({'; '.join(differences)}). Choose another "
+            "store.path, or remove the folder to embed again."
         )
 
 

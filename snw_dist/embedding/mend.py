@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hpc.errors import CorruptError, InputError
+from hpc.errors import CorruptError
 from hpc.fence import Fence, claim_together
 from hpc.runtime import Runtime
 from hpc.work_queue import claim_units, shared_counter
@@ -20,7 +20,7 @@ from snw_dist.data.prepared import load_prepared
 from snw_dist.data.write import SUMMARY
 from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder
-from snw_dist.embedding.header import REPAIR, StoreHeader, check_same_plan
+from snw_dist.embedding.header import REPAIR, StoreHeader, check_same_plan, no_store
 from snw_dist.embedding.names import check_against_input, check_parts
 from snw_dist.embedding.part_names import RECORDS, part_paths
 from snw_dist.embedding.parts import PartPlan, Tables, replan_part
@@ -100,9 +100,10 @@ def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
 
 def _parts(store: Path, runtime: Runtime) -> list[Path]:
     def look() -> list[str]:
-        if not store.is_dir():
-            raise InputError(f"{store}: there is no embedding store. Make it with: python launch/embed.py")
-        return [str(part) for part in part_paths(store)]
+        found = part_paths(store)
+        if not (store / "residues").is_dir():
+            raise no_store(store)
+        return [str(part) for part in found]
 
     return [Path(part) for part in runtime.comm.on_rank_0(look)]
 

@@ -36,7 +36,9 @@ def part_paths(store: Path) -> list[Path]:
     in between or is no folder, and `InputError` when the store is none.
     """
     if not store.is_dir() and (store.exists() or store.is_symlink()):
-        raise InputError(f"{store}: not a folder, so it is no embedding store. Move it away, or choose a store.path.")
+        raise InputError(
+            f"{store}: not a folder, so it is no embedding store. Move it away, or choose another store.path."
+        )
     numbers = []
     for path in store.glob("append_*"):
         match = _PART.fullmatch(path.name)
@@ -50,7 +52,7 @@ def part_paths(store: Path) -> list[Path]:
     if missing:
         raise CorruptError(
             f"{part_path(store, missing[0])}: missing, though append_{max(numbers)} is there. Bring it back, or remove "
-            "the parts after it and append again."
+            "the parts after it and append again: python launch/embed.py --append"
         )
     return [part_path(store, part) for part in range(len(numbers) + 1)]
 

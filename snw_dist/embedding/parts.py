@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.errors import InputError
-from snw_dist.embedding.header import GROUP, StoreHeader, encoder_identity, read_header
+from snw_dist.embedding.header import GROUP, StoreHeader, encoder_identity, no_store, read_header
 from snw_dist.embedding.part_names import RECORDS, is_begun, part_path, part_paths
 from snw_dist.embedding.plan import EmbeddingPlan, plan_embedding, sequence_digest
 from snw_dist.embedding.tables import Name, read_names, read_table
@@ -82,10 +82,7 @@ def is_complete(part: Path) -> bool:
     if not is_begun(part) or (not (part / GROUP).exists() and (part / RECORDS).is_dir()):
         return False
     if not (part / GROUP).exists():
-        raise InputError(
-            f"{part}: a folder without {GROUP}. If it was an embedding store, mend it: python launch/embed.py "
-            "--repair; else choose another store.path."
-        )
+        raise no_store(part)
     return read_header(part).complete
 
 
@@ -95,6 +92,43 @@ def missing_sequences(tables: Tables, content: Content) -> list[str]:
     return [sequence for sequence in distinct if sequence_digest(sequence) not in content.digests]
 
 
+def refuse_other_sequences(store: Path, tables: Tables, content: Content) -> None:
+    """Raise `InputError` where ids stand for other sequences in the store: nothing that is added mends that."""
+    changed = [
+        (kind, name)
+        for kind, table in tables
+        for name in table.keys() & {known for of_kind, known in content.names if of_kind == kind}
+        if content.names[kind, name] != sequence_digest(table[name])
+    ]
+    if changed:
+        kind, name = min(changed)
+        raise InputError(
+            f"{store}: {kind} {name!r} is there with another sequence than in the present input{_and_others(changed)}. "
+            "An id stands for one sequence in a store. Choose another store.path, or give the new sequence an id of "
+            "its own, in the FASTA file and in the table of pairs."
+        )
+
+
+def _and_others(changed: Sequence[object]) -> str:
+    return f", and {len(changed) - 1:,} more" if len(changed) > 1 else ""
+
+
+def refuse_missing(store: Path, tables: Tables) -> None:
+    """Raise `InputError` where a complete store lacks sequences of `tables`, with what helps."""
+    content = read_content(complete_parts(store))
+    if missing := missing_sequences(tables, content):
+        refuse_other_sequences(store, tables, content)
+        raise lacking(store, len(missing))
+
+
+def lacking(store: Path, num_missing: int) -> InputError:
+    """The error for a store without some sequences of the input."""
+    return InputError(
+        f"{store}: complete, but {num_missing:,} sequences of the present input are not in it. Add them: "
+        "python launch/embed.py --append, or choose another store.path."
+    )
+
+
 def plan_part(
     store: Path, tables: Tables, sequences: Sequence[str], content: Content, shard_rows: int, chunk_rows: int
 ) -> PartPlan:
@@ -102,19 +136,14 @@ def plan_part(
 
     Raises `InputError` for an id that the store has with another sequence.
     """
+    refuse_other_sequences(store, tables, content)
     plan = plan_embedding(sequences, shard_rows, chunk_rows)
     first = len(content.digests)
     number = {sequence: first + i for i, sequence in enumerate(plan.sequences)}
     names: list[Name] = []
     for kind, table in tables:
         for name, sequence in sorted(table.items()):
-            known = content.names.get((kind, name))
-            if known is not None and known != sequence_digest(sequence):
-                raise InputError(
-                    f"{store}: {kind} {name!r} is there with another sequence than in the present input. Give the new "
-                    "sequence an id of its own, or another store.path."
-                )
-            if known is None and sequence in number:
+            if (kind, name) not in content.names and sequence in number:
                 names.append((kind, name, number[sequence]))
     return PartPlan(content.num_parts, part_path(store, content.num_parts), plan, names, first)
 

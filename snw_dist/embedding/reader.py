@@ -57,8 +57,7 @@ class StoreReader:
         if found is None:
             raise InputError(
                 f"{self.path}: the sequence {sequence[:20]}... ({len(sequence)} residues) is not in the store. "
-                "Add what is missing: python launch/embed.py --append, or choose another store.path where an id now "
-                "means another sequence than when the store was made."
+                "Add what is missing: python launch/embed.py --append."
             )
         return found
 

@@ -31,9 +31,11 @@ from snw_dist.embedding.parts import (
     check_mixes,
     complete_parts,
     is_complete,
+    lacking,
     missing_sequences,
     plan_part,
     read_content,
+    refuse_other_sequences,
 )
 from snw_dist.embedding.plan import EmbeddingPlan
 from snw_dist.embedding.reference import check_parity
@@ -75,14 +77,12 @@ def plan_work(config: SnwConfig, tables: Tables, parts: list[Path], append: bool
     content = read_content(parts)
     missing = missing_sequences(tables, content)
     if not parts and append:
-        raise InputError(f"{store}: there is no complete store to append to. Make it first, without --append.")
+        raise InputError(f"{store}: there is no complete store to append to. Make it first: python launch/embed.py")
     if not missing:
         return None
     if parts and not append:
-        raise InputError(
-            f"{store}: complete, but {len(missing):,} sequences of the present input are not in it. Add them with "
-            "--append, or choose another store.path or run.name."
-        )
+        refuse_other_sequences(store, tables, content)
+        raise lacking(store, len(missing))
     return plan_part(store, tables, missing, content, section.shard_rows, section.chunk_rows)
 
 

@@ -67,7 +67,8 @@ def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
             raise
         return None, [Damage(str(part), "zarr.json", "missing")]
     if not header.complete:
-        raise InputError(f"{part}: it is not finished. Start python launch/embed.py again (with --append for a part).")
+        again = "python launch/embed.py --append" if header.part else "python launch/embed.py"
+        raise InputError(f"{part}: it is not finished. Go on with: {again}")
     damage = []
     present = set(table_files(part))
     for name, expected in header.files.items():

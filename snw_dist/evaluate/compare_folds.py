@@ -27,7 +27,7 @@ def folds_of(config: SnwConfig) -> list[SnwConfig]:
     if folds is None:
         raise InputError(
             "--all-folds: data.split.folds is not given. Set it to the number of folds, 3 or more, and "
-            "data.split.method to what they hold apart, such as 'both_cold'."
+            'data.split.method, to what they hold apart: data.split.method = "both_cold", for instance.'
         )
     values, folder = config_to_dict(config), config.data.folder
 

@@ -82,6 +82,12 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     for model, group in finished.items():
         for run in group:
             scored = score_run(run, prepared, [])
+            if len(scored.scores) != len(held_out):
+                raise InputError(
+                    f"{run.run_folder}: {len(held_out) - len(scored.scores):,} of the pairs that the networks are "
+                    "compared on were trained on, or the weights chosen by. Train it under a new run.name, or leave "
+                    "it out."
+                )
             encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
             trained[run.run.name] = scored.trained
             of_run = measure_scores(held_out, parts, scored.scores, config.run.seed, run.run.name)

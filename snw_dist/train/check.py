@@ -54,7 +54,7 @@ def check_sides(model: ModelName, loss: LossName, prepared: Prepared) -> None:
     if model not in WITHOUT_SIDES:
         raise InputError(
             f"model.name {model!r} reads ligand and receptor differently, so with data.symmetric the score of a pair "
-            f"would depend on its order. It does not with: {', '.join(WITHOUT_SIDES)}. Set model.name to that."
+            f"would depend on its order. It does not with: {', '.join(WITHOUT_SIDES)}. Choose that as model.name."
         )
     if loss_of(model, loss) in BY_SIDE:
         raise InputError(

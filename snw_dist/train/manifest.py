@@ -21,6 +21,7 @@ MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 2
 AGAIN = "Make the export again from the best checkpoint: python launch/train.py"
+FIRST = "Make one with: python launch/train.py"
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _OPEN = ConfigDict(extra="ignore", allow_inf_nan=False)
 """Of what may say more than is asked of it here."""
@@ -111,7 +112,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, Description]:
     except (FileNotFoundError, NotADirectoryError):
         if folder.is_dir() and any(folder.iterdir()):
             raise CorruptError(f"{file}: missing, or the export is of an earlier version. {AGAIN}") from None
-        raise InputError(f"{folder}: there is no trained model. Make one with: python launch/train.py") from None
+        raise InputError(f"{folder}: there is no trained model. {FIRST}") from None
     except (BadFileError, OSError) as error:
         raise CorruptError(f"{_naming(file, error)}. {AGAIN}") from None
     if content.get("format_version") != FORMAT_VERSION:

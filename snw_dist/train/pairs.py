@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from snw_dist.data.prepared import Prepared
+from snw_dist.embedding.parts import refuse_missing
 from snw_dist.embedding.reader import StoreReader
 from snw_dist.model.pair import Side
 
@@ -56,11 +57,14 @@ class PairTable:
 def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None) -> PairTable:
     """Pairs of `split` (or all), in the order of the prepared table; raises `InputError` for a sequence not stored."""
     frame = prepared.pairs if split is None else prepared.pairs[prepared.pairs["split"] == split]
-    ligands = {name: reader.index(prepared.ligands[name]) for name in frame["ligand_id"].unique()}
-    receptors = {name: reader.index(prepared.receptors[name]) for name in frame["receptor_id"].unique()}
+    ligands = {name: prepared.ligands[name] for name in frame["ligand_id"].unique()}
+    receptors = {name: prepared.receptors[name] for name in frame["receptor_id"].unique()}
+    if not all(sequence in reader for side in (ligands, receptors) for sequence in side.values()):
+        refuse_missing(reader.path, (("ligand", ligands), ("receptor", receptors)))
+    ligand_at, receptor_at = ({name: reader.index(one) for name, one in side.items()} for side in (ligands, receptors))
     return PairTable(
-        frame["ligand_id"].map(ligands).to_numpy(dtype=np.int64),
-        frame["receptor_id"].map(receptors).to_numpy(dtype=np.int64),
+        frame["ligand_id"].map(ligand_at).to_numpy(dtype=np.int64),
+        frame["receptor_id"].map(receptor_at).to_numpy(dtype=np.int64),
         frame["label"].to_numpy(dtype=np.float32),
         frame["positive"].to_numpy(dtype=bool),
         frame["weight"].to_numpy(dtype=np.float64),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hpc.errors import CorruptError, InputError
 from hpc.json_lines import read_json_lines
 from snw_dist.config import Precision
 from snw_dist.train.export import verify_export
-from snw_dist.train.manifest import AGAIN
+from snw_dist.train.manifest import AGAIN, FIRST
 from snw_dist.train.portable import Piece, read_into
 from snw_dist.train.state import Progress
 
@@ -35,7 +37,7 @@ def lost_export(run_folder: Path, progress: Progress) -> Checkpoint | None:
             return None
         problem = f"{run_folder / 'export'}: holds the weights of step {step}, and step {progress.best_step} is best."
     except (InputError, CorruptError) as error:
-        problem = str(error).partition(AGAIN)[0].strip()
+        problem = re.split(f"{AGAIN}|{FIRST}", str(error))[0].strip()
     try:
         found = verify_checkpoint(run_folder / "checkpoints" / checkpoint_name(progress.best_step))
         best = found.meta.get("progress", {})
@@ -72,12 +74,18 @@ def weights_of(found: Checkpoint, network: nn.Module, precision: Precision) -> d
     return {name: item if name in trained else item.to(rounded).float() for name, item in whole.items()}
 
 
+def known(**values: Any) -> dict[str, float | None]:
+    """Figures of a validation as an export says them: pairs of one kind have no AUROC, and JSON has no NaN."""
+    return {
+        name: value if isinstance(value, float) and math.isfinite(value) else None for name, value in values.items()
+    }
+
+
 def validation_at(metrics: Path, step: int) -> dict[str, float | None]:
     """What `metrics.jsonl` says of the validation after a step: loss and AUROC, or nothing."""
     found: dict[str, float | None] = {}
     if metrics.exists():
         for record in read_json_lines(metrics):
             if record.get("kind") == "validation" and record.get("step") == step:
-                values = {name: record.get(name) for name in ("auroc", "loss")}
-                found = {name: value if isinstance(value, float) else None for name, value in values.items()}
+                found = known(**{name: record.get(name) for name in ("auroc", "loss")})
     return found

@@ -42,7 +42,7 @@ from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
 from snw_dist.train.provenance import provenance
-from snw_dist.train.remake import lost_export, validation_at, weights_of
+from snw_dist.train.remake import known, lost_export, validation_at, weights_of
 from snw_dist.train.run_folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
@@ -328,7 +328,7 @@ class TrainingJob:
             if not self.has_checkpoint:  # an export says that there is one, see `refuse_lost_checkpoints`
                 self._save()
                 self._commit()
-            weights, values = self.engine.full_weights(guard.mark_boundary), {"auroc": auroc, "loss": loss}
+            weights, values = self.engine.full_weights(guard.mark_boundary), known(auroc=auroc, loss=loss)
             refuse_not_finite(weights, f"step {self.progress.step}")
             guard.on_rank_0(lambda: self._export(weights, values, self.progress.step, self.facts))
         self._log("validation", {"loss": loss, "auroc": auroc}, time.monotonic() - started, len(self.val))

@@ -72,9 +72,9 @@ def test_an_unknown_key_two_levels_down() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: fold 5 is not one of 0 to 4"),
-        ({"split": {"method": "random", "fold": 1}}, "data.split: fold 1 is not one of 0 to 0"),
-        ({"split": {"folds": 5}}, "data.split: folds are made, so method cannot be column"),
+        ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: data.split.fold 5 is not one of 0 to 4"),
+        ({"split": {"method": "random", "fold": 1}}, "data.split: data.split.fold 1 needs data.split.folds"),
+        ({"split": {"folds": 5}}, "data.split: data.split.folds are made, so data.split.method cannot be column"),
         ({"scores": {"term": "a", "description": "("}}, "data.scores: description is not a regular expression: "),
         (
             {"scores": {"term": "a", "description": "(?P<ligand>.)"}},
@@ -82,11 +82,14 @@ def test_an_unknown_key_two_levels_down() -> None:
         ),
         (
             {"scores": {"transform": "log_affinity", "per_receptor": True}},
-            "data.scores: per_receptor has no meaning for",
+            "data.scores: data.scores.per_receptor has no meaning for",
         ),
         ({"scores": {"term": "a"}, "negatives": "derangement"}, "data: negatives that are made have no score"),
-        ({"columns": {"inequality": "i"}}, "data: columns.inequality needs scores.term and scores.transform"),
-        ({"columns": {"score_file": "f"}}, "data: decoys need scores.term"),
+        (
+            {"columns": {"inequality": "i"}},
+            "data: data.columns.inequality needs data.scores.term and data.scores.transform",
+        ),
+        ({"columns": {"score_file": "f"}}, "data: decoys need data.scores.term"),
     ],
 )
 def test_settings_that_contradict_each_other(data: dict[str, Any], reason: str) -> None:

@@ -80,7 +80,7 @@ REFUSED = {
     "compress": (b"\x1f\x9d\x90aaaa", "is packed by compress (.Z). Unpack it."),
     "lz4": (b"\x04\x22\x4d\x18aaaa", "is packed by lz4. Unpack it."),
     "lzma": (lzma.compress(CONTENT, format=lzma.FORMAT_ALONE), "is packed by lzma, the old form of xz."),
-    "parquet": (b"PAR1aaaa", "is a Parquet table. Let its name end in .parquet, alone."),
+    "parquet": (b"PAR1aaaa", "is a Parquet table. Do not pack it, and let its name end in .parquet."),
     "feather": (b"ARROW1\0\0", "is an Arrow (Feather) table. Write it as Parquet or CSV."),
     "sqlite": (b"SQLite format 3\0", "is an SQLite database."),
     "utf-16": (PAIRS.encode("utf-16"), "is text in UTF-16. Save it as UTF-8."),

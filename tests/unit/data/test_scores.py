@@ -253,7 +253,7 @@ def test_a_decoy_given_twice_counts_once(scored: Scored) -> None:
             r"a Rosetta file needs data\.scores\.term, such as I_sc, and data\.scores\.desc",
         ),
         ({"scores": {}}, r"a Rosetta file needs data\.scores\.term"),
-        ({"split": {}}, r'a Rosetta file has no splits\. Set data\.split\.method, for instance to "ligand_cold"'),
+        ({"split": {}}, r'a Rosetta file has no splits\. Have one made: data\.split\.method = "ligand_cold"'),
         ({"columns": {"binary": "b"}}, r"a Rosetta file has no such column\. Set data\.columns\.binary to null"),
     ],
 )

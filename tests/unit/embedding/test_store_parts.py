@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,10 +150,11 @@ def test_what_cannot_be_appended(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no complete store to append to"):
         embed(config, tables_of(FIRST), append=True)
     embed(config, tables_of(FIRST))
-    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them with --append"):
+    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them: python launch/embed.py --append"):
         embed(config, tables_of(FIRST | {"new": "KLM"}))
-    with pytest.raises(InputError, match=r"ligand 'a' is there with another sequence"):
-        embed(config, tables_of({"a": "KLM"}), append=True)
+    for append in (False, True):
+        with pytest.raises(InputError, match=r"ligand 'a' is there with another sequence .* input\. An id stands for"):
+            embed(config, tables_of({"a": "KLM"}), append=append)
     assert embed(config, tables_of({"b": "GHI"})) is None  # a part of what is there
     planned = plan_work(config, tables_of({"new": "KLM"}), complete_parts(tmp_path / "s"), True)
     assert planned is not None
@@ -161,6 +163,30 @@ def test_what_cannot_be_appended(tmp_path: Path) -> None:
         check_mixes(tmp_path / "s", planned.header(ENCODER | {"layers": [1]}, "float16", WIDTH))
     with pytest.raises(InputError, match="dtype: 'float16' there, 'float32' now"):
         check_mixes(tmp_path / "s", planned.header(ENCODER, "float32", WIDTH))
+
+
+@pytest.mark.parametrize(
+    ("there", "advice"),
+    [
+        ([], "there is no embedding store. Make it with: python launch/embed.py"),
+        (["a.txt"], "holds something else than an embedding store. Choose another store.path."),
+        (["residues/", "ids/"], "an embedding store without zarr.json. Mend it: python launch/embed.py --repair"),
+    ],
+)
+def test_a_folder_that_is_no_store_is_told_alike_wherever_it_is_met(
+    tmp_path: Path, there: list[str], advice: str
+) -> None:
+    """To make it, to mend it and to make it was what one command after the other said of a folder of something else."""
+    store = tmp_path / "s"
+    store.mkdir()
+    for name in there:
+        (store / name).mkdir() if name.endswith("/") else (store / name).write_text("x")
+    ways: list[Callable[[], object]] = [lambda: StoreReader(store)]
+    ways += [lambda: complete_parts(store)] if there else []  # which begins one in a folder that is empty
+    for way in ways:
+        with pytest.raises(InputError) as caught:
+            way()
+        assert str(caught.value) == f"{store}: {advice}"
 
 
 def test_a_part_that_is_missing_in_between(tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_appending_verifying_and_repairing(folder: Path) -> None:
     assert "holds every sequence of the input already" in run("embed", *layers)
     with (folder / "ligands.fasta").open("a") as file:
         file.write(">new\nWWWWYYYYAAAA\n")
-    assert "Add them with --append" in run("embed", *layers, code=2)
+    assert "Add them: python launch/embed.py --append" in run("embed", *layers, code=2)
     assert "made with other settings" in run("embed", "--append", code=2)
     assert "append_1: 1 distinct sequences, 12 residues" in run("embed", "--append", *layers)
     run("embed", "--verify", "--nodes", "2", *layers)

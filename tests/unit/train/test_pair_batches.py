@@ -61,7 +61,7 @@ def test_the_table_is_in_the_order_of_the_pairs(reader: StoreReader) -> None:
 
 def test_a_sequence_that_was_not_embedded(reader: StoreReader) -> None:
     other = Prepared({**LIGANDS, "p1": "YYYY"}, RECEPTORS, PAIRS, {})
-    with pytest.raises(InputError, match="not in the store"):
+    with pytest.raises(InputError, match="1 sequences of the present input are not in it"):
         pair_table(other, reader, "train")
     pair_table(other, reader, "val")
 
