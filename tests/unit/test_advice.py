@@ -38,7 +38,7 @@ SPEAKERS = {
 }
 """Which commands may print what stands in a source, by the longest of these that its path begins with."""
 OF_OTHERS = {
-    "hpc/preemption.py": {"--oneliner"},
+    "hpc/requeue.py": {"--oneliner"},
     "hpc/preflight.py": {"--shm-size", "--oneliner"},
     "hpc/sbatch.py": {"--kill-on-bad-exit", "--wait", "--export", "--cpus-per-task", "--mpi"},
     "hpc/work_queue.py": {"--mpi"},
