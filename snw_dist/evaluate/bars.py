@@ -64,7 +64,7 @@ def strata_picture(metrics: Mapping[str, Any], of: str) -> Figure:
         for split, stratum in places
     ]
     axes.set_xticks(range(len(places)), labels, fontsize=8)
-    axes.set_ylim(0, 1)
+    axes.set(xlim=(-0.6, max(len(places), 1) - 0.4), ylim=(0, 1))
     return titled(figure, "AUROC by sequences seen in training", of)
 
 

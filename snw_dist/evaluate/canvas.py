@@ -26,8 +26,8 @@ from snw_dist.data.summary import too_few
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#6E6E6E"
-_DPI, _MOST_PIXELS, _LONGEST = 150, 1e8, 60_000
-"""Many splits make a large picture: it gets coarser, because memory ends, and no side has 2^16 pixels."""
+_DPI, _MOST_PIXELS = 150, 5e7
+"""Many splits make a large picture: it gets coarser, so that it takes some 200 MB of memory at most."""
 _LONGEST_NAME = 40
 _PATH = re.compile(r"(?<![^\s,(])(?:~|\.{1,2})?/.*|(?<![^\s,(])[^\s,(]+/[^\s,]+(?:/.*|\.(?:pth|pt|safetensors)\b)")
 """The path in what is said of an encoder, to the end of the text; `organisation/model` of a hub is none."""
@@ -96,7 +96,7 @@ def files(name: str, figure: Figure) -> dict[str, bytes]:
     """The figure as `name`.png and as `name`.pdf: equal bytes for equal figures, so without the time."""
     FigureCanvasAgg(figure)
     width, height = figure.get_size_inches()
-    dpi = min(_DPI, math.sqrt(_MOST_PIXELS / (width * height)), _LONGEST / max(width, height))
+    dpi = min(_DPI, math.sqrt(_MOST_PIXELS / (width * height)))
     metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
     saved = {}
     for kind, own in metadata.items():

@@ -212,11 +212,13 @@ def test_a_million_pairs_are_a_small_file_of_the_same_curve() -> None:
 def test_files_hold_no_time_and_text_as_text() -> None:
     """In two processes at different times, in different zones."""
     code = """
-import sys, hashlib, numpy as np
-from snw_dist.evaluate import canvas, pictures
-split = pictures.SplitScores("a_test", np.arange(60) % 3 == 0, np.linspace(0, 1, 60), np.linspace(0, 1, 60))
+import hashlib
+from snw_dist.evaluate import canvas
 with canvas.own_style():
-    for name, data in canvas.files("it", pictures.reliability_picture([split], "x")).items():
+    figure, axes = canvas.new_figure(4, 3)
+    axes.plot([0, 1], [0, 1], label="a_test")
+    axes.legend()
+    for name, data in canvas.files("it", canvas.titled(figure, "title", "x")).items():
         print(name, hashlib.sha256(data).hexdigest(), data.count(b"/Type3"), b"/CIDFontType2" in data)
 """
     first, second = (
@@ -228,3 +230,11 @@ with canvas.own_style():
     assert first == second
     assert first.split()[4] == "it.pdf"
     assert first.split()[6:] == ["0", "True"]
+
+
+def test_a_large_picture_is_coarser_and_not_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas, "_MOST_PIXELS", 1e4)
+    with canvas.own_style():
+        files = canvas.files("it", canvas.new_figure(6.0, 3.0)[0])
+    width, height = (int.from_bytes(files["it.png"][at : at + 4], "big") for at in (16, 20))
+    assert 5e3 < width * height < 2e4
