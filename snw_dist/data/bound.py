@@ -11,7 +11,7 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
 from snw_dist.data.trained import data_digest, records, rows_of_checked, what_changed
 
-_ELSEWHERE = ("Give another data.folder, which these runs share", "Give --run NAME for a new run")
+_ELSEWHERE = ("Give --run NAME and another data.folder, because runs share this one", "Give --run NAME for a new run")
 """Where other data can be made, without and with a data folder for each run."""
 
 

@@ -148,7 +148,7 @@ def test_fold_and_seed_on_the_command_line(inputs: Inputs, tmp_path: Path) -> No
     assert (result.returncode, result.stderr) == (0, "")
     assert "Split random, seed 9." in result.stdout
     result = _command(tmp_path, "--fold", "5")
-    assert (result.returncode, "data.split: fold 5 is not one of 0 to 4" in result.stderr) == (2, True)
+    assert (result.returncode, "data.split.fold 5 is not one of 0 to 4" in result.stderr) == (2, True)
 
 
 def test_without_mmseqs_it_is_an_environment_problem(inputs: Inputs, tmp_path: Path) -> None:

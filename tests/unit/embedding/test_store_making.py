@@ -266,7 +266,7 @@ def test_a_file_or_another_folder_in_place_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     assert complete_parts(tmp_path / "t") == []
     (tmp_path / "t" / "thesis.txt").write_text("!")
-    with pytest.raises(InputError, match=r"t: a folder without zarr\.json.*--repair; else choose another store\.path"):
+    with pytest.raises(InputError, match=r"t: holds something else .*\. Choose another store\.path"):
         complete_parts(tmp_path / "t")
 
 

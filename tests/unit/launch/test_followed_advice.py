@@ -69,7 +69,7 @@ def test_other_pairs_in_a_folder_that_runs_share(folder: Path) -> None:
     (configured(folder).run_folder / "config.json").write_text(json.dumps({"data": {"folder": str(shared)}}))
     other_pairs(folder)
     for name in ("prepare", "prepare --run new"):  # which other runs would be given, too
-        assert "Give another data.folder, which these runs share" in said(name)
+        assert "Give --run NAME and another data.folder, because runs share this one" in said(name)
     assert not said("prepare --run new --set data.folder=elsewhere")
 
 
