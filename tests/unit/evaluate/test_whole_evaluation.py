@@ -269,11 +269,12 @@ def test_a_comparison_stays_until_the_next_is_whole(config: SnwConfig, monkeypat
     }
     export(runs[0], 3)
     from snw_dist.evaluate import compare_runs as module
+    from snw_dist.evaluate import compared
 
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "somewhere")
 
-    for where, name in ((module, "write_predictions"), (module, "atomic_write_json")):
+    for where, name in ((module, "write_predictions"), (compared, "atomic_write_json")):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, fails)
             with pytest.raises(SnwError, match="No space left"):
