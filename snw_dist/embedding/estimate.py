@@ -15,6 +15,7 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.commits import shard_layout
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
 from snw_dist.embedding.esmc import numbered
+from snw_dist.embedding.header import StoreHeader, read_header
 from snw_dist.embedding.part_names import RECORDS, owner_name
 from snw_dist.embedding.parts import PartPlan, complete_parts
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
@@ -62,13 +63,16 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
     else:
         shape = read_shape(encoder.weights, encoder.revision)
     try:
-        numbered(layers_of(config), shape.num_layers)
+        layers = numbered(layers_of(config), shape.num_layers)
     except ValueError as error:
         raise InputError(f"encoder.layer: {error}") from None
     width = shape.d_model
     if encoder.combine == "concat":
-        width *= len(layers_of(config))
-    planned = plan_work(config, input_tables(prepared), complete_parts(config.store_path), append)
+        width *= len(layers)
+    parts = complete_parts(config.store_path)
+    if parts:
+        _refuse_other_rows(config, read_header(parts[0]), layers)
+    planned = plan_work(config, input_tables(prepared), parts, append)
     if planned is None:
         return None
     refuse_in_use((planned.path / RECORDS, owner_name(task)) for task in range(config.cluster.array))
@@ -87,6 +91,20 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
     if estimate.num_bytes > free + _written(planned.path):
         raise EnvironmentProblem(f"{text}. There is not enough room: choose another store.path, or make room.")
     return text
+
+
+def _refuse_other_rows(config: SnwConfig, made: StoreHeader, layers: list[int]) -> None:
+    """A complete store of other rows is not what is asked for, although it has every sequence."""
+    there = {"encoder.layer": made.encoder["layers"], "store.dtype": made.logical_dtype}
+    wanted: dict[str, object] = {"encoder.layer": layers, "store.dtype": config.store.dtype}
+    if len(layers) > 1:
+        there["encoder.combine"], wanted["encoder.combine"] = made.encoder["combine"], config.encoder.combine
+    other = [f"{key}: {there[key]} there, {wanted[key]} asked for" for key in wanted if there[key] != wanted[key]]
+    if other:
+        raise InputError(
+            f"{config.store_path}: complete, but made with other settings ({'; '.join(other)}). Choose another "
+            "store.path, or the settings of the store."
+        )
 
 
 def _written(part: Path) -> int:

@@ -200,6 +200,8 @@ def test_appending_verifying_and_repairing(folder: Path) -> None:
     assert json.loads((store / "zarr.json").read_text())["attributes"]["encoder"]["combine"] == "mean"
     layers = ("--layer", "1,2", "--combine", "mean")
     assert "holds every sequence of the input already" in run("embed", *layers)
+    other = run("embed", "--layer", "1", code=2)
+    assert "complete, but made with other settings (encoder.layer: [1, 2] there, [1] asked for)" in other
     with (folder / "ligands.fasta").open("a") as file:
         file.write(">new\nWWWWYYYYAAAA\n")
     assert "Add them: python launch/embed.py --append" in run("embed", *layers, code=2)
