@@ -41,7 +41,7 @@ def write_project(folder: Path, store: bool = True, **sections: Any) -> None:
     config: dict[str, Any] = {
         "run": {"name": "tiny"},
         "data": {"split": SPLIT},
-        "store": {"path": "store.zarr"},
+        "store": {"path": "store.zarr", "dtype": "float32"},
         "model": MODEL,
         "train": TRAIN,
         "evaluate": {"bootstrap": 20, "controls": ["degree"]},

@@ -98,7 +98,7 @@ def test_fp16_counts_what_it_skips_and_ends_when_it_can_skip_no_more(base: SnwCo
     [last] = committed_checkpoints(once.run_folder / "checkpoints")
     assert verify_checkpoint(last).meta["state"]["adam_step"] == 5 - skipped
     assert 1 <= skipped < 4, "the one that was damaged, and those that find the first loss scale too large"
-    assert f"{skipped} steps skipped" in ranks[0].log
+    assert f"fp16 skipped {skipped} steps" in ranks[0].log
 
 
 def bookkeeping(config: SnwConfig) -> dict[str, Any]:

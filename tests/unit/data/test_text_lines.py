@@ -52,7 +52,7 @@ def test_nothing_packed_is_no_line(tmp_path: Path, kind: str) -> None:
         (b"ok\nx\xe9y\n", r"f\.txt:2: byte 0xe9 at column 2 is not UTF-8\. Save"),
         ("a\nb\n".encode("utf-16"), r"f\.txt:1: is text in UTF-16\. Save it as UTF-8"),
         (b"PK\x03\x04rest", r"f\.txt:1: is a zip archive or an Excel workbook\. Unpack it"),
-        (b"PAR1rest", r"f\.txt:1: is a Parquet table\. Let its name end in \.parquet"),
+        (b"PAR1rest", r"f\.txt:1: is a Parquet table\. Do not pack it, and let its name end in \.parquet"),
         (b"<!DOCTYPE html>", r"f\.txt:1: is a web page\. Download the file itself"),
         (b"version https://git-lfs.github.com/spec/v1\n", r"f\.txt:1: is a pointer of Git LFS.*git lfs pull"),
         (b">a\rMKV\r", r"f\.txt:1: lines end with CR only\. Convert"),
