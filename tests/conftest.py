@@ -26,8 +26,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 settings.register_profile("no clocks", deadline=None)  # a busy machine is no mistake
 settings.load_profile("no clocks")
 
-# Behind nohup, or in the background of a script, all processes of the tests would ignore SIGHUP or SIGINT, and those that
-# a test ends with it would not end. What has a handler in place of "ignored" begins with the default after `exec`.
+# Behind nohup, or in the background of a script, all processes of the tests would ignore SIGHUP or SIGINT, and those
+# that a test ends with it would not end. What has a handler in place of "ignored" begins with the default after `exec`.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -18,19 +18,9 @@ from snw_dist.evaluate.compare_runs import compare_runs
 from snw_dist.evaluate.measurable import measurable, without_repeats
 from snw_dist.evaluate.pairs import pairs_of
 from snw_dist.evaluate.run import evaluate_run
-from tests.tiny import configured, contents, launched, trained, write_project
+from tests.tiny import configured, contents, launched
 
 ORIGIN = {"inputs": {"pairs": "f" * 64}, "settings": {"data.split.seed": 1}}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("measurable") / "project"
-    folder.mkdir()
-    write_project(folder)
-    rank = trained(configured(folder), folder.parent / "log")
-    assert rank.returncode == 0, rank.log
-    return folder
 
 
 @pytest.fixture

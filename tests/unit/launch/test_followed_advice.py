@@ -13,27 +13,15 @@ import launch.compare
 from hpc.errors import InputError
 from launch import compare, embed, evaluate, prepare, train
 from snw_dist.train.export import read_export
-from tests.tiny import configured, launched, trained, write_project
+from tests.tiny import configured, launched
 
 APPS = {"compare": compare, "embed": embed, "evaluate": evaluate, "prepare": prepare, "train": train}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One trained run; each test has a copy of it."""
-    folder = tmp_path_factory.mktemp("advice") / "project"
-    folder.mkdir()
-    write_project(folder)
-    rank = trained(configured(folder), folder.parent / "log")
-    assert rank.returncode == 0, rank.log
-    return folder
-
-
 @pytest.fixture
-def folder(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(project, tmp_path / "copy")
-    monkeypatch.chdir(tmp_path / "copy")
-    return tmp_path / "copy"
+def folder(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(copy)
+    return copy
 
 
 def said(command: str) -> str:

@@ -22,24 +22,7 @@ from snw_dist.train.check import check_run_folder, check_training
 from snw_dist.train.export import read_export
 from snw_dist.train.run_folder import read_finished, refuse_lost_checkpoints
 from tests.ranks import run_ranks, start_ranks
-from tests.tiny import configured, contents, launched, trained, trained_as_it_is, write_project
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One trained run; each test has a copy of it."""
-    folder = tmp_path_factory.mktemp("bound") / "project"
-    folder.mkdir()
-    write_project(folder)
-    rank = trained(configured(folder), folder.parent / "log")
-    assert rank.returncode == 0, rank.log
-    return folder
-
-
-@pytest.fixture
-def copy(project: Path, tmp_path: Path) -> Path:
-    shutil.copytree(project, tmp_path / "copy")
-    return tmp_path / "copy"
+from tests.tiny import configured, contents, launched, trained_as_it_is, write_project
 
 
 def replace_data(config: SnwConfig) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +17,7 @@ from snw_dist.train.check import check_training
 from snw_dist.train.remake import lost_export
 from snw_dist.train.run_folder import read_finished
 from snw_dist.train.state import Progress
-from tests.tiny import configured, contents, launched, trained, trained_as_it_is, write_project
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One run that has finished: 4 steps, of 3 an epoch."""
-    folder = tmp_path_factory.mktemp("longer") / "project"
-    folder.mkdir()
-    write_project(folder)
-    rank = trained(configured(folder), folder.parent / "log")
-    assert rank.returncode == 0, rank.log
-    return folder
-
-
-@pytest.fixture
-def copy(project: Path, tmp_path: Path) -> Path:
-    shutil.copytree(project, tmp_path / "copy")
-    return tmp_path / "copy"
+from tests.tiny import configured, contents, launched, trained_as_it_is
 
 
 def records(config: SnwConfig, kind: str) -> list[dict[str, Any]]:
