@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from hpc.errors import InputError
-from hpc.reading import read_json
 from hpc.shown import console, printable
 from launch._cli import (
     DEFAULT_CONFIG,
@@ -37,10 +36,10 @@ from launch._submit import (
 from snw_dist.config import SnwConfig
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.printed import printed
+from snw_dist.evaluate.report import read_metrics
 from snw_dist.evaluate.run import check_evaluation, evaluate_run
 
 app = new_app()
-_MOST_BYTES = 2**28
 AllowChangesOption = Annotated[
     bool,
     typer.Option(
@@ -79,7 +78,7 @@ def evaluate_command(
     check_evaluation(settings)
     entry_point = "snw_dist.evaluate.job:run_evaluation"
     if submit_and_follow(settings, "evaluate", entry_point, settings.train.device, partition, detach):
-        _show(settings, read_json(settings.run_folder / "evaluation" / "metrics.json", _MOST_BYTES), all_metrics)
+        _show(settings, read_metrics(settings.run_folder / "evaluation"), all_metrics)
 
 
 def _show(settings: SnwConfig, metrics: dict[str, Any], all_metrics: bool) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hpc.errors import CorruptError, InputError
+from hpc.reading import BadFileError, read_json
 from hpc.told import long_work
 from snw_dist.config import ControlName
 from snw_dist.data.folder import new_folder
@@ -29,6 +30,7 @@ from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.training_curve import training_picture
 
 log = logging.getLogger(__name__)
+_MOST_BYTES = 2**28
 _FILES = ("metrics.json", "predictions.*", "*.png", "*.pdf")
 """What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
@@ -113,6 +115,18 @@ def evaluate_scores(
         (fresh / "metrics.json").write_text(text, encoding="utf-8")
         last_check()
     return metrics, model
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What an evaluation has left in `folder`; raises `CorruptError` where that cannot be read."""
+    file = folder / "metrics.json"
+    try:
+        values = read_json(file, _MOST_BYTES)
+    except (BadFileError, OSError) as error:
+        raise CorruptError(f"{file}: cannot be read: {error}. Make it again: python launch/evaluate.py") from None
+    if not isinstance(values, dict):
+        raise CorruptError(f"{file}: no object with keys and values. Make it again: python launch/evaluate.py")
+    return values
 
 
 def _check(pairs: pd.DataFrame, provenance: Mapping[str, Any]) -> None:

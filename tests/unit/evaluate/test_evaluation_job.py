@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hpc.errors import InputError
+from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.evaluate.report import read_metrics
 from snw_dist.evaluate.run import check_evaluation, evaluate_run
 from tests.ranks import run_ranks
 from tests.tiny import contents, launched
@@ -71,3 +72,11 @@ def test_a_job_that_is_stopped_leaves_the_older_results(tmp_path: Path) -> None:
     assert rank.returncode == 75, rank.log
     assert "asked to stop before it was done" in (tmp_path / "log/job/outcome-rank0.json").read_text()
     assert contents(config.run_folder) == before
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b"\xff"])
+def test_metrics_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "metrics.json").write_bytes(content)
+    with pytest.raises(CorruptError, match=r"metrics\.json: .*Make it again: python launch/evaluate\.py"):
+        read_metrics(tmp_path)
