@@ -103,7 +103,11 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         f"{_NEVER}: what it depends on has ended otherwise",
         "look at dependency in additional_parameters of the profile, and submit again",
     ),
-    ("DeadLine", f"{_NEVER}: it cannot end before its deadline", "look at deadline in the profile, and submit again"),
+    (
+        "DeadLine",
+        f"{_NEVER}: it cannot end before its deadline",
+        "look at deadline among additional_parameters of the profile",
+    ),
     (
         "ReservationDeleted",
         f"{_NEVER}: its reservation is no more",

@@ -37,7 +37,7 @@ _TAIL_LINES = 15
 _WHY_ENDED = {  # where the scheduler's word alone does not say what to change
     "TIMEOUT": ", as its time limit ran out before it had saved and stopped (raise --time-min)",
     "OUT_OF_MEMORY": ", as it needs more memory than was asked for (raise mem_gb_per_node of the profile)",
-    "DEADLINE": ", as its deadline has passed (deadline in the profile)",
+    "DEADLINE": ", as its deadline has passed (deadline among additional_parameters of the profile)",
     "NODE_FAIL": ", as a node has failed (the same command goes on from what is saved)",
     "BOOT_FAIL": ", as a node did not start (the same command goes on from what is saved)",
 }
