@@ -10,6 +10,8 @@ import fnmatch
 import os
 import secrets
 import shutil
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,7 @@ from hpc.files import fsync_folder, fsync_tree
 from hpc.storage import told_where
 
 _ATTEMPTS = 100
+_TURN_S = 0.01
 _FRESH, _OLD = ".new", ".old"
 _EXCHANGE, _HERE = 2, -100
 """RENAME_EXCHANGE and AT_FDCWD of Linux."""
@@ -34,7 +37,7 @@ def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
     somebody else. What the system refuses is told as `hpc.storage` tells it.
     """
     target = Path(os.path.realpath(target))  # a link to another disk stays one
-    if target.exists() and not target.is_dir():
+    if _is_no_folder(target):
         raise EnvironmentProblem(f"{target}: not a folder, and a folder is to be written there. Move it away.")
     with told_where(target), _claimed(target) as fresh:
         try:
@@ -45,6 +48,14 @@ def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
             _replace(fresh, target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _is_no_folder(target: Path) -> bool:
+    """Asked once: between two questions another writer may have moved a folder that stood there."""
+    try:
+        return not stat.S_ISDIR(target.stat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def recover(target: Path) -> None:
@@ -77,14 +88,28 @@ def _left_beside(target: Path) -> list[Path]:
 
 
 def _keep(target: Path, fresh: Path, ours: Sequence[str]) -> None:
-    """Copy into `fresh` what `target` has of others."""
-    foreign = target.iterdir() if target.is_dir() else iter(())
-    for path in foreign:
+    """Copy into `fresh` what `target` has of others; a writer that moves it at that moment only costs a turn."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _copy_foreign(target, fresh, ours)
+            return
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(_TURN_S)
+
+
+def _copy_foreign(target: Path, fresh: Path, ours: Sequence[str]) -> None:
+    """Copy what is not `ours`; raises `FileNotFoundError` where `target` is moved aside, or goes while it is read."""
+    if not target.exists() and not any(path.suffix == _OLD for path in _left_beside(target)):
+        return
+    for path in target.iterdir():
         if any(fnmatch.fnmatchcase(path.name, pattern) for pattern in ours):
             continue
         if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, fresh / path.name, symlinks=True)
+            shutil.copytree(path, fresh / path.name, symlinks=True, dirs_exist_ok=True)
         elif path.is_file() or path.is_symlink():
+            (fresh / path.name).unlink(missing_ok=True)
             shutil.copy2(path, fresh / path.name, follow_symlinks=False)
 
 
@@ -98,20 +123,22 @@ def _replace(fresh: Path, target: Path) -> None:
         with suppress(FileNotFoundError):
             target.rename(old)
             moved = True
+        refused = None
         try:
             fresh.rename(target)
-            break
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 if moved:
                     with suppress(OSError):
                         old.rename(target)
                 raise
-            if attempt == _ATTEMPTS:
-                raise
-        finally:
-            if target.exists():
-                shutil.rmtree(old, ignore_errors=True)
+            refused = error
+        # Ours or another's stands there now, or has just been moved aside by a third: this one is of the past.
+        shutil.rmtree(old, ignore_errors=True)
+        if refused is None:
+            break
+        if attempt == _ATTEMPTS:
+            raise refused
     fsync_folder(target.parent)
 
 

@@ -78,3 +78,23 @@ def test_what_a_living_writer_has_is_left_alone(tmp_path: Path) -> None:
         (slow / "a").write_text("slow")
     assert (target / "a").read_text() == "slow"
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_folder_that_another_writer_has_moved_aside_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames of another writer there is no folder at all: what belongs to others is not lost."""
+    target, aside = tmp_path / "evaluation", tmp_path / ".evaluation.0123456789ab.old"
+    target.mkdir()
+    (target / "notes.txt").write_text("notes")
+    back = iter((False, False, True))
+
+    def other_writer(_seconds: float) -> None:
+        if next(back):
+            aside.rename(target)
+
+    with new_folder(target, ours=("*.png",)) as folder:
+        (folder / "new.png").write_text("new")
+        target.rename(aside)
+        monkeypatch.setattr("snw_dist.data.folder.time.sleep", other_writer)
+    assert sorted(path.name for path in target.iterdir()) == ["new.png", "notes.txt"]
