@@ -36,7 +36,10 @@ ODD += [
     "9" * 5000,
 ]
 odd_values = (
-    st.sampled_from(ODD) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
+    st.sampled_from(ODD).map(copy.deepcopy)  # what is put in may be changed in turn
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9)
 )
 
 

@@ -54,7 +54,7 @@ def _is_no_folder(target: Path) -> bool:
     """Asked once: between two questions another writer may have moved a folder that stood there."""
     try:
         return not stat.S_ISDIR(target.stat().st_mode)
-    except FileNotFoundError:
+    except OSError:  # none there, or a way to it that `told_where` tells
         return False
 
 
