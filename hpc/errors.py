@@ -61,6 +61,6 @@ class Preempted(SnwError):
     exit_code = ExitCode.PREEMPTED
 
     def __init__(self, message: str, done: int | None = None) -> None:
-        """`done`: units of work that are saved, such as steps (`hpc.attempts`); None where it came to none."""
+        """`done`: units of work that are saved, such as steps (`hpc.ranks.attempts`); None where it came to none."""
         super().__init__(message)
         self.done = done

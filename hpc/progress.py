@@ -19,9 +19,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from hpc.disk.reading import BadFileError, read_json
+from hpc.disk.strict import validated
 from hpc.errors import CorruptError
-from hpc.reading import BadFileError, read_json
-from hpc.strict import validated
 
 _MOST_BYTES = 2**20
 MIN_INTERVAL_S = 0.5

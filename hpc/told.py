@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpc.reading import BadFileError, open_regular
+from hpc.disk.reading import BadFileError, open_regular
 from hpc.shown import printable
 
 SAY_AFTER_S = 2.0

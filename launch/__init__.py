@@ -4,6 +4,6 @@ from launch._python import refuse_other_pythons
 
 refuse_other_pythons()  # before what a command imports: a forgotten environment is one line and no traceback
 
-from hpc.processors import keep_to_usable_processors  # noqa: E402
+from hpc.machine.processors import keep_to_usable_processors  # noqa: E402
 
 keep_to_usable_processors()  # likewise: OpenMP reads this once, when it is loaded

@@ -9,12 +9,12 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hpc.disk.storage import storage_problem
+from hpc.disk.trusted import close_to_others
 from hpc.errors import EnvironmentProblem, SnwError
 from hpc.shown import never_fail_to_print, printable
-from hpc.storage import storage_problem
 from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import show_told
-from hpc.trusted import close_to_others
 from snw_dist.command import App, SetOption, read_settings
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]

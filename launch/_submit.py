@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from hpc.array import run_array
-from hpc.executor import resolve_cluster, submit, submit_array
-from hpc.follow import follow
-from hpc.profile import load_profile, profile_from
-from hpc.request import JobRequest
+from hpc.job.profile import load_profile, profile_from
+from hpc.job.request import JobRequest
 from hpc.shown import console
-from hpc.status import refuse_waiting
+from hpc.submit.array import run_array
+from hpc.submit.executor import resolve_cluster, submit, submit_array
+from hpc.submit.follow import follow
+from hpc.submit.status import refuse_waiting
 from snw_dist.config import SnwConfig, config_to_dict
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"

@@ -40,10 +40,10 @@ from launch._submit import (
 from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
 from snw_dist.embedding.estimate import check_embedding
-from snw_dist.evaluate.compare_folds import CROSS_VALIDATION, compare_folds, folds_of
-from snw_dist.evaluate.compare_printed import comparison_table
-from snw_dist.evaluate.compare_runs import COMPARISON, compare_runs, variants
-from snw_dist.train.check import check_run_folders, check_training
+from snw_dist.evaluate.compare.folds import CROSS_VALIDATION, compare_folds, folds_of
+from snw_dist.evaluate.compare.printed import comparison_table
+from snw_dist.evaluate.compare.runs import COMPARISON, compare_runs, variants
+from snw_dist.train.precheck import check_run_folders, check_training
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
 TRAINING = "snw_dist.train.run:run_training"

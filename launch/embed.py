@@ -86,8 +86,8 @@ def embed_command(
 _ENTRY_POINTS = {
     "embed": "snw_dist.embedding.run:run_embedding",
     "append": "snw_dist.embedding.run:run_append",
-    "verify": "snw_dist.embedding.mend:run_verification",
-    "repair": "snw_dist.embedding.mend:run_repair",
+    "verify": "snw_dist.embedding.repair_job:run_verification",
+    "repair": "snw_dist.embedding.repair_job:run_repair",
 }
 
 if __name__ == "__main__":

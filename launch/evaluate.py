@@ -35,9 +35,9 @@ from launch._submit import (
 )
 from snw_dist.config import SnwConfig
 from snw_dist.evaluate.measurable import left_out_lines
-from snw_dist.evaluate.printed import printed
 from snw_dist.evaluate.report import read_metrics
 from snw_dist.evaluate.run import check_evaluation, evaluate_run
+from snw_dist.evaluate.terminal_table import printed
 
 app = new_app()
 AllowChangesOption = Annotated[

@@ -18,12 +18,12 @@ from hpc.told import long_work
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from snw_dist.command import data_values
 from snw_dist.config import SnwConfig
+from snw_dist.data.audit.findings import Finding
 from snw_dist.data.checked import Checked
-from snw_dist.data.findings import Finding
 from snw_dist.data.prepare import check_inputs, write_prepared
-from snw_dist.data.split import APART
+from snw_dist.data.splits.split import APART
 from snw_dist.data.summary import PrepareSummary, small_splits
-from snw_dist.data.write import REJECTS
+from snw_dist.data.tables import REJECTS
 
 app = new_app()
 OnInvalidOption = Annotated[
@@ -71,7 +71,7 @@ def prepare_command(
 
 
 def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
-    from snw_dist.data.audit import audit, write_findings  # takes seconds to load
+    from snw_dist.data.audit.run import audit, write_findings  # takes seconds to load
 
     with long_work("the audit"):
         findings = audit(checked, APART[settings.data.split.method])

@@ -7,9 +7,9 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
-from hpc.follow import say
 from hpc.shown import console
-from hpc.status import advice, failures, jobs_table, jobs_to_show, ranks_table
+from hpc.submit.follow import say
+from hpc.submit.status import advice, failures, jobs_table, jobs_to_show, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()

@@ -29,7 +29,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.data.prepared import as_prepared
-from snw_dist.train.check import check_training
+from snw_dist.train.precheck import check_training
 
 app = new_app()
 ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]

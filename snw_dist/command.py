@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from hpc.disk.reading import BadFileError, parse_json
+from hpc.disk.strict import dotted_keys
 from hpc.errors import InputError
-from hpc.reading import BadFileError, parse_json
-from hpc.strict import dotted_keys
 from snw_dist.config import SnwConfig, config_to_dict, load_config
 
 SetOption = Annotated[

@@ -16,11 +16,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from hpc.disk.home import expanded
+from hpc.disk.reading import BadFileError, read_json
+from hpc.disk.strict import legal_keys, shown_key, validated
 from hpc.errors import InputError
-from hpc.home import expanded
-from hpc.profile import profile_from
-from hpc.reading import BadFileError, read_json
-from hpc.strict import legal_keys, shown_key, validated
+from hpc.job.profile import profile_from
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 Precision = Literal["fp32", "bf16", "fp16"]

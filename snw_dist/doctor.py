@@ -17,21 +17,21 @@ import torch.distributed as dist
 from rich.table import Table
 from rich.text import Text
 
+from hpc.disk.files import atomic_write_json
+from hpc.disk.reading import read_json
 from hpc.errors import CorruptError, EnvironmentProblem, SnwError
-from hpc.files import atomic_write_json
-from hpc.job import stop_margin_s
-from hpc.preflight import Check, refuse_problems, same_on_all
-from hpc.reading import read_json
-from hpc.runtime import Runtime
+from hpc.job.run import stop_margin_s
+from hpc.job.runtime import Runtime
+from hpc.ranks.preflight import Check, refuse_problems, same_on_all
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import RANDOM_NAME
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.weights import read_shape
-from snw_dist.embedding.weights_files import locate_weights
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.weights.files import locate_weights
+from snw_dist.embedding.weights.read import read_shape
 from snw_dist.model.build import count_parameters
-from snw_dist.train.check import check_precision
 from snw_dist.train.engine import prepare_deepspeed
+from snw_dist.train.precheck import check_precision
 from snw_dist.train.shared_buffers import check_buffers
 
 RESULT = "doctor.json"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.promises import PromisesPlugin
+from tests.faults.promises import PromisesPlugin
 
 # Before numpy or torch is imported. Each of pytest-xdist's processes would otherwise start a thread for every core.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -35,7 +35,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--promises", metavar="FILE", help="the tests of tests/promises.py alone; their table as JSON")
+    parser.addoption(
+        "--promises", metavar="FILE", help="only the tests of tests/faults/promises.py; their table as JSON"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

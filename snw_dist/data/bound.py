@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hpc.checkpoint import committed_checkpoints
+from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import InputError
-from hpc.reading import BadFileError, read_json
+from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
 from snw_dist.data.trained import data_digest, records, rows_of_checked, what_changed

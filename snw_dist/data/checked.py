@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
-from snw_dist.data.assign import shuffled
-from snw_dist.data.clusters import Distinct
-from snw_dist.data.labelling import positives, undetermined
-from snw_dist.data.negatives import deal_again
-from snw_dist.data.pairs import PairTable
-from snw_dist.data.rejects import Rejects, Table
-from snw_dist.data.rows import Rows
-from snw_dist.data.sequences import SequenceTable
-from snw_dist.data.split import APART, MADE_NAMES, NO_SPLIT, Parts, split_pairs
+from snw_dist.data.files.rejects import Rejects, Table
+from snw_dist.data.records.pairs import PairTable
+from snw_dist.data.records.rows import Rows
+from snw_dist.data.records.sequences import SequenceTable
+from snw_dist.data.scores.labelling import positives, undetermined
+from snw_dist.data.scores.transform import LabelTransform
+from snw_dist.data.splits.assign import shuffled
+from snw_dist.data.splits.clusters import Distinct
+from snw_dist.data.splits.negatives import deal_again
+from snw_dist.data.splits.split import APART, MADE_NAMES, NO_SPLIT, Parts, split_pairs
 from snw_dist.data.summary import FileCounts
 from snw_dist.data.symmetric import pairs_in_order
-from snw_dist.data.transform import LabelTransform
 
 
 @dataclass(frozen=True)

@@ -22,27 +22,27 @@ from typing import Any
 
 import numpy as np
 
-from hpc.files import atomic_write_json
+from hpc.disk.files import atomic_write_json
+from hpc.disk.folder import new_folder
 from hpc.told import long_work
 from snw_dist.config import DataSection, SnwConfig
 from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
-from snw_dist.data.clusters import Distinct, distinct_sequences
-from snw_dist.data.decoys import pairs_of_decoys
-from snw_dist.data.digest import input_paths, made_from, short_names
-from snw_dist.data.entries import read_entries
-from snw_dist.data.folder import new_folder
-from snw_dist.data.labelling import with_labels
-from snw_dist.data.lookup import known_in
-from snw_dist.data.pairs import PairTable, pairs_of_rows
-from snw_dist.data.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
-from snw_dist.data.rows import Rows, read_rows
-from snw_dist.data.sequences import SequenceTable, read_sequences
-from snw_dist.data.split import check_split_names, fold_of, fractions
+from snw_dist.data.files.entries import read_entries
+from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
+from snw_dist.data.files.text import sha256_file
+from snw_dist.data.made_from import input_paths, made_from, short_names
+from snw_dist.data.records.ids import known_in
+from snw_dist.data.records.pairs import PairTable, pairs_of_rows
+from snw_dist.data.records.rows import Rows, read_rows
+from snw_dist.data.records.sequences import SequenceTable, read_sequences
+from snw_dist.data.scores.decoys import pairs_of_decoys
+from snw_dist.data.scores.labelling import with_labels
+from snw_dist.data.splits.clusters import Distinct, distinct_sequences
+from snw_dist.data.splits.split import check_split_names, fold_of, fractions
 from snw_dist.data.summary import PrepareSummary, check_splits, count_files, count_splits
 from snw_dist.data.symmetric import both_sides, nothing_more, rows_in_order, same_file, without_known
-from snw_dist.data.text import sha256_file
-from snw_dist.data.write import (
+from snw_dist.data.tables import (
     DROPPED,
     PAIRS,
     REJECTS,

@@ -11,18 +11,27 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hpc.disk.reading import read_json
+from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError, SnwError
-from hpc.reading import read_json
-from hpc.strict import validated
 from snw_dist.config import SnwConfig, with_values
-from snw_dist.data.digest import FORMAT, made_from
-from snw_dist.data.parquet import read_parquet
+from snw_dist.data.files.parquet import read_parquet
+from snw_dist.data.files.rejects import TABLES
+from snw_dist.data.files.text import sha256_file
+from snw_dist.data.made_from import FORMAT, made_from
 from snw_dist.data.prepare import check_inputs, write_prepared
-from snw_dist.data.rejects import TABLES
+from snw_dist.data.scores.transform import LabelTransform, transform_from_json
 from snw_dist.data.summary import PrepareSummary
-from snw_dist.data.text import sha256_file
-from snw_dist.data.transform import LabelTransform, transform_from_json
-from snw_dist.data.write import PAIR_SCHEMA, PAIRS, SCORE_SCHEMA, SCORES, SEQUENCE_SCHEMA, SEQUENCES, SUMMARY, TRANSFORM
+from snw_dist.data.tables import (
+    PAIR_SCHEMA,
+    PAIRS,
+    SCORE_SCHEMA,
+    SCORES,
+    SEQUENCE_SCHEMA,
+    SEQUENCES,
+    SUMMARY,
+    TRANSFORM,
+)
 
 _AGAIN = "Run: python launch/prepare.py"
 T = TypeVar("T")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
-from snw_dist.data.clusters import Distinct
-from snw_dist.data.pairs import PairTable
-from snw_dist.data.rejects import Table
-from snw_dist.data.sequences import SequenceTable
+from snw_dist.data.files.rejects import Table
+from snw_dist.data.records.pairs import PairTable
+from snw_dist.data.records.sequences import SequenceTable
+from snw_dist.data.splits.clusters import Distinct
 
 MIN_OF_EACH = 10
 """Fewest positive and negative pairs of a split that a verdict is given on."""

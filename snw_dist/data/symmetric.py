@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
-from snw_dist.data.fasta import read_fasta
-from snw_dist.data.pairs import PairTable
-from snw_dist.data.rejects import shorten
-from snw_dist.data.rows import Rows
-from snw_dist.data.sequences import SequenceTable
+from snw_dist.data.files.fasta import read_fasta
+from snw_dist.data.files.rejects import shorten
+from snw_dist.data.records.pairs import PairTable
+from snw_dist.data.records.rows import Rows
+from snw_dist.data.records.sequences import SequenceTable
 from snw_dist.data.trained import sequence_keys
 
 ONE_FILE = "receptors: the same file as the ligands, read once (data.symmetric)."

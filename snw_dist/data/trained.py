@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc.disk.files import atomic_write_bytes, atomic_write_json
+from hpc.disk.reading import BadFileError, read_json, read_small
 from hpc.errors import CorruptError
-from hpc.files import atomic_write_bytes, atomic_write_json
-from hpc.reading import BadFileError, read_json, read_small
-from snw_dist.data.digest import told
+from snw_dist.data.made_from import told
 
 if TYPE_CHECKING:
     from snw_dist.data.checked import Checked

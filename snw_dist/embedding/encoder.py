@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from hpc.errors import EnvironmentProblem, InputError
-from snw_dist.embedding.esmc import TRAINED_CONTEXT, Combine, PackedEsmc, tokenize
-from snw_dist.embedding.plan import batch_stop, windows
-from snw_dist.embedding.weights import LoadedWeights, load_weights, tiny_random_weights
+from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, Combine, PackedEsmc, tokenize
+from snw_dist.embedding.store.plan import batch_stop, windows
+from snw_dist.embedding.weights.read import LoadedWeights, load_weights, tiny_random_weights
 
 WINDOW_OVERLAP = 512
 RANDOM_NAME = "esmc-tiny-random"

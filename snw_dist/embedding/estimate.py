@@ -8,18 +8,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc.claims import refuse_in_use
 from hpc.errors import EnvironmentProblem, InputError
+from hpc.save.claims import refuse_in_use
 from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared
-from snw_dist.embedding.commits import shard_layout
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
-from snw_dist.embedding.esmc import numbered
-from snw_dist.embedding.header import StoreHeader, read_header
-from snw_dist.embedding.part_names import RECORDS, owner_name
-from snw_dist.embedding.parts import PartPlan, complete_parts
+from snw_dist.embedding.esmc.packed import numbered
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
-from snw_dist.embedding.weights import read_shape
+from snw_dist.embedding.store.commits import shard_layout
+from snw_dist.embedding.store.header import StoreHeader, read_header
+from snw_dist.embedding.store.part_names import RECORDS, owner_name
+from snw_dist.embedding.store.part_plan import PartPlan, complete_parts
+from snw_dist.embedding.weights.read import read_shape
 
 _TABLE_FILES = 20  # metadata and small arrays of a part; `pooled` of a large store has a few more
 

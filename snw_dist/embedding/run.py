@@ -10,22 +10,23 @@ from typing import Any
 
 import torch
 
+from hpc.disk.json_lines import JsonLines
 from hpc.errors import EnvironmentProblem, InputError, Preempted
-from hpc.fence import Fence, claim_together
-from hpc.json_lines import JsonLines
-from hpc.runtime import Runtime
-from hpc.work_queue import claim_units, shared_counter
+from hpc.job.runtime import Runtime
+from hpc.ranks.work_queue import claim_units, shared_counter
+from hpc.save.fence import Fence, claim_together
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
-from snw_dist.embedding.batch_size import agreed_tokens_per_batch
-from snw_dist.embedding.commits import is_committed, num_without_record, shard_layout
-from snw_dist.embedding.dtypes import torch_dtype
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
-from snw_dist.embedding.gemm import gemm_rate
-from snw_dist.embedding.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
+from snw_dist.embedding.esmc.batch_size import agreed_tokens_per_batch
+from snw_dist.embedding.esmc.gemm import gemm_rate
 from snw_dist.embedding.meter import Meter
-from snw_dist.embedding.part_names import RECORDS, owner_name
-from snw_dist.embedding.parts import (
+from snw_dist.embedding.store.commits import is_committed, num_without_record, shard_layout
+from snw_dist.embedding.store.dtypes import torch_dtype
+from snw_dist.embedding.store.group import create_part, finalize_part, tidy_part
+from snw_dist.embedding.store.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
+from snw_dist.embedding.store.part_names import RECORDS, owner_name
+from snw_dist.embedding.store.part_plan import (
     PartPlan,
     Tables,
     check_mixes,
@@ -37,10 +38,9 @@ from snw_dist.embedding.parts import (
     read_content,
     refuse_other_sequences,
 )
-from snw_dist.embedding.plan import EmbeddingPlan
-from snw_dist.embedding.reference import check_parity
-from snw_dist.embedding.store import create_part, finalize_part, tidy_part
-from snw_dist.embedding.writer import ShardWriter
+from snw_dist.embedding.store.plan import EmbeddingPlan
+from snw_dist.embedding.store.writer import ShardWriter
+from snw_dist.embedding.weights.reference import check_parity
 
 OWNER = owner_name(0)
 """Claims of whoever fills a part, or mends it, by itself; every other task of an array has its own number."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpc.background import Background
 from hpc.errors import InputError, Preempted
-from hpc.runtime import Runtime
+from hpc.job.runtime import Runtime
+from hpc.ranks.background import Background
 from snw_dist.config import config_from_dict
 from snw_dist.evaluate.run import evaluate_run
 

@@ -23,8 +23,8 @@ from snw_dist.data.trained import (
     rows_of,
     what_changed,
 )
-from snw_dist.evaluate.pairs import TRAIN, VAL
-from snw_dist.train.lineage import trained_on
+from snw_dist.evaluate.measure.held_out import TRAIN, VAL
+from snw_dist.trained_run.lineage import trained_on
 
 _SHOWN = 3
 

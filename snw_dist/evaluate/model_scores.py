@@ -12,11 +12,11 @@ from torch import nn
 
 from hpc.told import long_work
 from snw_dist.config import ControlName
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.noise import NoiseReader
-from snw_dist.evaluate.ranked import FloatArray, IntArray
-from snw_dist.train.pairs import PairTable
-from snw_dist.train.score import score_pairs
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.evaluate.controls.noise import NoiseReader
+from snw_dist.metrics.curves import FloatArray, IntArray
+from snw_dist.predict.batches import PairTable
+from snw_dist.predict.score import score_pairs
 
 
 def model_scores(

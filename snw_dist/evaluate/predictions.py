@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hpc.files import atomic_write_bytes
+from hpc.disk.files import atomic_write_bytes
 from hpc.shown import spreadsheet_cell
 
 _NAMES = ("ligand_id", "receptor_id", "split", "stratum")

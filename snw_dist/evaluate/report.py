@@ -13,21 +13,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hpc.disk.folder import new_folder
+from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError, InputError
-from hpc.reading import BadFileError, read_json
 from hpc.told import long_work
 from snw_dist.config import ControlName
-from snw_dist.data.folder import new_folder
-from snw_dist.evaluate import bars, canvas, pictures
-from snw_dist.evaluate.bootstrap import LEVEL
-from snw_dist.evaluate.comparison import judge, turned
-from snw_dist.evaluate.controls import MEANING
-from snw_dist.evaluate.measure import Measured, describe, measure_scores, parts_of
-from snw_dist.evaluate.metrics import METRICS
-from snw_dist.evaluate.pairs import TRAIN, VAL
+from snw_dist.evaluate.controls.controls import MEANING
+from snw_dist.evaluate.measure.held_out import TRAIN, VAL
+from snw_dist.evaluate.measure.measured import Measured, describe, measure_scores, parts_of
+from snw_dist.evaluate.measure.verdict import judge, turned
+from snw_dist.evaluate.pictures import auroc_bars as bars
+from snw_dist.evaluate.pictures import curves as pictures
+from snw_dist.evaluate.pictures import style as canvas
+from snw_dist.evaluate.pictures.training_curve import training_picture
 from snw_dist.evaluate.predictions import write_predictions
-from snw_dist.evaluate.ranked import FloatArray
-from snw_dist.evaluate.training_curve import training_picture
+from snw_dist.metrics.bootstrap import LEVEL
+from snw_dist.metrics.curves import FloatArray
+from snw_dist.metrics.metrics import METRICS
 
 log = logging.getLogger(__name__)
 _MOST_BYTES = 2**28

@@ -12,22 +12,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
-from hpc.process_group import choose_device
+from hpc.ranks.process_group import choose_device
 from snw_dist.config import ControlName, SnwConfig
 from snw_dist.data.prepared import Prepared, load_prepared
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.calibration import save_calibration
-from snw_dist.evaluate.controls import chosen_controls, data_controls
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.evaluate.controls.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import Measurable, measurable
+from snw_dist.evaluate.measure.calibration import save_calibration
+from snw_dist.evaluate.measure.held_out import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.model_scores import model_scores
-from snw_dist.evaluate.pairs import TRAIN, VAL, pairs_of
-from snw_dist.evaluate.ranked import FloatArray
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.evaluate.training_cost import Trained, trained
-from snw_dist.train.check import check_sides
-from snw_dist.train.export import check_same_encoder, check_still_there, read_export
-from snw_dist.train.pairs import PairTable, pair_table
-from snw_dist.train.tokens import TokenReader
+from snw_dist.metrics.curves import FloatArray
+from snw_dist.predict.batches import PairTable, pair_table
+from snw_dist.predict.export import check_same_encoder, check_still_there, read_export
+from snw_dist.predict.tokens import TokenReader
+from snw_dist.train.precheck import check_sides
 
 
 class Scored(NamedTuple):

@@ -14,8 +14,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from snw_dist.evaluate.comparison import Strongest, strongest, turned
-from snw_dist.evaluate.measure import DECISIVE
+from snw_dist.evaluate.measure.measured import DECISIVE
+from snw_dist.evaluate.measure.verdict import Strongest, strongest, turned
 
 WITH_INTERVAL = {"auroc": "AUROC", "auprc": "AUPRC", "spearman": "rho"}
 _ALONE = (

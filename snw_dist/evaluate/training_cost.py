@@ -9,9 +9,9 @@ from typing import Any, TypeGuard
 
 from torch import nn
 
+from hpc.disk.json_lines import read_json_lines
 from hpc.errors import CorruptError
-from hpc.json_lines import read_json_lines
-from snw_dist.train.run_folder import METRICS
+from snw_dist.trained_run.folder import METRICS
 
 _LARGEST = 1e12
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hpc.errors import InputError
-from hpc.memory import available_bytes
+from hpc.machine.memory import available_bytes
 from snw_dist.config import ModelSection
 from snw_dist.model.changeformer import ChangeFormer
 from snw_dist.model.complex import ComplexEncoder

@@ -17,10 +17,10 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from hpc.communicator import Communicator
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from hpc.extensions import extensions_build_lock, prepare_extensions_folder
-from hpc.request import STARTUP_DEADLINE_S
+from hpc.job.request import STARTUP_DEADLINE_S
+from hpc.machine.extensions import extensions_build_lock, prepare_extensions_folder
+from hpc.ranks.communicator import Communicator
 from snw_dist.model.tower import Tower
 from snw_dist.train.finite import Suspect, refuse_not_finite
 from snw_dist.train.gradients import GradientWatch

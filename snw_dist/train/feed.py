@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hpc.prefetch import Prefetch
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.train.pairs import PairBatch, PairTable, make_batch
+from hpc.machine.prefetch import Prefetch
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.predict.batches import PairBatch, PairTable, make_batch
+from snw_dist.train.balance import accumulation_steps, equal_parts, rank_share
 from snw_dist.train.plan import TrainPlan
-from snw_dist.train.share import accumulation_steps, equal_parts, rank_share
 
 
 class StepBatches(NamedTuple):

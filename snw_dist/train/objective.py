@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from hpc.errors import InputError
-from hpc.gather import gather_rows, own_rows
+from hpc.ranks.gather import gather_rows, own_rows
 from snw_dist.config import LossName, ModelName
 from snw_dist.model.losses import (
     Mining,
@@ -24,7 +24,7 @@ from snw_dist.model.losses import (
     triplet_loss,
 )
 from snw_dist.model.pair import PairOutput
-from snw_dist.train.pairs import Target
+from snw_dist.predict.batches import Target
 
 LOSSES: dict[ModelName, tuple[LossName, ...]] = {
     "siamese": ("contrastive", "triplet", "info_nce", "rank"),

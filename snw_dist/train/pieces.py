@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, StrictInt
 from pydantic.dataclasses import dataclass
 
+from hpc.disk.reading import open_regular, parse_json
 from hpc.errors import CorruptError
-from hpc.manifest import checked
-from hpc.reading import open_regular, parse_json
+from hpc.save.manifest import checked
 from snw_dist.train.portable import KINDS
 
 MOST_HEADER_BYTES = 8 * 2**20

@@ -1,7 +1,7 @@
 """Which pairs are in which step, and the learning rate of it: pure functions of seed and step.
 
 The order does not know the number of ranks, so the position of a run is one integer, the step. How the ranks share a
-step is in `snw_dist.train.share`.
+step is in `snw_dist.train.balance`.
 """
 
 from __future__ import annotations

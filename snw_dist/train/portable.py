@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
+from hpc.disk.files import write_new
 from hpc.errors import CorruptError
-from hpc.files import write_new
 from snw_dist.train.finite import extreme
 
 KINDS = ("master", "exp_avg", "exp_avg_sq")
@@ -101,7 +101,7 @@ def _not_finite(values: torch.Tensor, pieces: Sequence[tuple[str, int, int]]) ->
 
 
 def _safetensors(tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
-    """The parts of a safetensors file. The library's own writer hands all to the system at once (`hpc.background`)."""
+    """The parts of a safetensors file. Its own writer hands all to the system at once (`hpc.ranks.background`)."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     position = 0
     ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())  # so that all are aligned

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from hpc.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
+from hpc.disk.json_lines import read_json_lines
 from hpc.errors import CorruptError, InputError
-from hpc.json_lines import read_json_lines
+from hpc.save.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
 from snw_dist.config import Precision
-from snw_dist.train.export import verify_export
-from snw_dist.train.manifest import AGAIN, FIRST
+from snw_dist.predict.export import verify_export
+from snw_dist.predict.manifest import AGAIN, FIRST
 from snw_dist.train.portable import Piece, read_into
 from snw_dist.train.state import Progress
 

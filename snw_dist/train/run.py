@@ -9,25 +9,27 @@ from typing import Any
 
 import torch
 
-from hpc.checkpoint import find_checkpoint
+from hpc.disk.files import atomic_write_json
+from hpc.disk.json_lines import JsonLines
 from hpc.errors import EnvironmentProblem, Preempted
-from hpc.fence import Fence, claim_together
-from hpc.files import atomic_write_json
-from hpc.json_lines import JsonLines
-from hpc.preflight import refuse_problems
-from hpc.runtime import Runtime
+from hpc.job.runtime import Runtime
+from hpc.ranks.preflight import refuse_problems
+from hpc.save.checkpoint import find_checkpoint
+from hpc.save.fence import Fence, claim_together
 from hpc.told import tell
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
-from snw_dist.embedding.reader import StoreReader
+from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.predict.batches import pair_table
+from snw_dist.predict.export import write_export
+from snw_dist.predict.tokens import TokenReader
+from snw_dist.predict.tuned_encoder import network_of
+from snw_dist.train.balance import accumulation_steps
 from snw_dist.train.changes import differing, other_measure
-from snw_dist.train.check import check_precision, check_sides
 from snw_dist.train.engine import Engine, prepare_deepspeed
-from snw_dist.train.export import write_export
 from snw_dist.train.feed import Feed
 from snw_dist.train.finite import NotFiniteError, refuse_not_finite
-from snw_dist.train.lineage import Lineage
 from snw_dist.train.lines import (
     best_of,
     end_lines,
@@ -38,22 +40,20 @@ from snw_dist.train.lines import (
     validation_line,
 )
 from snw_dist.train.objective import Objective, loss_of
-from snw_dist.train.pairs import pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
+from snw_dist.train.precheck import check_precision, check_sides
 from snw_dist.train.provenance import provenance
 from snw_dist.train.remake import known, lost_export, validation_at, weights_of
-from snw_dist.train.run_folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
-from snw_dist.train.share import accumulation_steps
 from snw_dist.train.shared_buffers import check_buffers
 from snw_dist.train.state import Progress, check_resumable, refuse_fewer_steps, trajectory
 from snw_dist.train.tensorboard import TensorBoard
-from snw_dist.train.tokens import TokenReader
-from snw_dist.train.tuning import network_of
 from snw_dist.train.validation import validate
 from snw_dist.train.verdict import settle_step
+from snw_dist.trained_run.folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
+from snw_dist.trained_run.lineage import Lineage
 
 
 def run_training(values: dict[str, Any], runtime: Runtime) -> None:

@@ -19,8 +19,8 @@ from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt, 
 from pydantic.dataclasses import dataclass
 
 from hpc.errors import CorruptError
-from hpc.manifest import MANIFEST, MOST_ENTRIES, Checkpoint, checked, shortened, verify_checkpoint
-from hpc.retention import Verify
+from hpc.save.manifest import MANIFEST, MOST_ENTRIES, Checkpoint, checked, shortened, verify_checkpoint
+from hpc.save.retention import Verify
 from snw_dist.train.changes import PARTS, differing, other_network
 from snw_dist.train.pieces import MOST_ELEMENTS, MOST_HEADER_BYTES, MOST_RANDOM_BYTES, Count, check_pieces
 from snw_dist.train.portable import KINDS, file_name

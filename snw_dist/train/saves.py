@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpc.background import Background
-from hpc.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
-from hpc.communicator import Communicator
-from hpc.files import atomic_write_json
-from hpc.retention import Retention, Verify
-from hpc.saving import Save, Write
+from hpc.disk.files import atomic_write_json
+from hpc.ranks.background import Background
+from hpc.ranks.communicator import Communicator
+from hpc.save.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
+from hpc.save.retention import Retention, Verify
+from hpc.save.saving import Save, Write
 from snw_dist.train.state import Progress
 
 log = logging.getLogger(__name__)

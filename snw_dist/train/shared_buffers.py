@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from hpc.preflight import SHARED_MEMORY, Check, check_shared_memory
-from hpc.runtime import Runtime
-from hpc.topology import Topology, torch_address
-from hpc.watchdog import watchdog
+from hpc.job.runtime import Runtime
+from hpc.ranks.preflight import SHARED_MEMORY, Check, check_shared_memory
+from hpc.ranks.topology import Topology, torch_address
+from hpc.ranks.watchdog import watchdog
 
 BUFFER_BYTES = 2 * 4 + 2 * 2**20 + 2 * 32 * 2**20
 """Of one rank: two states, two small buffers and two large ones."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, TrainSection, config_to_dict
+from snw_dist.train.balance import accumulation_steps
 from snw_dist.train.changes import DIVISION, PAIRS, PARTS, STORE, Change, change_of, differing
 from snw_dist.train.objective import IN_BATCH, loss_of
-from snw_dist.train.share import accumulation_steps
 
 PRECISION_FLAG, CHANGES_FLAG, NO_FLAG = "--allow-precision-change", "--allow-changes", "no option"
 EVEN = "equal"

@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from hpc.communicator import Communicator
-from hpc.gather import gather_arrays
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.metrics import classification_metrics
+from hpc.ranks.communicator import Communicator
+from hpc.ranks.gather import gather_arrays
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.metrics.metrics import classification_metrics
+from snw_dist.predict.batches import PairTable, make_batch
 from snw_dist.train.engine import Engine
 from snw_dist.train.finite import NotFiniteError
 from snw_dist.train.objective import Objective
-from snw_dist.train.pairs import PairTable, make_batch
 from snw_dist.train.verdict import bad_weights
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from hpc.communicator import Communicator
+from hpc.ranks.communicator import Communicator
 from snw_dist.config import Precision
 from snw_dist.train.engine import Engine
 from snw_dist.train.finite import NotFiniteError, Suspect, find_suspect

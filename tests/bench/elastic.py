@@ -17,11 +17,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpc.checkpoint import checkpoint_name
+from hpc.save.checkpoint import checkpoint_name
 from snw_dist.config import Precision, SnwConfig, config_to_dict
 from tests.bench.common import finish, show
-from tests.ranks import run_ranks
-from tests.shipped import DATA, embedded_run
+from tests.kit.ranks import run_ranks
+from tests.kit.shipped import DATA, embedded_run
 
 WORLD_SIZES, STAGES = (1, 2, 3, 4), (0, 1, 2, 3)
 SAVED_AT = 4

@@ -17,10 +17,10 @@ from esm.tokenization import EsmSequenceTokenizer
 from transformers import EsmcTokenizer
 
 from snw_dist.embedding.encoder import Encoder, build_encoder
-from snw_dist.embedding.gemm import gemm_rate
-from snw_dist.embedding.plan import plan_embedding
-from snw_dist.embedding.reference import transformers_model
-from snw_dist.embedding.weights import LoadedWeights, tiny_random_weights
+from snw_dist.embedding.esmc.gemm import gemm_rate
+from snw_dist.embedding.store.plan import plan_embedding
+from snw_dist.embedding.weights.read import LoadedWeights, tiny_random_weights
+from snw_dist.embedding.weights.reference import transformers_model
 from tests.bench.common import finish, medians, parser, seconds, show
 from tests.bench.natural import INNER, WIDTH, natural_sequences
 

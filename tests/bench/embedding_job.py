@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from snw_dist.config import config_from_dict, config_to_dict
 from snw_dist.data.prepare import prepare
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 
 class JobRate(NamedTuple):

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from transformers import EsmcTokenizer
 
-from snw_dist.embedding.batch_size import measured_tokens_per_batch
 from snw_dist.embedding.encoder import Encoder, build_encoder
-from snw_dist.embedding.gemm import gemm_rate
-from snw_dist.embedding.plan import plan_embedding
-from snw_dist.embedding.reference import check_parity, transformers_model
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.esmc.batch_size import measured_tokens_per_batch
+from snw_dist.embedding.esmc.gemm import gemm_rate
+from snw_dist.embedding.store.plan import plan_embedding
+from snw_dist.embedding.weights.read import tiny_random_weights
+from snw_dist.embedding.weights.reference import check_parity, transformers_model
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.embedding_job import job_rate
 from tests.bench.natural import INNER, LAYERS_300M, WIDTH, natural_sequences

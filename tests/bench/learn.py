@@ -30,13 +30,13 @@ from torch import nn
 
 from snw_dist.config import ModelName, ModelSection, TrainSection
 from snw_dist.data.prepared import Prepared, load_prepared
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.evaluate.boosting import one_hot_scores
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.evaluate.controls.boosting import one_hot_scores
 from snw_dist.model.build import build_model
+from snw_dist.predict.batches import PairTable, make_batch, pair_table
+from snw_dist.predict.score import score_pairs
 from snw_dist.train.objective import Objective, loss_of
-from snw_dist.train.pairs import PairTable, make_batch, pair_table
 from snw_dist.train.plan import TrainPlan, learning_rate
-from snw_dist.train.score import score_pairs
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "tests" / "data" / "mhc_binding"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.weights.read import tiny_random_weights
 from tests.bench.common import finish, parser, show
 from tests.bench.embed import CPU
 from tests.bench.natural import INNER, WIDTH, natural_sequences

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch._C._distributed_c10d import TCPStore
 
-from hpc.communicator import Communicator
-from hpc.work_queue import StoreCounter, guided_blocks
-from snw_dist.embedding.esmc import EsmcShape
-from snw_dist.embedding.plan import EmbeddingPlan
+from hpc.ranks.communicator import Communicator
+from hpc.ranks.work_queue import StoreCounter, guided_blocks
+from snw_dist.embedding.esmc.packed import EsmcShape
 from snw_dist.embedding.run import own_shards
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.store.plan import EmbeddingPlan
+from snw_dist.embedding.weights.read import tiny_random_weights
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.embed import esm_model
 from tests.bench.embedding_job import job_rate

@@ -30,18 +30,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from snw_dist.config import Precision, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.weights.read import tiny_random_weights
 from snw_dist.model import tower
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pseudo_siamese import PseudoSiamese
-from snw_dist.train.pairs import make_batch, pair_table
+from snw_dist.predict.batches import make_batch, pair_table
 from snw_dist.train.plan import TrainPlan
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.train_inputs import WIDTH, Input, mhc_binding, pep_receptor
 from tests.bench.train_peers import Padded, Pairs, PlainPair
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 CPU = torch.device("cpu")
 SAVE_EVERY_S = 60.0

@@ -17,11 +17,11 @@ import torch
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import Prepared, load_prepared
-from snw_dist.embedding.commits import commit_shard
-from snw_dist.embedding.parts import PartPlan
-from snw_dist.embedding.plan import plan_embedding
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.store import create_part, finalize_part
+from snw_dist.embedding.store.commits import commit_shard
+from snw_dist.embedding.store.group import create_part, finalize_part
+from snw_dist.embedding.store.part_plan import PartPlan
+from snw_dist.embedding.store.plan import plan_embedding
+from snw_dist.embedding.store.reader import StoreReader
 
 WIDTH = 960
 LAYER = 30

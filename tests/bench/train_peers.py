@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from hpc.runtime import Runtime
+from hpc.job.runtime import Runtime
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.model.blocks import two_ended_positions

@@ -19,17 +19,17 @@ from typing import Any
 
 import torch
 
-from hpc.memory import peak_bytes, resident_bytes
-from hpc.runtime import Runtime
+from hpc.job.runtime import Runtime
+from hpc.machine.memory import peak_bytes, resident_bytes
 from snw_dist.config import ModelSection
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.weights.read import tiny_random_weights
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import bce_loss
 from snw_dist.model.pair import Side
+from snw_dist.predict.tuned_encoder import with_encoder
 from snw_dist.train.engine import Engine, prepare_deepspeed
-from snw_dist.train.tuning import with_encoder
 from tests.bench.common import finish, parser, say, show
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 WIDTH, LAYERS, INNER = 512, 12, 1408
 RANK_OF_UPDATES = 8

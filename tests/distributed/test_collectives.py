@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ranks import Finished, run_ranks
+from tests.kit.ranks import Finished, run_ranks
 
 pytestmark = pytest.mark.distributed
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from hpc.checkpoint import checkpoint_name
+from hpc.save.checkpoint import checkpoint_name
 from snw_dist.config import Precision
 from tests.bench.elastic import STAGES, Case, Setting, differences, embedded, name_of, setting_name
 

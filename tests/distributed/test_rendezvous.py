@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from hpc.channel import connect
-from hpc.door import Door
-from tests.ranks import REPOSITORY, start_ranks
+from hpc.ranks.channel import connect
+from hpc.ranks.door import Door
+from tests.kit.ranks import REPOSITORY, start_ranks
 
 pytestmark = pytest.mark.distributed
 RENDEZVOUS = "rendezvous-job-0.json"
 
 
 def test_ranks_started_as_a_script_does(tmp_path: Path) -> None:
-    """`python -m hpc.job REQUEST.json` for each rank, as in the last line of a hand-written batch script."""
-    request = {"entry_point": "tests.entry_points:collectives", "config": {}, "job_folder": str(tmp_path)}
+    """`python -m hpc.job.run REQUEST.json` for each rank, as in the last line of a hand-written batch script."""
+    request = {"entry_point": "tests.kit.entry_points:collectives", "config": {}, "job_folder": str(tmp_path)}
     (tmp_path / "request.json").write_text(json.dumps({**request, "time_min": 5, "device": "cpu"}))
-    command = [sys.executable, "-W", "error", "-m", "hpc.job", str(tmp_path / "request.json")]
+    command = [sys.executable, "-W", "error", "-m", "hpc.job.run", str(tmp_path / "request.json")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SUBMITIT_"))}
     step = {"SLURM_JOB_ID": "41", "SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0"}
     processes = []

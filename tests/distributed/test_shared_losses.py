@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snw_dist.train.objective import LOSSES
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 pytestmark = pytest.mark.distributed
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.ranks import Finished, Ranks, run_ranks, start_ranks
+from tests.kit.ranks import Finished, Ranks, run_ranks, start_ranks
 
 pytestmark = pytest.mark.distributed
 RUNNING = ("running-rank0.json", "running-rank1.json")
@@ -94,12 +94,12 @@ def test_watchdog_ends_a_rank_whose_peer_hangs(tmp_path: Path, order: str) -> No
 def test_a_save_that_moves_is_waited_for_and_one_that_does_not_is_ended(tmp_path: Path, slow_rank: int) -> None:
     """Asked to stop, one rank's disk takes three times what the watchdog allows; then it stands still."""
     slow = {"slow_rank": slow_rank, "watchdog_s": 1.0}
-    done = run_ranks("tests.damage_points:slow_save", 2, {**slow, "pieces": 12, "piece_s": 0.25}, tmp_path / "slow")
+    done = run_ranks("tests.kit.damage_points:slow_save", 2, {**slow, "pieces": 12, "piece_s": 0.25}, tmp_path / "slow")
     assert [rank.returncode for rank in done] == [0, 0], done[0].log
     assert (tmp_path / "slow" / "job" / "checkpoints" / "step_0000000001" / "manifest.json").exists()
     took = [json.loads((tmp_path / "slow" / "job" / f"saved-rank{rank}.json").read_text()) for rank in range(2)]
     assert min(took) > 2.5, "both ranks waited"
-    done = run_ranks("tests.damage_points:slow_save", 2, {**slow, "pieces": 2, "piece_s": 30}, tmp_path / "dead")
+    done = run_ranks("tests.kit.damage_points:slow_save", 2, {**slow, "pieces": 2, "piece_s": 30}, tmp_path / "dead")
     assert [rank.returncode for rank in done] == [75, 75], done[0].log
     assert all("no step boundary within 1 s" in rank.log for rank in done)
     assert not list((tmp_path / "dead" / "job" / "checkpoints").glob("step_*"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ranks import run_ranks, start_ranks
-from tests.strangers import IS_ROOT, NOBODY, start_stranger
+from tests.kit.ranks import run_ranks, start_ranks
+from tests.kit.strangers import IS_ROOT, NOBODY, start_stranger
 
 pytestmark = pytest.mark.distributed
 RENDEZVOUS = "rendezvous-job-0.json"

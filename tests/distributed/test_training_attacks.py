@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from hpc.checkpoint import committed_checkpoints, step_of, verify_checkpoint
+from hpc.save.checkpoint import committed_checkpoints, step_of, verify_checkpoint
 from snw_dist.config import Precision, SnwConfig, config_to_dict
-from tests.ranks import run_ranks
-from tests.shipped import DATA, embedded_run
+from tests.kit.ranks import run_ranks
+from tests.kit.shipped import DATA, embedded_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
 DAMAGED_STEP = 4
@@ -53,7 +53,7 @@ def test_a_gradient_that_is_not_finite_stops_all_ranks_at_its_step(base: SnwConf
         }
         for number, (config, value) in enumerate(zip(configs, values, strict=True))
     ]
-    ranks = run_ranks("tests.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    ranks = run_ranks("tests.kit.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
     assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
     first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
     assert first == second
@@ -81,7 +81,7 @@ def test_fp16_counts_what_it_skips_and_ends_when_it_can_skip_no_more(base: SnwCo
         for config in configs
     ]
     cases.append({"config": config_to_dict(once), "rank": 0, "damage": {"step": 2, "name": NAMES[1], "value": "inf"}})
-    ranks = run_ranks("tests.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    ranks = run_ranks("tests.kit.damage_points:gradients", 2, {"cases": cases}, tmp_path, timeout_s=250)
     assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
     first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
     assert first == second
@@ -136,7 +136,7 @@ def test_a_stop_during_the_validation_is_honoured_there_and_changes_nothing(
         {"config": values, "stop": [0, 1]},
         {"config": values},
     ]
-    ranks = run_ranks("tests.damage_points:stops", 2, {"cases": cases}, tmp_path, timeout_s=250)
+    ranks = run_ranks("tests.kit.damage_points:stops", 2, {"cases": cases}, tmp_path, timeout_s=250)
     assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].log
     first, second = (json.loads((tmp_path / "job" / f"ended-rank{rank}.json").read_text()) for rank in range(2))
     assert first == second

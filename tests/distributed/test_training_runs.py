@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpc.checkpoint import committed_checkpoints
 from hpc.errors import CorruptError
+from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.train.remake import lost_export
 from snw_dist.train.state import Progress
-from tests.ranks import Finished, run_ranks
-from tests.shipped import embedded_run
+from tests.kit.ranks import Finished, run_ranks
+from tests.kit.shipped import embedded_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
 TRAIN = "training"

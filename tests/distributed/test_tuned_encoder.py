@@ -12,22 +12,22 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from hpc.checkpoint import checkpoint_name, committed_checkpoints, verify_checkpoint
 from hpc.errors import InputError
+from hpc.save.checkpoint import checkpoint_name, committed_checkpoints, verify_checkpoint
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.weights.read import tiny_random_weights
 from snw_dist.evaluate.run import score_run
 from snw_dist.model.encoded import Encoded
-from snw_dist.train.check import check_training
-from snw_dist.train.export import read_export
+from snw_dist.predict.export import read_export
+from snw_dist.predict.tuned_encoder import check_lengths, network_of
+from snw_dist.train.precheck import check_training
 from snw_dist.train.remake import weights_of
-from snw_dist.train.tuning import check_lengths, network_of
 from tests.bench.embed import esm_model
 from tests.bench.natural import INNER, WIDTH
-from tests.ranks import run_ranks
-from tests.shipped import embedded_run
+from tests.kit.ranks import run_ranks
+from tests.kit.shipped import embedded_run
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
 

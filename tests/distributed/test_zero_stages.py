@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snw_dist.config import ModelName
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
 MODELS = get_args(ModelName)

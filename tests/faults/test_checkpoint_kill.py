@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from hpc.checkpoint import committed_checkpoints, find_checkpoint
-from hpc.communicator import Communicator
-from hpc.fence import Fence
-from hpc.saving import save_checkpoint
-from tests.entry_points import payload
-from tests.ranks import names, start_ranks
+from hpc.ranks.communicator import Communicator
+from hpc.save.checkpoint import committed_checkpoints, find_checkpoint
+from hpc.save.fence import Fence
+from hpc.save.saving import save_checkpoint
+from tests.kit.entry_points import payload
+from tests.kit.ranks import names, start_ranks
 
 pytestmark = pytest.mark.faults
 NUM_KILLS = int(os.environ.get("SNW_FAULT_REPEATS", "12"))

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from hpc.checkpoint import file_digest
+from hpc.save.checkpoint import file_digest
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
-from tests.ranks import REPOSITORY, Ranks, run_ranks, start_ranks
+from tests.kit.ranks import REPOSITORY, Ranks, run_ranks, start_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 ENTRY_POINT = "snw_dist.embedding.run:run_embedding"
@@ -94,7 +94,7 @@ def mpi_job(config: SnwConfig, world_size: int, folder: Path) -> Iterator[subpro
     mpiexec = Path(sys.executable).with_name("mpiexec")
     with (folder / "mpi.log").open("wb") as log:
         process = subprocess.Popen(
-            [mpiexec, "-n", str(world_size), sys.executable, "-m", "hpc.job", str(folder / "request.json")],
+            [mpiexec, "-n", str(world_size), sys.executable, "-m", "hpc.job.run", str(folder / "request.json")],
             cwd=REPOSITORY,
             env=kept | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,

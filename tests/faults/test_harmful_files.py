@@ -15,11 +15,11 @@ import torch
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import config_to_dict
 from snw_dist.data.prepared import ensure_prepared
-from snw_dist.embedding.header import StoreHeader, read_header
-from snw_dist.embedding.reader import StoreReader
-from snw_dist.embedding.verify import verify_files
+from snw_dist.embedding.store.header import StoreHeader, read_header
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.store.verify import verify_files
 from tests.faults.test_odd_sizes import configuration
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 

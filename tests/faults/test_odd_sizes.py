@@ -10,8 +10,8 @@ import pytest
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import ensure_prepared
-from snw_dist.embedding.reader import StoreReader
-from tests.ranks import run_ranks
+from snw_dist.embedding.store.reader import StoreReader
+from tests.kit.ranks import run_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 DATA = Path(__file__).parents[1] / "data" / "mhc_binding"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hpc.peers import GRACE_S
-from tests.ranks import start_ranks
+from hpc.ranks.peers import GRACE_S
+from tests.kit.ranks import start_ranks
 
 pytestmark = pytest.mark.faults
 

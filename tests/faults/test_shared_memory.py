@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ranks import start_ranks
+from tests.kit.ranks import start_ranks
 
 pytestmark = pytest.mark.faults
 

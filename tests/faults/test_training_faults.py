@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from hpc.checkpoint import committed_checkpoints, find_checkpoint, step_of
-from hpc.communicator import Communicator
+from hpc.ranks.communicator import Communicator
+from hpc.save.checkpoint import committed_checkpoints, find_checkpoint, step_of
 from snw_dist.config import SnwConfig, config_to_dict
 from tests.bench.elastic import embedded
-from tests.ranks import Ranks, run_ranks, small_disk, start_ranks
+from tests.kit.ranks import Ranks, run_ranks, small_disk, start_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed]
 REPEATS = int(os.environ.get("SNW_FAULT_REPEATS", "4"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from snw_dist.config import SnwConfig, config_to_dict
-from tests.ranks import run_ranks, start_ranks
-from tests.shipped import embedded_run
+from tests.kit.ranks import run_ranks, start_ranks
+from tests.kit.shipped import embedded_run
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 

@@ -7,13 +7,13 @@ import copy
 import pytest
 import torch
 
-from snw_dist.embedding.attention import PackedLengths, attend, grouped_attention
-from snw_dist.embedding.batch_size import MOST_TOKENS, measured_tokens_per_batch
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.esmc import PackedEsmc, tokenize
-from snw_dist.embedding.reference import check_parity
-from snw_dist.embedding.tunable import TunableEsmc
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.esmc.attention import PackedLengths, attend, grouped_attention
+from snw_dist.embedding.esmc.batch_size import MOST_TOKENS, measured_tokens_per_batch
+from snw_dist.embedding.esmc.packed import PackedEsmc, tokenize
+from snw_dist.embedding.esmc.tunable import TunableEsmc
+from snw_dist.embedding.weights.read import tiny_random_weights
+from snw_dist.embedding.weights.reference import check_parity
 
 CUDA = torch.device("cuda", 0)
 SEQUENCES = ["ACDEFGHIK", "LMNPQRSTVWY", "LMNPQRSTVWA", "ACDEFGHIKLMNPQRSTVWY" * 12]

@@ -18,7 +18,7 @@ from snw_dist.config import ModelName, ModelSection, Precision, SnwConfig
 from snw_dist.model.build import build_model
 from snw_dist.model.pair import Side
 from tests.bench.elastic import STAGES, Case, Setting, differences, embedded, name_of
-from tests.ranks import run_ranks
+from tests.kit.ranks import run_ranks
 
 CUDA = torch.device("cuda", 0)
 ROOT = Path(__file__).resolve().parents[2]

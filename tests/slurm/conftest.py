@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hpc.checkpoint import file_digest
+from hpc.save.checkpoint import file_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "mhc_binding"
@@ -191,6 +191,6 @@ def rank_pid(job_id: str, rank: int) -> int:
         except OSError:
             continue
         wanted = {f"SLURM_JOB_ID={job_id}".encode(), f"SLURM_PROCID={rank}".encode()}
-        if wanted <= set(variables) and b"hpc.on_node" in command and b"python" in command.split(b"\0")[0]:
+        if wanted <= set(variables) and b"hpc.job.on_node" in command and b"python" in command.split(b"\0")[0]:
             return int(folder.name)
     raise AssertionError(f"no process of rank {rank} of job {job_id}")

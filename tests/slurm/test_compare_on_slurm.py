@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from snw_dist.config import ModelName
-from snw_dist.evaluate.controls import DATA_CONTROLS
+from snw_dist.evaluate.controls.controls import DATA_CONTROLS
 from tests.slurm.conftest import Cluster, Workplace
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snw_dist.embedding.header import read_header
+from snw_dist.embedding.store.header import read_header
 from tests.slurm.conftest import ROOT, Cluster, Workplace, tree, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import configured, trained, write_project
+from tests.kit.tiny import configured, trained, write_project
 
 
 @pytest.fixture(scope="session")

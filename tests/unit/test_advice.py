@@ -32,19 +32,19 @@ SPEAKERS = {
     "snw_dist/": tuple(MODULES),
     "snw_dist/doctor.py": ("doctor",),
     "snw_dist/evaluate/": ("evaluate", "compare"),
-    "snw_dist/evaluate/compare_": ("compare",),
+    "snw_dist/evaluate/compare/": ("compare",),
     "snw_dist/train/": ("train", "compare"),
     **{f"launch/{name}.py": (name,) for name in MODULES},
 }
 """Which commands may print what stands in a source, by the longest of these that its path begins with."""
 OF_OTHERS = {
-    "hpc/requeue.py": {"--oneliner"},
-    "hpc/preflight.py": {"--shm-size", "--oneliner"},
-    "hpc/sbatch.py": {"--kill-on-bad-exit", "--wait", "--export", "--cpus-per-task", "--mpi"},
-    "hpc/work_queue.py": {"--mpi"},
+    "hpc/ranks/requeue.py": {"--oneliner"},
+    "hpc/ranks/preflight.py": {"--shm-size", "--oneliner"},
+    "hpc/submit/sbatch.py": {"--kill-on-bad-exit", "--wait", "--export", "--cpus-per-task", "--mpi"},
+    "hpc/ranks/work_queue.py": {"--mpi"},
     "snw_dist/config.py": {"--layer"},  # only embed has it, and names it as it was given
     "snw_dist/command.py": {"--help"},
-    "snw_dist/data/clusters.py": {
+    "snw_dist/data/splits/clusters.py": {
         *("--cluster-mode", "--single-step-clustering", "--add-self-matches", "--max-seqs", "--comp-bias-corr"),
         *("--mask", "--spaced-kmer-mode", "--min-ungapped-score", "--threads", "--min-seq-id"),
     },

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hpc.errors import InputError
 from launch._submit import cluster_overrides
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
-from tests.hostile import bounded, mutated
-from tests.hostile_text import changed
+from tests.kit.hostile import bounded, mutated
+from tests.kit.hostile_text import changed
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.promises import PROMISES
+from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "snw_dist", "launch")
@@ -30,9 +30,9 @@ RANK_VARIABLE = re.compile(
     r"\b((RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|LOCAL_SIZE|GROUP_RANK|NODE_RANK|MASTER_ADDR|MASTER_PORT)\b"
     r"|(SLURM|SLURMD|PMI|PMIX|OMPI)_)"
 )
-# Strings with names of rank variables outside hpc/topology.py, and why they may be there.
+# Strings with names of rank variables outside hpc/ranks/topology.py, and why they may be there.
 MAY_NAME = {
-    "hpc/executor.py": {
+    "hpc/submit/executor.py": {
         # what is hidden from a new job, by prefix or by name
         *("SLURM_", "SLURMD_", "PMI_", "PMIX_", "OMPI_COMM_"),
         *("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"),
@@ -85,7 +85,7 @@ def test_what_is_shown_goes_through_one_module() -> None:
 @pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_rank_variables_are_named_in_one_module(file: Path) -> None:
     name = str(file.relative_to(ROOT))
-    if name == "hpc/topology.py":
+    if name == "hpc/ranks/topology.py":
         return
     found = {text for text in strings(file) if RANK_VARIABLE.search(text)}
     assert found == MAY_NAME.get(name, set())
@@ -174,14 +174,15 @@ def test_what_is_imported_is_required_and_the_other_way_round() -> None:
     assert imported(["tests"]) - {"esm"} <= required("mpi", "dev", "esm") | set(BROUGHT_ALONG)
 
 
-# Where JSON is read by other means than hpc.reading, and why it may be.
+# Where JSON is read by other means than hpc.disk.reading, and why it may be.
 OWN_JSON = {
     **dict.fromkeys(
-        ("hpc/saving.py", "hpc/request.py", "snw_dist/train/saved.py"), "what was written as JSON in the same line"
+        ("hpc/save/saving.py", "hpc/job/request.py", "snw_dist/train/saved.py"),
+        "what was written as JSON in the same line",
     ),
-    **dict.fromkeys(("hpc/communicator.py", "hpc/store.py"), "what a rank of this job has sealed"),
-    "hpc/keeper.py": "what its own owner says; it has no other modules either",
-    "hpc/watcher.py": "what its own rank says; it has no other modules, which would cost memory",
+    **dict.fromkeys(("hpc/ranks/communicator.py", "hpc/ranks/key_store.py"), "what a rank of this job has sealed"),
+    "hpc/machine/keeper.py": "what its own owner says; it has no other modules either",
+    "hpc/ranks/watcher.py": "what its own rank says; it has no other modules, which would cost memory",
     "snw_dist/train/portable.py": "what `verify` has checked before",
 }
 
@@ -190,11 +191,11 @@ OWN_JSON = {
 def test_json_is_read_in_one_module(file: Path) -> None:
     """Bounded, strict, and never from a pipe: `json.load` is none of these."""
     name = str(file.relative_to(ROOT))
-    if name == "hpc/reading.py" or name in OWN_JSON:
+    if name == "hpc/disk/reading.py" or name in OWN_JSON:
         return
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "json":
-            assert node.attr not in ("load", "loads", "JSONDecoder"), f"line {node.lineno}: use hpc.reading"
+            assert node.attr not in ("load", "loads", "JSONDecoder"), f"line {node.lineno}: use hpc.disk.reading"
         if isinstance(node, ast.ImportFrom) and node.module == "json":
             assert not {alias.name for alias in node.names} & {"load", "loads", "JSONDecoder"}, name
 
@@ -221,7 +222,7 @@ UNPICKLES = {
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 MAY_UNPICKLE = {
     # the weights of the `esm` package are such a file: tensors alone, and the errors that this may give
-    "snw_dist/embedding/weights_tensors.py": {"import pickle", "torch.load"},
+    "snw_dist/embedding/weights/tensors.py": {"import pickle", "torch.load"},
 }
 
 

@@ -17,7 +17,7 @@ def test_the_table_counts_what_was_run(tmp_path: Path, processes: int) -> None:
         file.parent.mkdir()
         file.touch()
     # The Slurm tests are only collected, for their conftest.py: pytest calls plugins in another way when there is one.
-    tests = ["tests/slurm", "tests/unit/hpc/test_fence.py", "tests/unit/hpc/test_files.py", "-k", "unit"]
+    tests = ["tests/slurm", "tests/unit/hpc/save/test_fence.py", "tests/unit/hpc/disk/test_files.py", "-k", "unit"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(processes)]
     done = subprocess.run([*command, f"--promises={file}", *tests], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -26,16 +26,16 @@ import launch.prepare
 import launch.status
 import launch.train
 from hpc.errors import ExitCode
-from hpc.profile import EnvironmentVariable, SiteProfile, load_profile
+from hpc.job.profile import EnvironmentVariable, SiteProfile, load_profile
 from snw_dist.config import ControlName, SnwConfig, load_config
-from snw_dist.embedding.commits import commit_shard, shard_buffer
-from snw_dist.embedding.header import StoreHeader
-from snw_dist.embedding.parts import PartPlan
-from snw_dist.embedding.plan import plan_embedding
-from snw_dist.embedding.store import create_part, finalize_part
-from snw_dist.evaluate.metrics import METRICS
+from snw_dist.embedding.store.commits import commit_shard, shard_buffer
+from snw_dist.embedding.store.group import create_part, finalize_part
+from snw_dist.embedding.store.header import StoreHeader
+from snw_dist.embedding.store.part_plan import PartPlan
+from snw_dist.embedding.store.plan import plan_embedding
+from snw_dist.metrics.metrics import METRICS
 from snw_dist.train.objective import LOSSES
-from tests.promises import PROMISES
+from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -224,7 +224,7 @@ def test_fences_are_those_of_the_import_contract() -> None:
                 module, _, package = line.strip().partition(" -> ")
                 contract.add((module.replace(".", "/") + ".py", package))
     rows = table(section("## Architecture"), "only here")
-    said = {(file, cells[0].lower()) for file, cells in rows.items() if file != "hpc/topology.py"}
+    said = {(file, cells[0].lower()) for file, cells in rows.items() if file != "hpc/ranks/topology.py"}
     assert said == contract
 
 

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import pytest
 
+from hpc.disk.home import expanded
+from hpc.disk.reading import BadFileError, parse_json
+from hpc.disk.strict import dotted_keys
 from hpc.errors import InputError
-from hpc.home import expanded
-from hpc.profile import SiteProfile, load_profile
-from hpc.reading import BadFileError, parse_json
-from hpc.strict import dotted_keys
+from hpc.job.profile import SiteProfile, load_profile
 from snw_dist.command import values_of
 from snw_dist.config import SnwConfig, load_config
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 
 from snw_dist.config import SnwConfig, config_from_dict
+from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from data_inputs import LIGANDS, PAIRS, Inputs
 
 from hpc.errors import InputError
 from snw_dist.data.prepare import prepare
+from tests.kit.data_inputs import LIGANDS, PAIRS, Inputs
 
 HEADER, *ROWS = PAIRS.splitlines()
 BAD = "".join(f">bad{i}\nM-\n" for i in range(1, 6))

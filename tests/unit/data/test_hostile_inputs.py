@@ -23,13 +23,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_inputs import LIGANDS, PAIRS, RECEPTORS
 from hypothesis import given
 from hypothesis import strategies as st
-from rosetta_inputs import score_file
 
-from tests.hostile import bounded
-from tests.hostile_text import changed
+from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS
+from tests.kit.hostile import bounded
+from tests.kit.hostile_text import changed
+from tests.kit.rosetta_inputs import score_file
 
 SECONDS = 60
 """For one small input; it takes some milliseconds."""

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import ensure_prepared, load_prepared
+from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EXAMPLE = REPOSITORY / "tests" / "data" / "mhc_binding"

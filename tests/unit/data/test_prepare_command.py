@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from data_inputs import LIGANDS, PAIRS, RECEPTORS
 
 from snw_dist.config import load_config
 from snw_dist.data.prepared import as_prepared
+from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc.processes import process_started
+from hpc.machine.processes import process_started
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "tests" / "data" / "mhc_binding"

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_inputs import Inputs
-from split_tools import random_sequences
 
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig
-from snw_dist.data.audit import audit
-from snw_dist.data.findings import Finding
+from snw_dist.data.audit.findings import Finding
+from snw_dist.data.audit.run import audit
 from snw_dist.data.prepare import check_inputs, prepare
 from snw_dist.data.prepared import load_prepared
-from snw_dist.data.split import APART
+from snw_dist.data.splits.split import APART
+from tests.kit.data_inputs import Inputs
+from tests.kit.split_tools import random_sequences
 
 BY_IDENTITY = {"method": "column", "clusters": "identical"}
 Row = tuple[str, str, int, str]

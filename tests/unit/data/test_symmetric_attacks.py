@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_inputs import Inputs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from split_tools import random_sequences
 
+from hpc.disk.files import atomic_write_json
 from hpc.errors import InputError
-from hpc.files import atomic_write_json
 from snw_dist.config import SnwConfig
-from snw_dist.data.audit import audit
+from snw_dist.data.audit.run import audit
 from snw_dist.data.checked import Checked
 from snw_dist.data.prepare import check_inputs, prepare
 from snw_dist.data.prepared import Prepared, load_prepared
-from snw_dist.data.split import APART
+from snw_dist.data.splits.split import APART
 from snw_dist.data.trained import rows_of, write_record
-from snw_dist.embedding.parts import EMPTY, missing_sequences
+from snw_dist.embedding.store.part_plan import EMPTY, missing_sequences
 from snw_dist.evaluate.measurable import without_repeats
+from tests.kit.data_inputs import Inputs
+from tests.kit.split_tools import random_sequences
 
 POOL = random_sequences(14, 30, 5)
 Row = tuple[str, str, int, str]

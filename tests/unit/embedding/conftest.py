@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def model() -> Any:
     """Of the esm package; no test changes it."""
-    from weights_tools import esm_model
+    from tests.kit.weights_tools import esm_model
 
     return esm_model()
 
@@ -25,7 +25,7 @@ def state(model: Any) -> dict[str, Any]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """As transformers saves it."""
-    from weights_tools import folder_model
+    from tests.kit.weights_tools import folder_model
 
     folder_model().save_pretrained(tmp_path / "folder")
     return tmp_path / "folder"

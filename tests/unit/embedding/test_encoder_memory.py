@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpc.communicator import Communicator
-from hpc.memory import available_bytes, peak_bytes
-from snw_dist.embedding.batch_size import agreed_tokens_per_batch, measured_tokens_per_batch, tokens_for
-from snw_dist.embedding.esmc import PackedEsmc
-from snw_dist.embedding.weights import tiny_random_weights
+from hpc.machine.memory import available_bytes, peak_bytes
+from hpc.ranks.communicator import Communicator
+from snw_dist.embedding.esmc.batch_size import agreed_tokens_per_batch, measured_tokens_per_batch, tokens_for
+from snw_dist.embedding.esmc.packed import PackedEsmc
+from snw_dist.embedding.weights.read import tiny_random_weights
 
 CPU = torch.device("cpu")
 # The limit is set once everything is loaded: so much more address space than now, and not a byte beyond.
@@ -21,7 +21,7 @@ STARVED = """
 import logging, resource, sys, torch
 from pathlib import Path
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.weights import tiny_random_weights
+from snw_dist.embedding.weights.read import tiny_random_weights
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 torch.set_num_threads(1)
 encoder = build_encoder(

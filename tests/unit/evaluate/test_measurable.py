@@ -14,11 +14,11 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, keys_of, pair_keys, rows_of, write_record
-from snw_dist.evaluate.compare_runs import compare_runs
+from snw_dist.evaluate.compare.runs import compare_runs
 from snw_dist.evaluate.measurable import measurable, without_repeats
-from snw_dist.evaluate.pairs import pairs_of
+from snw_dist.evaluate.measure.held_out import pairs_of
 from snw_dist.evaluate.run import evaluate_run
-from tests.tiny import configured, contents, launched
+from tests.kit.tiny import configured, contents, launched
 
 ORIGIN = {"inputs": {"pairs": "f" * 64}, "settings": {"data.split.seed": 1}}
 

@@ -3,16 +3,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from evaluate_tools import sequences
 
 from snw_dist.config import ModelSection
-from snw_dist.evaluate.controls import MODEL_CONTROLS
+from snw_dist.evaluate.controls.controls import MODEL_CONTROLS
+from snw_dist.evaluate.controls.noise import NoiseReader
 from snw_dist.evaluate.model_scores import model_scores, shuffled_within
-from snw_dist.evaluate.noise import NoiseReader
 from snw_dist.model.build import build_model
-from snw_dist.train.pairs import PairTable
-from snw_dist.train.score import score_pairs
-from tests.unit.train.train_tools import WIDTH, embedding_of, stored
+from snw_dist.predict.batches import PairTable
+from snw_dist.predict.score import score_pairs
+from tests.kit.evaluate_tools import sequences
+from tests.kit.train_tools import WIDTH, embedding_of, stored
 
 CPU = torch.device("cpu")
 

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from evaluate_tools import pair_table, sequences
 
 from hpc.errors import InputError
 from snw_dist.config import ModelName, ModelSection
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import keys_by_use, pair_keys, rows_of, sequence_keys
-from snw_dist.evaluate.controls import DATA_CONTROLS, data_controls
-from snw_dist.evaluate.pairs import STRATA, pairs_of
+from snw_dist.evaluate.controls.controls import DATA_CONTROLS, data_controls
+from snw_dist.evaluate.measure.held_out import STRATA, pairs_of
 from snw_dist.model.build import build_model
 from snw_dist.model.pair import Side
-from snw_dist.train.check import check_sides, check_training
-from tests.tiny import configured, write_project
+from snw_dist.train.precheck import check_sides, check_training
+from tests.kit.evaluate_tools import pair_table, sequences
+from tests.kit.tiny import configured, write_project
 
 PROTEINS = {f"p{i}": sequence for i, sequence in enumerate(sequences(np.random.default_rng(1), 12))}
 

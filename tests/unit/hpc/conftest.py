@@ -2,8 +2,8 @@
 
 import pytest
 
-from hpc.schedulers import Seen
-from hpc.submitted import SubmittedJob
+from hpc.submit.schedulers import Seen
+from hpc.submit.submitted import SubmittedJob
 
 
 @pytest.fixture

@@ -23,14 +23,14 @@ def root_logger():
 
 def test_format_and_file(tmp_path, root_logger, capsys):
     setup_logging(3, 4, tmp_path)
-    logging.getLogger("hpc.job").debug("details")
-    logging.getLogger("hpc.job").info("started")
+    logging.getLogger("hpc.job.run").debug("details")
+    logging.getLogger("hpc.job.run").info("started")
     logging.getLogger("elsewhere").debug("noise")
     logging.getLogger("elsewhere").warning("careful")
     lines = (tmp_path / "logs" / "rank_00003.log").read_text().splitlines()
     assert [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in lines] == [
-        "r03 DEBUG hpc.job: details",
-        "r03 INFO  hpc.job: started",
+        "r03 DEBUG hpc.job.run: details",
+        "r03 INFO  hpc.job.run: started",
         "r03 WARNING elsewhere: careful",
     ]
     error = capsys.readouterr().err
@@ -41,10 +41,10 @@ def test_format_and_file(tmp_path, root_logger, capsys):
 def test_rank_0_speaks_and_a_second_call_replaces_the_first(tmp_path, root_logger, capsys):
     setup_logging(0, 2000, tmp_path)
     setup_logging(0, 2000, tmp_path)
-    logging.getLogger("hpc.job").info("once")
-    logging.getLogger("hpc.job").debug("not on the console")
+    logging.getLogger("hpc.job.run").info("once")
+    logging.getLogger("hpc.job.run").debug("not on the console")
     error = capsys.readouterr().err
     assert error.count("once") == 1
-    assert "r0000 INFO  hpc.job: once" in error
+    assert "r0000 INFO  hpc.job.run: once" in error
     assert "not on" not in error
     assert (tmp_path / "logs" / "rank_00000.log").read_text().count("once") == 1

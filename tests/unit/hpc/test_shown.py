@@ -8,7 +8,7 @@ import pytest
 from rich.table import Table
 
 from hpc.shown import console, printable, spreadsheet_cell
-from tests.ranks import REPOSITORY
+from tests.kit.ranks import REPOSITORY
 
 NAMES = ["pep[/]", "a[link=http://x]b", "[red]x[/red]", "[bold", ":smile:", "[/]", "100%[x"]
 

@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hpc.schedulers import Seen
-from hpc.storage import storage_problem
+from hpc.disk.storage import storage_problem
+from hpc.submit.schedulers import Seen
 from hpc.thread_limit import is_thread_limit
-from tests.ranks import REPOSITORY
+from tests.kit.ranks import REPOSITORY
 
 STARVED = """
 import os, resource, sys, threading

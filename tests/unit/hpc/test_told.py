@@ -92,7 +92,7 @@ exit 1
 COLD = """
 import sys
 from hpc.told import show_told
-from snw_dist.data.clusters import similar
+from snw_dist.data.splits.clusters import similar
 show_told()
 similar(["ACDEFGHIKL", "MNPQRSTVWY"], 0.5, 0.5)
 """

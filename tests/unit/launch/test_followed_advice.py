@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 import launch.compare
 from hpc.errors import InputError
 from launch import compare, embed, evaluate, prepare, train
-from snw_dist.train.export import read_export
-from tests.tiny import configured, launched
+from snw_dist.predict.export import read_export
+from tests.kit.tiny import configured, launched
 
 APPS = {"compare": compare, "embed": embed, "evaluate": evaluate, "prepare": prepare, "train": train}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hpc.request import JobRequest
+from hpc.job.request import JobRequest
 from launch import _submit
 from snw_dist.config import config_from_dict
-from snw_dist.evaluate.compare_folds import folds_of
-from snw_dist.evaluate.compare_runs import variants
+from snw_dist.evaluate.compare.folds import folds_of
+from snw_dist.evaluate.compare.runs import variants
 
 
 @pytest.mark.parametrize("all_folds", [False, True])

@@ -24,8 +24,8 @@ from snw_dist.model.losses import (
     triplet_loss,
 )
 from snw_dist.model.pair import PairOutput, unit_distance
+from snw_dist.predict.batches import Target
 from snw_dist.train.objective import IN_BATCH, LOSSES, Objective, loss_of
-from snw_dist.train.pairs import Target
 
 N = 24
 LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)[1:]

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from train_tools import stored
 
 from hpc.errors import CorruptError
-from snw_dist.embedding.commits import shard_path
-from snw_dist.embedding.reader import StoreReader
+from snw_dist.embedding.store.commits import shard_path
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.predict.batches import PairTable
 from snw_dist.train.feed import Feed, StepBatches
-from snw_dist.train.pairs import PairTable
 from snw_dist.train.plan import TrainPlan
+from tests.kit.train_tools import stored
 
 CPU = torch.device("cpu")
 NUM_PAIRS = 90

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from hpc.errors import EnvironmentProblem
-from hpc.fence import Fence
+from hpc.save.fence import Fence
 from snw_dist.data.prepared import ensure_prepared
 from snw_dist.embedding.estimate import check_embedding
-from snw_dist.embedding.part_names import RECORDS, owner_name
-from snw_dist.train.check import check_training
-from tests.tiny import configured, write_project
+from snw_dist.embedding.store.part_names import RECORDS, owner_name
+from snw_dist.train.precheck import check_training
+from tests.kit.tiny import configured, write_project
 
 
 def test_training_of_a_run_in_use_is_refused_before_submission(tmp_path: Path) -> None:

@@ -16,7 +16,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from saved_tools import (
+
+from hpc.errors import CorruptError, InputError, SnwError
+from hpc.save.checkpoint import MANIFEST, checkpoint_name, find_checkpoint
+from snw_dist.train.changes import PARTS, change_of, differing
+from snw_dist.train.changes import Change as Allowed
+from snw_dist.train.pieces import check_pieces
+from snw_dist.train.portable import KINDS, restore_random_state
+from snw_dist.train.saved import Expected, verifier
+from snw_dist.train.saves import Saves
+from snw_dist.train.state import Progress, check_resumable
+from tests.kit.harm import EXAMPLES, flipped, little_memory, mutated
+from tests.kit.saved_tools import (
     ALONE,
     EXPECTED,
     SHAPES,
@@ -30,17 +41,6 @@ from saved_tools import (
     with_header,
     write_file,
 )
-
-from hpc.checkpoint import MANIFEST, checkpoint_name, find_checkpoint
-from hpc.errors import CorruptError, InputError, SnwError
-from snw_dist.train.changes import PARTS, change_of, differing
-from snw_dist.train.changes import Change as Allowed
-from snw_dist.train.pieces import check_pieces
-from snw_dist.train.portable import KINDS, restore_random_state
-from snw_dist.train.saved import Expected, verifier
-from snw_dist.train.saves import Saves
-from snw_dist.train.state import Progress, check_resumable
-from tests.harm import EXAMPLES, flipped, little_memory, mutated
 
 STATE = "state_00000.safetensors"
 Change = Callable[[dict[str, Any]], object]

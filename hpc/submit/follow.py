@@ -1,0 +1,223 @@
+"""Watching a job until it ends: live bars on a terminal, sparse lines anywhere else."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hpc.errors import INTERRUPTED, ExitCode
+from hpc.progress import ProgressSummary, read_progress, summarise
+from hpc.shown import printable
+from hpc.submit.submitted import JobState, SubmittedJob
+from hpc.told import Told
+
+_POLL_S = 0.5
+_LINE_INTERVAL_S = 10.0
+_MAX_FIGURES = 5
+_INTERRUPTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
+    """Show the job until it ends and return its exit code.
+
+    Ctrl-C, SIGTERM or a closed terminal leaves a Slurm job alone, says how to find and how to cancel it, and
+    returns 130; the tasks of a local job are asked to save and end, and a second Ctrl-C kills them.
+    """
+    say(console, f"{job.name}: job {job.job_id} ({job.cluster}), folder {job.job_folder}")
+    told = Told(job.progress_folder)
+    try:
+        with signals_as_interrupt():
+            state = _watch(job, told, console, poll_s)
+    except KeyboardInterrupt:
+        if job.cluster == "slurm":
+            say(
+                console,
+                f"No longer following; job {job.job_id} goes on. Look: squeue -j {job.job_id}; "
+                f"logs: {job.log_path(0)}; cancel: scancel {job.job_id}",
+            )
+            return INTERRUPTED
+        state = _end_local(job, console, poll_s)
+        _say_told(told, console)
+    return report(state, console)
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is: brackets in a path are no markup. Without a terminal left to show it, the job goes on."""
+    with contextlib.suppress(OSError):
+        console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _watch(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
+    if console.is_terminal:
+        with contextlib.suppress(OSError):  # the terminal has gone, and who started this wants it to go on
+            return _watch_live(job, told, console, poll_s)
+    return _watch_in_lines(job, told, console, poll_s)
+
+
+def _watch_live(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
+    advised: set[str] = set()
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while not (state := job.poll()).ended:
+            tell_once(job.advice(state), advised, console)
+            live.update(_view(job, state))
+            _say_told(told, console)
+            time.sleep(poll_s)
+    _say_told(told, console)
+    _print_progress(job, console)
+    return state
+
+
+def _watch_in_lines(
+    job: SubmittedJob, told: Told, console: Console, poll_s: float, clock: Callable[[], float] = time.monotonic
+) -> JobState:
+    """One line when the state changes, and one at most every ten seconds while something moves."""
+    shown, printed, progress = "", clock(), ""
+    advised: set[str] = set()
+    while not (state := job.poll()).ended:
+        text = describe(state, job.num_tasks)
+        if text != shown:
+            say(console, text)
+            shown = text
+        _say_told(told, console)
+        tell_once(job.advice(state), advised, console)
+        if clock() - printed >= _LINE_INTERVAL_S:
+            line = "; ".join(_progress_lines(job))
+            if line and line != progress:
+                say(console, line)
+            progress, printed = line, clock()
+        time.sleep(poll_s)
+    _say_told(told, console)
+    if "; ".join(_progress_lines(job)) != progress:
+        _print_progress(job, console)
+    return state
+
+
+def _say_told(told: Told, console: Console) -> None:
+    """What the job itself has told since the last time, above its bars."""
+    for line in told.lines():
+        say(console, line)
+
+
+def tell_once(advice: str | None, advised: set[str], console: Console) -> None:
+    """Say what a job that waits needs, unless that is among what was said."""
+    if advice is not None and advice not in advised:
+        advised.add(advice)
+        say(console, advice)
+
+
+def describe(state: JobState, num_tasks: int) -> str:
+    """A state in words, such as `running on 4 ranks` or `requeued (attempt 2): BeginTime`."""
+    attempt = f"attempt {state.attempt}"
+    text: str = state.status
+    if state.status == "running":
+        text = f"running on {num_tasks} rank{'s' if num_tasks > 1 else ''}"
+    if state.status == "requeued":
+        text = f"requeued ({attempt})"
+    elif state.attempt > 1:
+        text = f"{text} ({attempt})"
+    return f"{text}: {state.message}" if state.message else text
+
+
+def _view(job: SubmittedJob, state: JobState) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for item in summarise(read_progress(job.progress_folder)):
+        table.add_row(
+            Text(item.kind),
+            ProgressBar(total=max(item.total, 1), completed=item.done, width=30),
+            Text(f"{item.done}/{item.total} {item.unit}"),
+            Text(eta(item)),
+            Text(figures(item)),
+        )
+    return Group(Text(describe(state, job.num_tasks), style="bold"), table)
+
+
+def _print_progress(job: SubmittedJob, console: Console) -> None:
+    for line in _progress_lines(job):
+        say(console, line)
+
+
+def _progress_lines(job: SubmittedJob) -> list[str]:
+    return [summary_line(item) for item in summarise(read_progress(job.progress_folder))]
+
+
+def summary_line(item: ProgressSummary) -> str:
+    """Progress of one kind in words."""
+    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", eta(item), figures(item))
+    return " ".join(part for part in parts if part)
+
+
+def eta(item: ProgressSummary) -> str:
+    """Time left in words; empty while it is not known."""
+    if item.eta_s is None or item.done >= item.total:
+        return ""
+    hours, rest = divmod(round(item.eta_s), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d} left"
+
+
+def figures(item: ProgressSummary) -> str:
+    """The first few figures as `name=value`."""
+    shown = list(item.figures.items())[:_MAX_FIGURES]
+    return " ".join(f"{name}={'nan' if value is None else format(value, '.4g')}" for name, value in shown)
+
+
+def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
+    """Ask the tasks to save and end; at a second Ctrl-C kill them."""
+    say(console, "Stopping: the tasks save their state and end. Ctrl-C again kills them.")
+    try:
+        with signals_as_interrupt():
+            job.stop()
+            while not (state := job.poll()).ended:
+                time.sleep(poll_s)
+    except KeyboardInterrupt:
+        job.kill()
+        while not (state := job.poll()).ended:
+            time.sleep(poll_s)
+    if state.exit_code in (ExitCode.DONE, ExitCode.PREEMPTED):
+        return state
+    return JobState("failed", INTERRUPTED, "stopped by the user", state.attempt)
+
+
+def report(state: JobState, console: Console) -> int:
+    """Say how a job has ended; returns its exit code."""
+    code = int(state.exit_code if state.exit_code is not None else 1)
+    if state.status == "done":
+        say(console, "done")
+    elif state.status == "cancelled":
+        say(console, f"cancelled (exit code {code}) {state.message}")
+    elif code == ExitCode.PREEMPTED:
+        say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
+    else:
+        say(console, f"failed (exit code {code}): {state.message}")
+    return code
+
+
+@contextlib.contextmanager
+def signals_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal count like Ctrl-C, so that no task is left behind.
+
+    One of them that is ignored stays ignored: `nohup` asks for that, and so does a shell for what runs behind it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    heard = [number for number in _INTERRUPTS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, interrupt) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

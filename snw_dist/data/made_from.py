@@ -1,0 +1,62 @@
+"""What prepared tables were made from, so that they are made again exactly when that changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snw_dist.config import DataSection
+from snw_dist.data.files.entries import score_paths
+from snw_dist.data.files.rejects import TABLES, Table
+from snw_dist.data.files.text import check_readable, sha256_file
+
+FORMAT = 4
+"""Raised when the rules or the files of the prepared folder change."""
+
+
+def input_paths(data: DataSection) -> dict[Table, Path]:
+    """The three input files; raises `InputError` for one that cannot be read."""
+    paths: dict[Table, Path] = {t: Path(getattr(data, t)) for t in TABLES}
+    for table, path in paths.items():
+        check_readable(path, f"data.{table}")
+    return paths
+
+
+def short_names(paths: dict[Table, Path]) -> dict[Table, str]:
+    """The paths below the deepest folder they share, so that outputs do not depend on where that is."""
+    absolute = {table: path.absolute() for table, path in paths.items()}
+    base = os.path.commonpath([path.parent for path in absolute.values()])
+    return {table: path.relative_to(base).as_posix() for table, path in absolute.items()}
+
+
+def made_from(data: DataSection, seed: int) -> dict[str, Any]:
+    """SHA-256 of the input files, and the data settings by their names (short names for paths, the seed of the split).
+
+    The score files that the pair table names count as one input.
+    """
+    paths = input_paths(data)
+    settings = flat("data", dataclasses.asdict(data) | short_names(paths)) | {"data.split.seed": seed}
+    del settings["data.folder"]  # where the result goes is not what it is made from
+    inputs = {str(table): sha256_file(path) for table, path in paths.items()}
+    if data.columns.score_file:
+        files = score_paths(paths["pairs"], data.columns.score_file)
+        digests = "".join(sha256_file(file) if file.is_file() else "missing" for file in files)
+        inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
+    return {"format": FORMAT, "inputs": inputs, "settings": settings}
+
+
+def told(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What `made_from` returned, in one level, for messages that say what differs."""
+    return {**{f"content of {name}": digest for name, digest in origin["inputs"].items()}, **origin["settings"]}
+
+
+def flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings as one level of dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(f"{name}.{key}", value) if isinstance(value, Mapping) else {f"{name}.{key}": value}
+    return found

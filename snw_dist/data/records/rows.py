@@ -1,0 +1,172 @@
+"""Checking rules for the rows of the pair table: what each cell may be.
+
+| in the table | rule |
+|---|---|
+| id that is not in the FASTA file, or whose sequence was rejected | row rejected, suggesting a similar id |
+| label: number in [0, 1] or a word (`labels`) | accepted; empty, NaN, infinite, out of range: row rejected |
+| score | a finite number, an affinity also above 0; else row rejected |
+| binary column, when named | 0, 1 or a word, else row rejected |
+| split column, when named | 1-64 letters, digits, `.`, `_`, `-`; empty or anything else: row rejected |
+| inequality column, when named | `<`, `<=`, `=`, `>=`, `>` or empty; else row rejected |
+| affinity with an inequality in its cell, `>10000` | read as both, unless a column of inequalities says another |
+| wrong number of cells, not a SCORE line, a tag that does not match | row rejected |
+| other columns | ignored, and listed in a note |
+
+What is done about repeated and contradictory rows is in `pairs` and `decoys`.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc.errors import InputError
+from snw_dist.data.files.cells import (
+    parse_affinity,
+    parse_binary,
+    parse_inequality,
+    parse_label,
+    parse_score,
+    split_inequality,
+)
+from snw_dist.data.files.entries import Entries
+from snw_dist.data.files.rejects import Rejects, shorten, shown_names
+from snw_dist.data.records.ids import UnknownIdError, lookups
+from snw_dist.data.records.sequences import SequenceTable
+
+MAX_SPLITS = 100
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PARSERS: dict[str, Callable[[Any], float]] = {
+    "label": parse_label,
+    "score": parse_score,
+    "affinity": parse_affinity,
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Usable rows in file order, as columns of equal length."""
+
+    file: NDArray[np.int32]
+    """Position in `files`."""
+    line: NDArray[np.int64]
+    ligand: NDArray[np.int64]
+    """Position in the ligands' `SequenceTable.sequences`; likewise `receptor`."""
+    receptor: NDArray[np.int64]
+    value: NDArray[np.float64]
+    """The label, score or affinity."""
+    binary: NDArray[np.int8]
+    """1 or 0; -1 where no such column is named."""
+    split: NDArray[np.int64]
+    """Position in `split_names`; -1 where no such column is named."""
+    inequality: NDArray[np.int8]
+    """The true affinity is -1 below, 1 above, 0 equal to the value."""
+    decoy: NDArray[np.int64]
+    """A digest of the name of the decoy; 0 where it has none."""
+    files: list[Path]
+    split_names: list[str]
+    """All names of the column, also those without a usable row."""
+    read: int
+    notes: list[str]
+
+
+def read_rows(
+    entries: Entries, kind: str, name: str, ligands: SequenceTable, receptors: SequenceTable, rejects: Rejects
+) -> Rows:
+    """Read and check all rows by the rules above; bad ones go to `rejects`, `name` is for the notes.
+
+    `kind` says what the value is: label, score or affinity. Raises `InputError` for a table without rows and for more
+    than `MAX_SPLITS` splits.
+    """
+    key_of_value = "label" if kind == "label" else "score"
+    place = {key: i for i, key in enumerate(entries.keys)}
+    at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
+    value_at, parse = place[key_of_value], _PARSERS[kind]
+    find_ligand, find_receptor = lookups(ligands, receptors)
+    splits: dict[str, int] = {}
+    columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
+    read, num_inside = 0, 0
+    for file, line, cells, problem, fix in entries.rows:
+        read += 1
+        where = entries.files[file] if file else None
+        if problem:
+            rejects.add("pairs", line, "", problem, fix, file=where)
+            continue
+        ligand, receptor = _as_text(cells[place["ligand"]]), _as_text(cells[place["receptor"]])
+        binary, split, inequality, decoy = -1, -1, 0, 0
+        cell: Any = None
+        try:
+            if at["split"] is not None:
+                cell = _as_text(cells[at["split"]])
+                split = _split_index(cell, splits, entries.files[0], line)
+            ligand_index, receptor_index = find_ligand(ligand), find_receptor(receptor)
+            cell = cells[value_at]
+            own, number = split_inequality(cell) if kind == "affinity" else (None, cell)
+            value = parse(number)
+            if at["binary"] is not None:
+                cell = cells[at["binary"]]
+                binary = parse_binary(cell)
+            if at["inequality"] is not None:
+                cell = cells[at["inequality"]]
+                inequality = parse_inequality(cell)
+            if own is not None:
+                inequality = _agreed(own, inequality, cells, value_at, at["inequality"])
+                num_inside += 1
+            if at["decoy"] is not None:
+                decoy = _digest(_as_text(cells[at["decoy"]]))
+        except UnknownIdError as unknown:
+            rejects.add("pairs", line, f"{ligand}/{receptor}", unknown.reason, unknown.fix, unknown.value, where)
+        except ValueError as error:
+            fix = "Correct the cell or remove the row."
+            rejects.add("pairs", line, f"{ligand}/{receptor}", str(error), fix, _as_text(cell), where)
+        else:
+            row = (file, line, ligand_index, receptor_index, value, binary, split, inequality, decoy)
+            for column, item in zip(columns, row, strict=True):
+                column.append(item)
+    if read == 0:
+        raise InputError(f"{entries.files[0]}:1: the table has a header and no rows. Add one line for each pair.")
+    notes = [f"{name}: {note}." for note in entries.notes]
+    if others := entries.other_columns:
+        notes.append(f"{name}: columns not used: {shown_names(others)}.")
+    if num_inside:
+        notes.append(f"{name}: {num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read.")
+    notes += [note for look_up in dict.fromkeys((find_ligand, find_receptor)) if (note := look_up.note(name))]
+    c = [np.array(column) for column in columns]
+    return Rows(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], entries.files, list(splits), read, notes)
+
+
+def _agreed(own: int, column: int, cells: tuple[Any, ...], value_at: int, column_at: int | None) -> int:
+    """The inequality of the cell of the value; raises `ValueError` where the column has another one."""
+    if column_at is not None and cells[column_at] not in (None, "") and column != own:
+        raise ValueError(f"the value {cells[value_at]!r} and the inequality {cells[column_at]!r} contradict each other")
+    return own
+
+
+def _as_text(cell: Any) -> str:
+    return "" if cell is None else str(cell)
+
+
+def _digest(name: str) -> int:
+    if not name:
+        raise ValueError("the name of the decoy is empty")
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _split_index(name: str, splits: dict[str, int], path: Path, line: int) -> int:
+    if (index := splits.get(name)) is not None:
+        return index
+    if not name:
+        raise ValueError("the split is empty")
+    if not _SPLIT_NAME.fullmatch(name):
+        raise ValueError(f"the split name {shorten(name)!r} has other characters than letters, digits, '.', '_', '-'")
+    if len(splits) == MAX_SPLITS:
+        raise InputError(f"{path}:{line}: more than {MAX_SPLITS} different splits. Is data.columns.split right?")
+    return splits.setdefault(name, len(splits))

@@ -1,0 +1,1 @@
+"""Training, validation and test sets, clusters of like sequences, and made negatives."""

@@ -1,0 +1,1 @@
+"""Several runs or folds side by side."""

@@ -1,0 +1,1 @@
+"""Simple predictors that a network must beat."""

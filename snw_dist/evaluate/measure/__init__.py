@@ -1,0 +1,1 @@
+"""What is measured on which pairs, calibrated and compared with the controls."""

@@ -1,0 +1,1 @@
+"""Figures of scores against labels, their curves, and their intervals."""

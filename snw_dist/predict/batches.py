@@ -1,0 +1,109 @@
+"""Pairs of stored embeddings as padded batches; each distinct sequence of a batch is read once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from snw_dist.data.prepared import Prepared
+from snw_dist.embedding.store.part_plan import refuse_missing
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.model.pair import Side
+
+
+class Target(NamedTuple):
+    """What is known of each pair of a batch."""
+
+    label: torch.Tensor
+    """[num_pairs] float32 in [0, 1]."""
+    ligand_id: torch.Tensor
+    """[num_pairs] int64, equal for equal sequences; likewise `receptor_id`."""
+    receptor_id: torch.Tensor
+    weight: torch.Tensor
+    """[num_pairs] float32: what the pair counts in the loss."""
+
+
+class PairBatch(NamedTuple):
+    """One batch on its device."""
+
+    ligand: Side
+    receptor: Side
+    target: Target
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The pairs of one split: numbers of their sequences in the store, their labels, and what each counts."""
+
+    ligand: NDArray[np.int64]
+    receptor: NDArray[np.int64]
+    label: NDArray[np.float32]
+    positive: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: NDArray[np.int64]) -> PairTable:
+        """The pairs with the given numbers."""
+        return PairTable(*(column[rows] for column in vars(self).values()))
+
+
+def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None) -> PairTable:
+    """Pairs of `split` (or all), in the order of the prepared table; raises `InputError` for a sequence not stored."""
+    frame = prepared.pairs if split is None else prepared.pairs[prepared.pairs["split"] == split]
+    ligands = {name: prepared.ligands[name] for name in frame["ligand_id"].unique()}
+    receptors = {name: prepared.receptors[name] for name in frame["receptor_id"].unique()}
+    if not all(sequence in reader for side in (ligands, receptors) for sequence in side.values()):
+        refuse_missing(reader.path, (("ligand", ligands), ("receptor", receptors)))
+    ligand_at, receptor_at = ({name: reader.index(one) for name, one in side.items()} for side in (ligands, receptors))
+    return PairTable(
+        frame["ligand_id"].map(ligand_at).to_numpy(dtype=np.int64),
+        frame["receptor_id"].map(receptor_at).to_numpy(dtype=np.int64),
+        frame["label"].to_numpy(dtype=np.float32),
+        frame["positive"].to_numpy(dtype=bool),
+        frame["weight"].to_numpy(dtype=np.float64),
+    )
+
+
+def make_batch(
+    table: PairTable, pairs: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device
+) -> PairBatch:
+    """The pairs with the given numbers, padded to the longest sequence of each side.
+
+    The copy to a GPU is asynchronous, in the stream of the caller and from pinned memory.
+    """
+    ligand = _side(table.ligand[pairs], reader, max_length, device)
+    receptor = _side(table.receptor[pairs], reader, max_length, device)
+    columns = table.label[pairs], table.ligand[pairs], table.receptor[pairs], table.weight[pairs].astype(np.float32)
+    return PairBatch(ligand, receptor, Target(*(_moved(torch.from_numpy(column), device) for column in columns)))
+
+
+def _side(indices: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device) -> Side:
+    """The distinct sequences, short ones first; those longer than `max_length` are cropped to their middle."""
+    distinct, index = np.unique(indices, return_inverse=True)
+    by_length = np.argsort(reader.lengths[distinct], kind="stable")
+    distinct, index = distinct[by_length], np.argsort(by_length)[index]
+    full = reader.lengths[distinct]
+    lengths = np.minimum(full, max_length)
+    states = _room((len(distinct), int(lengths[-1]), reader.header.d_model), reader.dtype, device)
+    reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
+    mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
+    return Side(_moved(states, device), _moved(mask, device), _moved(torch.from_numpy(index), device))
+
+
+def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Where the rows of a batch are read to; no network looks at the padding, and nobody writes it."""
+    if device.type == "cuda":  # from where the device fetches it without another copy; torch keeps it for later ones
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
+    zeros = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)  # the system's own pages, taken when touched
+    return torch.from_numpy(zeros).view(dtype).view(shape)
+
+
+def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

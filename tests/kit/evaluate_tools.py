@@ -1,0 +1,64 @@
+"""Pairs with sequences as `pairs_of` gives them, made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from snw_dist.evaluate.measure.held_out import STRATA
+from snw_dist.evaluate.measure.measured import Measured, measure_scores, parts_of
+
+LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
+
+
+def sequences(rng, count, shortest=8, longest=12):
+    return ["".join(rng.choice(LETTERS, rng.integers(shortest, longest))) for _ in range(count)]
+
+
+def pair_table(ligands, receptors, label, split="train"):
+    """One row a pair, positive from a label of one half on."""
+    label = np.asarray(label, dtype=np.float64)
+    return pd.DataFrame(
+        {
+            "ligand_id": [f"l{i}" for i in range(len(label))],
+            "receptor_id": [f"r, {sequence[:8]}" for sequence in receptors],
+            "ligand": ligands,
+            "receptor": receptors,
+            "label": label,
+            "positive": label >= 0.5,
+            "split": split,
+        }
+    )
+
+
+def held_out_pairs(seed=0, num_pairs=400):
+    """Held-out pairs of 7 receptors: val, test (all of one stratum) and mixed (of two)."""
+    rng = np.random.default_rng(seed)
+    receptors = np.array(sequences(rng, 7, 20, 30))
+    pairs = pair_table(sequences(rng, num_pairs), receptors[np.arange(num_pairs) % 7], rng.random(num_pairs))
+    pairs["split"] = rng.choice(["test", "val", "mixed"], num_pairs)
+    pairs["stratum"] = STRATA[1]
+    pairs.loc[(pairs["split"] == "mixed") & (np.arange(num_pairs) % 3 == 0), "stratum"] = STRATA[2]
+    return pairs
+
+
+def good_scores(pairs, seed=0, strength=0.5):
+    """Scores in [0, 1] that follow the label."""
+    noise = np.random.default_rng(seed).random(len(pairs))
+    return strength * pairs["label"].to_numpy() + (1 - strength) * noise
+
+
+def measured(noise: float, seed: int, fold: int = 0) -> Measured:
+    """Scores of 300 pairs of 25 receptors, `noise` away from the label; a fold has pairs and draws of its own."""
+    label = np.random.default_rng(fold).random(300)
+    pairs = pd.DataFrame(
+        {
+            "split": ["val"] * 100 + ["test"] * 200,
+            "stratum": [STRATA[0]] * 300,
+            "receptor": [f"R{i % 25}" for i in range(300)],
+            "label": label,
+            "positive": label > 0.6,
+        }
+    )
+    scores = np.clip(label + noise * np.random.default_rng(seed).standard_normal(300), 0, 1)
+    return measure_scores(pairs, parts_of(pairs, 200, 1 + fold), scores, 1)
