@@ -24,7 +24,7 @@ test: venv
 	.ci/system mmseqs || { echo "No MMseqs2: its tests are left out."; select="$${select:+$$select and }not mmseqs"; }; \
 	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" $(ARGS)
 
-# The promises of the README, tried again and again: about an hour. `REPEATS=4` is what `make test` does.
+# The promises of tests/faults/README.md, tried again and again: about an hour. `REPEATS=4` is what `make test` does.
 faults: venv
 	$(BIN) SNW_FAULT_REPEATS=$(REPEATS) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder \
 		--promises=build/faults.json $(ARGS)

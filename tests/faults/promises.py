@@ -1,4 +1,6 @@
-"""The promises of the README, row by row, with the tests that keep them: `make faults` runs these and prints the table.
+"""The promises of tests/faults/README.md, row by row, with the tests that keep them.
+
+`make faults` runs these and prints the table.
 
 A test counts as one try of each of its rows, or as many as it records (`record_property("tried", 20)`); `lost_steps` is
 the most that any test of a row has recorded, and 0 is what a promise of "nothing lost" looks like.

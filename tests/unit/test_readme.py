@@ -1,4 +1,4 @@
-"""README.md tells the truth: commands, options, links, tables and code in it are those of the project."""
+"""The README of every room tells the truth: its commands, options, links, tables and code are those of the project."""
 
 from __future__ import annotations
 
@@ -38,8 +38,20 @@ from snw_dist.train.objective import LOSSES
 from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+ROOM_FOLDERS = ("hpc", "launch", "slurm", "snw_dist", "tests")
+TOP = "README.md"
+ROOMS = (
+    *("hpc", "slurm", "snw_dist", "tests/bench", "tests/faults"),
+    *(f"snw_dist/{room}" for room in ("data", "embedding", "evaluate", "model", "train")),
+)
+FILES = sorted(
+    str(file.relative_to(ROOT))
+    for files in (ROOT.glob("*.md"), *((ROOT / folder).rglob("*.md") for folder in ROOM_FOLDERS))
+    for file in files
+    if file.name != "CHANGELOG.md"  # says what was, with names that are no more
+)
 NOT_THERE = "## What is not there yet"
+WHY = "## Why it is so"
 LAUNCHERS = {
     module.__name__.rpartition(".")[2]: module
     for module in (
@@ -52,21 +64,27 @@ LAUNCHERS = {
         launch.doctor,
     )
 }
-# Programs of Slurm, of the shell and of installed packages that the README calls; what they do is not ours to test.
+# Programs of Slurm, of the shell and of installed packages that the READMEs call; what they do is not ours to test.
 FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
 
 
-def blocks(language: str) -> list[str]:
+def read(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
+
+
+def blocks(language: str, file: str) -> list[str]:
     """Code blocks of one language, without the indentation of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", read(file), flags=re.MULTILINE | re.DOTALL)
     return ["\n".join(line.removeprefix(indent) for line in text.splitlines()) for indent, text in found]
 
 
-def section(heading: str) -> str:
-    """The text from a heading to the next one of the same rank or a higher one."""
+def section(heading: str, file: str = TOP) -> str:
+    """The text of a file from a heading to the next one of the same rank or a higher one."""
     level = heading.split()[0]
-    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{2,{len(level)}}} |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert match, f"no section {heading!r}"
+    match = re.search(
+        rf"^{re.escape(heading)}\n(.*?)(?=^#{{2,{len(level)}}} |\Z)", read(file), re.MULTILINE | re.DOTALL
+    )
+    assert match, f"{file}: no section {heading!r}"
     return match[1]
 
 
@@ -87,21 +105,32 @@ def table(text: str, first: str) -> dict[str, list[str]]:
     return rows
 
 
-def inline_code() -> list[str]:
-    prose = re.sub(r"^ *```.*?^ *```$", "", README, flags=re.MULTILINE | re.DOTALL)
-    return re.findall(r"`([^`\n]+)`", prose)
+def without_blocks(file: str) -> str:
+    return re.sub(r"^ *```.*?^ *```$", "", read(file), flags=re.MULTILINE | re.DOTALL)
+
+
+def inline_code(file: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", without_blocks(file))
 
 
 def commands() -> list[list[str]]:
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    """Every different one, of all files."""
+    lines = [line for file in FILES for block in blocks("bash", file) for line in block.splitlines()]
     ours = ("python launch/", "make ", "slurm/devcluster ")
-    lines += [code for code in inline_code() if code.startswith(ours)]
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+    lines += [code for file in FILES for code in inline_code(file) if code.startswith(ours)]
+    return [list(words) for words in dict.fromkeys(tuple(shlex.split(line, comments=True)) for line in lines) if words]
 
 
-def test_commands_are_found_in_the_readme() -> None:
+def test_commands_are_found_in_the_readmes() -> None:
     starts = {" ".join(words[:2]) for words in commands()}
-    assert {"make demo", "make test", "python launch/embed.py", "slurm/devcluster up"} <= starts
+    assert {"make demo", "make test", "python launch/embed.py", "slurm/devcluster up", "make faults"} <= starts
+
+
+def test_every_room_has_a_readme_that_ends_with_the_reasons() -> None:
+    for room in ROOMS:
+        text = without_blocks(f"{room}/README.md")
+        assert text.startswith("# "), room
+        assert re.findall(r"^## .*$", text, re.MULTILINE)[-1] == WHY, room
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -125,19 +154,26 @@ def test_command_exists_and_takes_its_options(words: list[str]) -> None:
         assert program in FOREIGN
 
 
-def test_links_lead_somewhere() -> None:
-    headings = re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
-    for target in re.findall(r"\]\(([^)\s]+)\)", README):
+def anchors(file: str) -> set[str]:
+    """Of the headings of a file, as the forges that show it make them."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(file), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_links_lead_somewhere(file: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", read(file)):
         path, _, anchor = target.partition("#")
         if "://" not in target:
-            assert (ROOT / path).exists(), target
-            assert not anchor or path or anchor in anchors, target
+            there = ((ROOT / file).parent / path).resolve() if path else ROOT / file
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(str(there.relative_to(ROOT))), target
 
 
-def test_paths_exist_but_for_those_said_to_be_missing() -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_paths_exist_but_for_those_said_to_be_missing(file: str) -> None:
     missing = section(NOT_THERE)
-    for code in inline_code():
+    for code in inline_code(file):
         if re.fullmatch(r"(hpc|snw_dist|launch|slurm|tests)/[\w./-]+|[A-Z]\w+\.(md|json)|\.ci/\w+", code):
             assert (ROOT / code).exists() != (f"`{code}`" in missing), code
 
@@ -160,7 +196,7 @@ def choices(annotation: Any) -> set[Any]:
 
 
 def test_configuration_table_is_that_of_the_code() -> None:
-    rows = table(section("## Configuration"), "key")
+    rows = table(section("## Configuration", "snw_dist/README.md"), "key")
     keys = {key: (default, annotation) for key, default, annotation in config_keys(SnwConfig)}
     assert list(rows) == list(keys)
     for key, (default, annotation) in keys.items():
@@ -172,25 +208,25 @@ def test_configuration_table_is_that_of_the_code() -> None:
 
 
 def test_promises_are_those_that_are_tested() -> None:
-    rows = table(section("## Promises"), "row")
+    rows = table(section("## Promises", "tests/faults/README.md"), "row")
     assert {int(row): cells[0] for row, cells in rows.items()} == {row: fault for row, (fault, _) in PROMISES.items()}
 
 
 def test_metrics_and_controls_are_those_of_the_code() -> None:
-    text = section("## Reading an evaluation")
+    text = section("## Reading an evaluation", "snw_dist/evaluate/README.md")
     assert list(table(text, "name")) == list(METRICS)
     assert list(table(text, "control")) == list(get_args(ControlName))
 
 
 def test_networks_and_losses_are_those_of_the_code() -> None:
-    rows = table(section("## Networks and losses"), "`model.name`")
+    rows = table(section("## Networks and losses", "snw_dist/model/README.md"), "`model.name`")
     assert set(rows) == set(LOSSES)
     for name, (_, default, further) in rows.items():
         assert tuple(re.findall(r"`(\w+)`", default + further)) == LOSSES[name], name  # type: ignore[index]
 
 
 def test_profile_table_is_that_of_the_code() -> None:
-    text = section("## Writing a site profile")
+    text = section("## Writing a site profile", "slurm/README.md")
     rows = table(text, "key")
     defaults = SiteProfile()
     names = [field.name for field in dataclasses.fields(SiteProfile)]
@@ -202,7 +238,7 @@ def test_profile_table_is_that_of_the_code() -> None:
 
 
 def test_json_examples_are_accepted(tmp_path: Path) -> None:
-    config, profile = blocks("json")
+    [config], [profile] = blocks("json", TOP), blocks("json", "slurm/README.md")
     (tmp_path / "SNW_config.json").write_text(config)
     assert load_config(tmp_path / "SNW_config.json").encoder.name == "esmc"
     (tmp_path / "site.json").write_text(profile)
@@ -210,7 +246,7 @@ def test_json_examples_are_accepted(tmp_path: Path) -> None:
 
 
 def test_exit_codes_are_those_of_the_code() -> None:
-    rows = table(section("### Exit codes"), "code")
+    rows = table(section("## Exit codes"), "code")
     assert {int(code) for code in rows} == {*map(int, ExitCode), 1, 130}
 
 
@@ -223,11 +259,12 @@ def test_fences_are_those_of_the_import_contract() -> None:
             if "->" in line:
                 module, _, package = line.strip().partition(" -> ")
                 contract.add((module.replace(".", "/") + ".py", package))
-    rows = table(section("## Architecture"), "only here")
+    rows = table(section("## Architecture", "CONTRIBUTING.md"), "only here")
     said = {(file, cells[0].lower()) for file, cells in rows.items() if file != "hpc/ranks/topology.py"}
     assert said == contract
 
 
+STORE = "snw_dist/embedding/README.md"
 SEQUENCE = "GSHSMRYFFTSVSRPGRGEPRFIAVGYVDDTQFVRFDSDAASQRMEPR"
 
 
@@ -251,8 +288,8 @@ def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_python_examples_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo_folder)
     names: dict[str, Any] = {}
-    for block in blocks("python"):
-        exec(compile(block, "README.md", "exec"), names)
+    for block in blocks("python", STORE):
+        exec(compile(block, STORE, "exec"), names)
     assert names["rows"].shape == (len(SEQUENCE), 4)
     assert np.isfinite(names["rows"]).all()
     assert (names["same_rows"].numpy() == names["rows"]).all()
@@ -260,7 +297,7 @@ def test_python_examples_run(demo_folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_store_tables_are_those_of_a_store(demo_folder: Path) -> None:
-    text = section("### Embedding store")
+    text = section("## Embedding store", STORE)
     group = zarr.open_group(demo_folder / "runs/demo/store.zarr", mode="r")
     assert set(table(text, "array")) == set(group.array_keys())
     fields = {field.name for field in dataclasses.fields(StoreHeader)} | {"header_sha256"}
