@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from hpc.told import long_work
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.config import ControlName
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.evaluate.controls.noise import NoiseReader
-from snw_dist.metrics.curves import FloatArray, IntArray
 from snw_dist.predict.batches import PairTable
 from snw_dist.predict.score import score_pairs
 

@@ -17,6 +17,7 @@ from hpc.disk.folder import new_folder
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError, InputError
 from hpc.told import long_work
+from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName
 from snw_dist.evaluate.controls.controls import MEANING
 from snw_dist.evaluate.measure.held_out import TRAIN, VAL
@@ -28,7 +29,6 @@ from snw_dist.evaluate.pictures import style as canvas
 from snw_dist.evaluate.pictures.training_curve import training_picture
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.metrics.bootstrap import LEVEL
-from snw_dist.metrics.curves import FloatArray
 from snw_dist.metrics.metrics import METRICS
 
 log = logging.getLogger(__name__)

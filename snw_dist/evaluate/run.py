@@ -13,6 +13,7 @@ import numpy as np
 from torch import nn
 
 from hpc.ranks.process_group import choose_device
+from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName, SnwConfig
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.store.reader import StoreReader
@@ -23,7 +24,6 @@ from snw_dist.evaluate.measure.held_out import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.evaluate.training_cost import Trained, trained
-from snw_dist.metrics.curves import FloatArray
 from snw_dist.predict.batches import PairTable, pair_table
 from snw_dist.predict.export import check_same_encoder, check_still_there, read_export
 from snw_dist.predict.tokens import TokenReader

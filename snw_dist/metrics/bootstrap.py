@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from snw_dist.metrics.curves import FloatArray, IntArray
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.metrics.metrics import METRICS, Sample
 from snw_dist.metrics.resampled import WeightedMetrics
 

@@ -10,11 +10,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-import numpy.typing as npt
 
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from snw_dist.arrays import FloatArray, IntArray
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from hpc.errors import CorruptError
-from snw_dist.metrics.curves import BoolArray, FloatArray, IntArray, bedroc, curve_of, enrichment, ranked
+from snw_dist.arrays import BoolArray, FloatArray, IntArray
+from snw_dist.metrics.curves import bedroc, curve_of, enrichment, ranked
 
 METRICS = {
     "auroc": "area under the ROC curve, a tie counting one half",

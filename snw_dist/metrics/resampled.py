@@ -10,19 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from snw_dist.metrics.curves import (
-    BoolArray,
-    Curve,
-    FloatArray,
-    IntArray,
-    auprc,
-    auroc,
-    bedroc,
-    curve_of,
-    enrichment,
-    f1_and_mcc,
-    ranked,
-)
+from snw_dist.arrays import BoolArray, FloatArray, IntArray
+from snw_dist.metrics.curves import Curve, auprc, auroc, bedroc, curve_of, enrichment, f1_and_mcc, ranked
 from snw_dist.metrics.metrics import (
     BEDROC_ALPHA,
     ECE_BINS,

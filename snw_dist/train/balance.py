@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.int64]
+from snw_dist.arrays import FloatArray, IntArray
 
 
 def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size: int) -> int:
@@ -19,8 +19,8 @@ def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size
 
 
 def equal_parts(
-    receptor: Numbers, ligand_length: Numbers, receptor_length: Numbers, num_parts: int, most: int
-) -> list[Numbers]:
+    receptor: IntArray, ligand_length: IntArray, receptor_length: IntArray, num_parts: int, most: int
+) -> list[IntArray]:
     """Positions of a step's pairs, each once, in `num_parts` parts of at most `most` and of about as many residues.
 
     The arguments are [num_pairs] each. The residues of a receptor count once in a part, those of a ligand with every
@@ -31,7 +31,7 @@ def equal_parts(
     _, number = np.unique(receptor, return_inverse=True)
     members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
     cost = np.asarray([receptor_length[own[0]] + ligand_length[own].sum() for own in members])
-    load, parts = np.zeros(num_parts), [list[Numbers]() for _ in range(num_parts)]
+    load, parts = np.zeros(num_parts), [list[IntArray]() for _ in range(num_parts)]
     for which in np.argsort(-cost, kind="stable"):
         least = int(load.argmin())
         load[least] += cost[which]
@@ -51,7 +51,7 @@ def equal_parts(
 class MicroBatch(NamedTuple):
     """What one rank computes at once."""
 
-    pairs: Numbers
+    pairs: IntArray
     weight: NDArray[np.float32]
     """Of each pair in the weighted mean over the step."""
     num_rows: int
@@ -59,7 +59,7 @@ class MicroBatch(NamedTuple):
 
 
 def rank_share(
-    pairs: Numbers, importance: NDArray[np.float64], parts: list[Numbers], rank: int, world_size: int
+    pairs: IntArray, importance: FloatArray, parts: list[IntArray], rank: int, world_size: int
 ) -> list[MicroBatch]:
     """This rank's micro-batches of a step, of which `parts` has one after the other those of all ranks.
 

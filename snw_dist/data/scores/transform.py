@@ -22,13 +22,13 @@ from scipy.special import expit, logit
 
 from hpc.disk.strict import validated
 from hpc.errors import InputError
+from snw_dist.arrays import FloatArray
 
 MIN_PAIRS = 10
 """Train pairs that a receptor needs for a curve of its own."""
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _MAX_KNOTS = 257
 _SATURATION = 12.0
-Floats: TypeAlias = NDArray[np.float64]
 Strings: TypeAlias = "Sequence[str] | NDArray[np.object_] | pd.Series[str]"
 
 
@@ -40,11 +40,11 @@ class MinMax:
     worst: float
     kind: Literal["minmax"] = "minmax"
 
-    def to_label(self, score: Floats) -> Floats:
+    def to_label(self, score: FloatArray) -> FloatArray:
         """Labels of the same shape; likewise `to_score`, and in the other curves."""
         return ((self.worst - score) / (self.worst - self.best)).clip(0, 1)
 
-    def to_score(self, label: Floats) -> Floats:
+    def to_score(self, label: FloatArray) -> FloatArray:
         """The inverse."""
         return self.worst - label * (self.worst - self.best)
 
@@ -57,11 +57,11 @@ class Logistic:
     scale: float
     kind: Literal["logistic"] = "logistic"
 
-    def to_label(self, score: Floats) -> Floats:
+    def to_label(self, score: FloatArray) -> FloatArray:
         """Clipped where a label near 1 has no digits left to be inverted by."""
         return expit(((self.middle - score) / self.scale).clip(-_SATURATION, _SATURATION))
 
-    def to_score(self, label: Floats) -> Floats:
+    def to_score(self, label: FloatArray) -> FloatArray:
         """The inverse."""
         return self.middle - self.scale * logit(label).clip(-_SATURATION, _SATURATION)
 
@@ -76,11 +76,11 @@ class Rank:
     """Descending from 1 to 0."""
     kind: Literal["rank"] = "rank"
 
-    def to_label(self, score: Floats) -> Floats:
+    def to_label(self, score: FloatArray) -> FloatArray:
         """Clipped to 0 and 1 beyond the table."""
         return np.interp(score, self.scores, self.labels)
 
-    def to_score(self, label: Floats) -> Floats:
+    def to_score(self, label: FloatArray) -> FloatArray:
         """The inverse."""
         return np.interp(label, self.labels[::-1], self.scores[::-1])
 
@@ -92,12 +92,12 @@ class LogAffinity:
     limit: float = 50_000.0
     kind: Literal["log_affinity"] = "log_affinity"
 
-    def to_label(self, score: Floats) -> Floats:
+    def to_label(self, score: FloatArray) -> FloatArray:
         """Clipped to 0 beyond the limit and to 1 below 1."""
-        label: Floats = 1 - np.log(score.clip(1, self.limit)) / np.log(self.limit)
+        label: FloatArray = 1 - np.log(score.clip(1, self.limit)) / np.log(self.limit)
         return label
 
-    def to_score(self, label: Floats) -> Floats:
+    def to_score(self, label: FloatArray) -> FloatArray:
         """The inverse."""
         return self.limit ** (1 - label)
 
@@ -112,11 +112,11 @@ class LabelTransform:
     overall: Curve
     of_receptor: dict[str, Curve]
 
-    def to_label(self, score: ArrayLike, receptor_id: Strings) -> Floats:
+    def to_label(self, score: ArrayLike, receptor_id: Strings) -> FloatArray:
         """Labels `[n]` in [0, 1], higher is better, of scores `[n]` for the receptors `[n]`."""
         return self._apply(lambda curve, values: curve.to_label(values), np.asarray(score, np.float64), receptor_id)
 
-    def to_score(self, label: ArrayLike, receptor_id: Strings) -> Floats:
+    def to_score(self, label: ArrayLike, receptor_id: Strings) -> FloatArray:
         """Scores `[n]` of labels `[n]` in [0, 1] for the receptors `[n]`; the inverse within the range of the curve."""
         return self._apply(
             lambda curve, values: curve.to_score(values), np.asarray(label, np.float64).clip(0, 1), receptor_id
@@ -127,7 +127,9 @@ class LabelTransform:
         plain: dict[str, Any] = TypeAdapter(LabelTransform).dump_python(self)
         return plain
 
-    def _apply(self, call: Callable[[Curve, Floats], Floats], values: Floats, receptor_id: Strings) -> Floats:
+    def _apply(
+        self, call: Callable[[Curve, FloatArray], FloatArray], values: FloatArray, receptor_id: Strings
+    ) -> FloatArray:
         if len(values) != len(receptor_id):
             raise ValueError(f"{len(values)} values for {len(receptor_id)} receptors")
         result = call(self.overall, values)
@@ -143,7 +145,9 @@ def transform_from_json(values: Mapping[str, Any], source: str) -> LabelTransfor
     return validated(LabelTransform, values, source)
 
 
-def fit_transform(kind: str, score: Floats, receptor_id: Strings, *, per_receptor: bool, clip: float) -> LabelTransform:
+def fit_transform(
+    kind: str, score: FloatArray, receptor_id: Strings, *, per_receptor: bool, clip: float
+) -> LabelTransform:
     """Fit a transform on the scores `[n]` of train pairs; held-out scores must not shape the labels.
 
     With `per_receptor`, receptors with at least `MIN_PAIRS` pairs that are not all equal get a curve of their own; all
@@ -164,7 +168,7 @@ def fit_transform(kind: str, score: Floats, receptor_id: Strings, *, per_recepto
     return LabelTransform(overall, own)
 
 
-def _fit(kind: str, score: Floats, clip: float) -> Curve | None:
+def _fit(kind: str, score: FloatArray, clip: float) -> Curve | None:
     """A curve, or None where the scores do not differ enough for one."""
     if kind == "log_affinity":
         return LogAffinity()
@@ -177,7 +181,7 @@ def _fit(kind: str, score: Floats, clip: float) -> Curve | None:
     return Logistic(float(middle), float((high - low) / (2 * np.log(3)))) if _differ(low, high) else None
 
 
-def _fit_rank(score: Floats) -> Rank | None:
+def _fit_rank(score: FloatArray) -> Rank | None:
     value, count = np.unique(score, return_counts=True)
     if not _differ(value[0], value[-1]):
         return None

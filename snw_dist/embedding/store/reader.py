@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.arrays import IntArray
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
 from snw_dist.embedding.store.header import REPAIR, read_header
@@ -22,8 +23,6 @@ from snw_dist.embedding.store.part_names import part_paths
 from snw_dist.embedding.store.plan import sequence_digest
 from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.store.tables import read_tables
-
-Numbers = NDArray[np.int64]
 
 
 class StoreReader:
@@ -41,7 +40,7 @@ class StoreReader:
         self._parts = [part for part in parts if part.header.complete]
         self._firsts = [part.header.first_sequence for part in self._parts]
         self.header = parts[0].header
-        self.lengths: NDArray[np.int64] = np.concatenate([part.lengths for part in self._parts])
+        self.lengths: IntArray = np.concatenate([part.lengths for part in self._parts])
         """[sequences] residues of each."""
         digests = (digest for part in self._parts for digest in part.digests)
         self._index_of = {digest.tobytes(): index for index, digest in enumerate(digests)}
@@ -61,7 +60,7 @@ class StoreReader:
             )
         return found
 
-    def indices(self, sequences: Iterable[str]) -> NDArray[np.int64]:
+    def indices(self, sequences: Iterable[str]) -> IntArray:
         """`index` of each sequence."""
         return np.fromiter(map(self.index, sequences), dtype=np.int64)
 
@@ -116,7 +115,7 @@ class _PartReader:
         chunk_bytes = self.header.chunk_rows * self._row_bytes
         self._layout = ShardLayout(self.header.shard_rows // self.header.chunk_rows, chunk_bytes)
 
-    def copy(self, target: NDArray[np.uint8], at: Numbers, index: Numbers, start: Numbers, count: Numbers) -> None:
+    def copy(self, target: NDArray[np.uint8], at: IntArray, index: IntArray, start: IntArray, count: IntArray) -> None:
         """Copy `count` rows from row `start` of the sequences `index` to the bytes `at` of `target`."""
         shards, rows = np.divmod(self._offsets[index] + start, self.header.shard_rows)
         begins, sizes = rows * self._row_bytes, count * self._row_bytes

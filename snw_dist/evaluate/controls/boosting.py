@@ -18,8 +18,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from hpc.errors import InputError
 from hpc.told import tell
+from snw_dist.arrays import FloatArray
 from snw_dist.evaluate.controls.learned import Learned
-from snw_dist.metrics.curves import FloatArray
 
 Index = npt.NDArray[np.intp]
 Features = npt.NDArray[np.generic]

@@ -14,12 +14,12 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from hpc.told import long_work
+from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName
 from snw_dist.evaluate.controls.boosting import composition_scores, one_hot_scores
 from snw_dist.evaluate.controls.learned import Learned
 from snw_dist.evaluate.controls.neighbour import neighbour_scores
 from snw_dist.evaluate.measure.held_out import TRAIN
-from snw_dist.metrics.curves import FloatArray
 
 MEANING: dict[ControlName, str] = {
     "boosting": "gradient boosting on one-hot sequences of both sides",

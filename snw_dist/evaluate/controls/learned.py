@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from snw_dist.metrics.curves import FloatArray
+from snw_dist.arrays import FloatArray
 
 
 class Learned(NamedTuple):

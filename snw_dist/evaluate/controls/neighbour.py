@@ -9,8 +9,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.preprocessing import normalize
 
 from hpc.told import tell
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.evaluate.controls.learned import Learned
-from snw_dist.metrics.curves import FloatArray, IntArray
 
 NUM_NEIGHBOURS = 20
 MAX_CELLS = 2**31

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from snw_dist.arrays import IntArray
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.metrics.curves import IntArray
 
 _MEASURED = 500
 

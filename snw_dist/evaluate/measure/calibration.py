@@ -22,7 +22,7 @@ from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError, SnwError
-from snw_dist.metrics.curves import BoolArray, FloatArray
+from snw_dist.arrays import BoolArray, FloatArray
 from snw_dist.metrics.metrics import checked
 from snw_dist.predict.export import check_still_there, verify_export
 

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from hpc.told import long_work
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.evaluate.measure.calibration import Calibration, choose_calibration
 from snw_dist.evaluate.measure.held_out import STRATA, TRAIN, VAL
 from snw_dist.metrics.bootstrap import Draws, interval, plan_draws, repeat_metrics
-from snw_dist.metrics.curves import FloatArray, IntArray
 from snw_dist.metrics.metrics import (
     METRICS,
     Sample,

@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from snw_dist.arrays import FloatArray
 from snw_dist.data.summary import too_few
 from snw_dist.evaluate.measure.held_out import VAL
 from snw_dist.evaluate.measure.measured import DECISIVE, Measured
 from snw_dist.metrics.bootstrap import interval
-from snw_dist.metrics.curves import FloatArray
 
 _Value = TypeVar("_Value", float, FloatArray)
 METRIC_NAMES = {"auroc": "AUROC", "spearman": "rank correlation"}

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from snw_dist.arrays import BoolArray, FloatArray
 from snw_dist.data.summary import too_few
 from snw_dist.evaluate.pictures.style import COLOURS, GREY, headed, literal, new_figure, plain, titled
-from snw_dist.metrics.curves import BoolArray, FloatArray
 from snw_dist.metrics.metrics import ECE_BINS, classification_metrics, probability_bins, probability_metrics
 
 _POSITIVE, _NEGATIVE = "#D55E00", "#0072B2"

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hpc.disk.json_lines import read_json_lines
+from snw_dist.arrays import FloatArray
 from snw_dist.evaluate.pictures.style import COLOURS, GREY, plain, titled
-from snw_dist.metrics.curves import FloatArray
 
 _LARGEST = 1e100
 """A value beyond it is damage, and no axis can be drawn to it."""
