@@ -15,13 +15,13 @@ from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.config import ControlName
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.evaluate.controls.noise import NoiseReader
-from snw_dist.predict.batches import PairTable
+from snw_dist.predict.batches import IndexedPairs
 from snw_dist.predict.score import score_pairs
 
 
 def model_scores(
     model: nn.Module,
-    table: PairTable,
+    table: IndexedPairs,
     split: npt.ArrayLike,
     reader: StoreReader,
     max_length: int,
@@ -36,7 +36,7 @@ def model_scores(
     often as it would be if ligands and receptors were paired at random.
     """
 
-    def scores(of: PairTable, embeddings: StoreReader, what: str) -> FloatArray:
+    def scores(of: IndexedPairs, embeddings: StoreReader, what: str) -> FloatArray:
         with long_work(f"{what}, {len(table.ligand):,} pairs"):
             return score_pairs(model, of, embeddings, max_length, batch_size, device)
 

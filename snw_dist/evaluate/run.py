@@ -24,7 +24,7 @@ from snw_dist.evaluate.measure.held_out import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.evaluate.training_cost import Trained, trained
-from snw_dist.predict.batches import PairTable, pair_table
+from snw_dist.predict.batches import IndexedPairs, indexed_pairs
 from snw_dist.predict.export import check_same_encoder, check_still_there, read_export
 from snw_dist.predict.tokens import TokenReader
 from snw_dist.train.precheck import check_sides
@@ -53,7 +53,7 @@ class Opened(NamedTuple):
     """Of the export."""
     data: Measurable
     reader: StoreReader
-    table: PairTable
+    table: IndexedPairs
     """All pairs of `data`."""
 
 
@@ -142,4 +142,4 @@ def _opened(config: SnwConfig, prepared: Prepared) -> Opened:
     data = measurable(prepared, description, config.run_folder, config.evaluate.allow_changes)
     reader = StoreReader(config.store_path)
     check_same_encoder(description, reader.header, config.store_path)
-    return Opened(model, description, data, reader, pair_table(data.prepared, reader))
+    return Opened(model, description, data, reader, indexed_pairs(data.prepared, reader))

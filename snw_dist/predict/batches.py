@@ -37,7 +37,7 @@ class PairBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PairTable:
+class IndexedPairs:
     """The pairs of one split: numbers of their sequences in the store, their labels, and what each counts."""
 
     ligand: NDArray[np.int64]
@@ -49,12 +49,12 @@ class PairTable:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: NDArray[np.int64]) -> PairTable:
+    def take(self, rows: NDArray[np.int64]) -> IndexedPairs:
         """The pairs with the given numbers."""
-        return PairTable(*(column[rows] for column in vars(self).values()))
+        return IndexedPairs(*(column[rows] for column in vars(self).values()))
 
 
-def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None) -> PairTable:
+def indexed_pairs(prepared: Prepared, reader: StoreReader, split: str | None = None) -> IndexedPairs:
     """Pairs of `split` (or all), in the order of the prepared table; raises `InputError` for a sequence not stored."""
     frame = prepared.pairs if split is None else prepared.pairs[prepared.pairs["split"] == split]
     ligands = {name: prepared.ligands[name] for name in frame["ligand_id"].unique()}
@@ -62,7 +62,7 @@ def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None
     if not all(sequence in reader for side in (ligands, receptors) for sequence in side.values()):
         refuse_missing(reader.path, (("ligand", ligands), ("receptor", receptors)))
     ligand_at, receptor_at = ({name: reader.index(one) for name, one in side.items()} for side in (ligands, receptors))
-    return PairTable(
+    return IndexedPairs(
         frame["ligand_id"].map(ligand_at).to_numpy(dtype=np.int64),
         frame["receptor_id"].map(receptor_at).to_numpy(dtype=np.int64),
         frame["label"].to_numpy(dtype=np.float32),
@@ -72,7 +72,7 @@ def pair_table(prepared: Prepared, reader: StoreReader, split: str | None = None
 
 
 def make_batch(
-    table: PairTable, pairs: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device
+    table: IndexedPairs, pairs: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device
 ) -> PairBatch:
     """The pairs with the given numbers, padded to the longest sequence of each side.
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.predict.batches import PairTable, make_batch
+from snw_dist.predict.batches import IndexedPairs, make_batch
 
 
 @torch.inference_mode()
 def score_pairs(
     model: nn.Module,
-    table: PairTable,
+    table: IndexedPairs,
     reader: StoreReader,
     max_length: int,
     batch_size: int,

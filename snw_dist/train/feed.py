@@ -12,7 +12,7 @@ import torch
 
 from hpc.machine.prefetch import Prefetch
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.predict.batches import PairBatch, PairTable, make_batch
+from snw_dist.predict.batches import IndexedPairs, PairBatch, make_batch
 from snw_dist.train.balance import accumulation_steps, equal_parts, rank_share
 from snw_dist.train.plan import TrainPlan
 
@@ -31,7 +31,7 @@ class Feed:
 
     def __init__(
         self,
-        table: PairTable,
+        table: IndexedPairs,
         reader: StoreReader,
         plan: TrainPlan,
         *,

@@ -15,7 +15,7 @@ from snw_dist.config import LossName, ModelName, Precision, SnwConfig
 from snw_dist.data.prepared import Prepared, with_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
-from snw_dist.predict.batches import pair_table
+from snw_dist.predict.batches import indexed_pairs
 from snw_dist.predict.tuned_encoder import check_lengths, weights_of_store
 from snw_dist.train.changes import PARTS, STORE
 from snw_dist.train.objective import BY_SIDE, WITHOUT_SIDES, loss_of
@@ -115,7 +115,7 @@ def _check_with_data(config: SnwConfig, prepared: Prepared) -> None:
     reader = StoreReader(config.store_path)
     check_size(config.model, reader.header.d_model)
     loss_of(config.model.name, config.train.loss)
-    pair_table(prepared, reader)
+    indexed_pairs(prepared, reader)
     if config.train.encoder_mode != "frozen":
         check_lengths(reader, config.model.max_length)
         weights_of_store(config, reader.header)

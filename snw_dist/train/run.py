@@ -21,7 +21,7 @@ from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
-from snw_dist.predict.batches import pair_table
+from snw_dist.predict.batches import indexed_pairs
 from snw_dist.predict.export import write_export
 from snw_dist.predict.tokens import TokenReader
 from snw_dist.predict.tuned_encoder import network_of
@@ -85,7 +85,7 @@ class TrainingJob:
         check_sides(config.model.name, section.loss, prepared)
         self.reader = StoreReader(config.store_path)
         self.header = self.reader.header
-        self.train, self.val = (pair_table(prepared, self.reader, split) for split in ("train", "val"))
+        self.train, self.val = (indexed_pairs(prepared, self.reader, split) for split in ("train", "val"))
         self.plan = TrainPlan(
             self.train.receptor,
             section.global_batch_size,

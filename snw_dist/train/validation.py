@@ -12,7 +12,7 @@ from hpc.ranks.communicator import Communicator
 from hpc.ranks.gather import gather_arrays
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.metrics.metrics import classification_metrics
-from snw_dist.predict.batches import PairTable, make_batch
+from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.train.engine import Engine
 from snw_dist.train.finite import NotFiniteError
 from snw_dist.train.objective import Objective
@@ -31,7 +31,7 @@ class Validation(NamedTuple):
 def validate(
     engine: Engine,
     objective: Objective,
-    table: PairTable,
+    table: IndexedPairs,
     reader: StoreReader,
     comm: Communicator,
     *,

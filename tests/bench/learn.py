@@ -33,7 +33,7 @@ from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.evaluate.controls.boosting import one_hot_scores
 from snw_dist.model.build import build_model
-from snw_dist.predict.batches import PairTable, make_batch, pair_table
+from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
 from snw_dist.predict.score import score_pairs
 from snw_dist.train.objective import Objective, loss_of
 from snw_dist.train.plan import TrainPlan, learning_rate
@@ -85,7 +85,7 @@ def embedded(folder: Path, data: dict[str, Any]) -> None:
         )
 
 
-def few_pairs(table: PairTable) -> NDArray[np.int64]:
+def few_pairs(table: IndexedPairs) -> NDArray[np.int64]:
     """Eight receptors with four binders and four others each."""
     chosen: list[NDArray[np.int64]] = []
     for receptor in np.unique(table.receptor):
@@ -95,7 +95,7 @@ def few_pairs(table: PairTable) -> NDArray[np.int64]:
     return np.concatenate(chosen[:16])
 
 
-def trained(section: ModelSection, table: PairTable, reader: StoreReader, epochs: int, batch_size: int) -> nn.Module:
+def trained(section: ModelSection, table: IndexedPairs, reader: StoreReader, epochs: int, batch_size: int) -> nn.Module:
     """A network after a plain training loop, with the defaults of the configuration but for the learning rate."""
     settings = TrainSection()
     plan = TrainPlan(table.receptor, batch_size, epochs, None, 1, settings.pairs_per_receptor)
@@ -126,13 +126,13 @@ def auroc(kind: str, name: ModelName, folder: Path) -> float:
     """Of one network: on the 64 pairs it has seen (`overfit`), or on the unseen sequences of `planted`."""
     torch.set_num_threads(1)
     prepared, reader = opened(folder)
-    table = pair_table(prepared, reader, "train")
+    table = indexed_pairs(prepared, reader, "train")
     if kind == "overfit":
         table = table.take(few_pairs(table))
         model = trained(ModelSection(name=name, dropout=0.0, **SMALL), table, reader, epochs=300, batch_size=64)
     else:
         model = trained(ModelSection(name=name, **SMALL), table, reader, epochs=40, batch_size=128)
-        table = pair_table(prepared, reader, "test")
+        table = indexed_pairs(prepared, reader, "test")
     return float(roc_auc_score(table.positive, score_pairs(model, table, reader, 2048, 512, CPU)))
 
 

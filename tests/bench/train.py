@@ -36,7 +36,7 @@ from snw_dist.model import tower
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pseudo_siamese import PseudoSiamese
-from snw_dist.predict.batches import make_batch, pair_table
+from snw_dist.predict.batches import indexed_pairs, make_batch
 from snw_dist.train.plan import TrainPlan
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.train_inputs import WIDTH, Input, mhc_binding, pep_receptor
@@ -75,7 +75,7 @@ def timed(
 def check_equal(data: Input) -> float:
     """Largest relative difference of loss and gradient between ours and a peer, on the same weights and pairs."""
     reader = StoreReader(data.config.store_path)
-    table = pair_table(load_prepared(data.config.data_folder), reader, "train")
+    table = indexed_pairs(load_prepared(data.config.data_folder), reader, "train")
     model = build_model(dataclasses.replace(data.config.model, dropout=0.0), WIDTH, seed=1)
     assert isinstance(model, PseudoSiamese)
     batch = make_batch(table, np.arange(24), reader, 2048, CPU)
@@ -99,7 +99,7 @@ def _loss_and_gradient(model: PseudoSiamese, distance: torch.Tensor, label: torc
 def operations_per_pair(data: Input, steps: int = 2) -> float:
     """Matrix operations of forward and backward pass that real residues need, in steps as training makes them."""
     reader = StoreReader(data.config.store_path)
-    table = pair_table(load_prepared(data.config.data_folder), reader, "train")
+    table = indexed_pairs(load_prepared(data.config.data_folder), reader, "train")
     train = data.config.train
     plan = TrainPlan(table.receptor, train.global_batch_size, 1, None, 1, train.pairs_per_receptor)
     model = build_model(data.config.model, WIDTH, seed=1).train()
@@ -135,7 +135,7 @@ def encoding_rate(residues: int, layers: int = 30) -> float:
 def residues_per_pair(data: Input) -> float:
     """Mean over the training pairs, each with both its sequences."""
     reader = StoreReader(data.config.store_path)
-    table = pair_table(load_prepared(data.config.data_folder), reader, "train")
+    table = indexed_pairs(load_prepared(data.config.data_folder), reader, "train")
     return float((reader.lengths[table.ligand] + reader.lengths[table.receptor]).mean())
 
 

@@ -9,7 +9,7 @@ from snw_dist.evaluate.controls.controls import MODEL_CONTROLS
 from snw_dist.evaluate.controls.noise import NoiseReader
 from snw_dist.evaluate.model_scores import model_scores, shuffled_within
 from snw_dist.model.build import build_model
-from snw_dist.predict.batches import PairTable
+from snw_dist.predict.batches import IndexedPairs
 from snw_dist.predict.score import score_pairs
 from tests.kit.evaluate_tools import sequences
 from tests.kit.train_tools import WIDTH, embedding_of, stored
@@ -80,7 +80,7 @@ def test_the_controls_are_the_model_on_spoilt_input(stock):
     texts, reader = stock
     rng = np.random.default_rng(1)
     ligand, receptor = reader.indices(rng.choice(texts[:40], 60)), reader.indices(rng.choice(texts[40:], 60))
-    table = PairTable(ligand, receptor, np.zeros(60, dtype=np.float32), np.zeros(60, dtype=bool), np.ones(60))
+    table = IndexedPairs(ligand, receptor, np.zeros(60, dtype=np.float32), np.zeros(60, dtype=bool), np.ones(60))
     split = np.repeat(["val", "test"], 30)
     section = ModelSection(
         name="siamese",

@@ -16,7 +16,7 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import build_model
-from snw_dist.predict.batches import PairTable, make_batch, pair_table
+from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
 from snw_dist.predict.score import score_pairs
 from tests.kit.train_tools import WIDTH, embedding_of, stored
 
@@ -43,17 +43,17 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_table_is_in_the_order_of_the_pairs(reader: StoreReader) -> None:
-    table = pair_table(PREPARED, reader)
+    table = indexed_pairs(PREPARED, reader)
     assert len(table) == 5
     assert table.label.tolist() == [1.0, 0.0, 0.25, 0.75, 0.5]
     assert table.positive.tolist() == [True, False, False, True, True]
     assert table.ligand[0] == table.ligand[1] == reader.index("ACDEFGHIK")
     assert table.ligand[2] == table.receptor[2] == reader.index("LMN")
-    assert pair_table(PREPARED, reader, "train").label.tolist() == [1.0, 0.0, 0.75]
-    assert len(pair_table(PREPARED, reader, "nothing")) == 0
+    assert indexed_pairs(PREPARED, reader, "train").label.tolist() == [1.0, 0.0, 0.75]
+    assert len(indexed_pairs(PREPARED, reader, "nothing")) == 0
     assert table.weight.tolist() == [1.0] * 5
     weighted = Prepared(LIGANDS, RECEPTORS, PAIRS.assign(weight=[1.0, 0.5, 2.0, 0.0, 1.0]), {})
-    assert pair_table(weighted, reader, "train").weight.tolist() == [1.0, 0.5, 0.0]
+    assert indexed_pairs(weighted, reader, "train").weight.tolist() == [1.0, 0.5, 0.0]
     taken = table.take(np.asarray([3, 0]))
     assert taken.label.tolist() == [0.75, 1.0]
     assert taken.receptor.tolist() == [table.receptor[3], table.receptor[0]]
@@ -62,12 +62,12 @@ def test_the_table_is_in_the_order_of_the_pairs(reader: StoreReader) -> None:
 def test_a_sequence_that_was_not_embedded(reader: StoreReader) -> None:
     other = Prepared({**LIGANDS, "p1": "YYYY"}, RECEPTORS, PAIRS, {})
     with pytest.raises(InputError, match="1 sequences of the present input are not in it"):
-        pair_table(other, reader, "train")
-    pair_table(other, reader, "val")
+        indexed_pairs(other, reader, "train")
+    indexed_pairs(other, reader, "val")
 
 
 def test_a_batch_equals_the_store(reader: StoreReader) -> None:
-    table = pair_table(PREPARED, reader)
+    table = indexed_pairs(PREPARED, reader)
     pairs = np.asarray([4, 1, 2, 0])
     batch = make_batch(table, pairs, reader, 2048, CPU)
     assert batch.target.label.dtype == batch.target.weight.dtype == torch.float32
@@ -92,7 +92,7 @@ def test_a_batch_equals_the_store(reader: StoreReader) -> None:
 
 @pytest.mark.parametrize(("most", "start"), [(30, 0), (29, 0), (28, 1), (11, 9), (1, 14)])
 def test_a_long_sequence_is_cropped_to_its_middle(reader: StoreReader, most: int, start: int) -> None:
-    table = pair_table(PREPARED, reader)
+    table = indexed_pairs(PREPARED, reader)
     side = make_batch(table, np.asarray([0]), reader, most, CPU).receptor
     expected = torch.from_numpy(embedding_of(RECEPTORS["r1"])[start : start + most]).to(reader.dtype)
     assert torch.equal(side.states[0], expected)
@@ -107,7 +107,7 @@ def test_scores_come_back_in_the_order_of_the_table(reader: StoreReader, name: M
     model = build_model(section, WIDTH, seed=0).eval()
     generator = np.random.default_rng(0)
     numbers = generator.integers(0, len(reader.lengths), (2, 23))
-    table = PairTable(numbers[0], numbers[1], np.zeros(23, np.float32), np.zeros(23, bool), np.ones(23))
+    table = IndexedPairs(numbers[0], numbers[1], np.zeros(23, np.float32), np.zeros(23, bool), np.ones(23))
     scores = {size: score_pairs(model, table, reader, 20, size, CPU) for size in (1, 5, 100)}
     assert scores[1].dtype == np.float64
     assert scores[1].min() >= 0
@@ -123,7 +123,7 @@ def test_scores_come_back_in_the_order_of_the_table(reader: StoreReader, name: M
 
 def test_a_damaged_shard_stops_the_batch(tmp_path: Path) -> None:
     reader = stored(tmp_path / "s", [*LIGANDS.values(), *RECEPTORS.values()])
-    table = pair_table(PREPARED, reader)
+    table = indexed_pairs(PREPARED, reader)
     shard_path(tmp_path / "s", 0).unlink()
     with pytest.raises(CorruptError, match="shard 0"):
         make_batch(table, np.asarray([0]), reader, 2048, CPU)

@@ -12,7 +12,7 @@ import torch
 from hpc.errors import CorruptError
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.predict.batches import PairTable
+from snw_dist.predict.batches import IndexedPairs
 from snw_dist.train.feed import Feed, StepBatches
 from snw_dist.train.plan import TrainPlan
 from tests.kit.train_tools import stored
@@ -30,17 +30,17 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
 
 
 @pytest.fixture(scope="module")
-def table(reader: StoreReader) -> PairTable:
+def table(reader: StoreReader) -> IndexedPairs:
     """Labels that are the numbers of the pairs."""
     draw = np.random.default_rng(1)
     sides = draw.integers(0, 40, NUM_PAIRS), draw.integers(40, 52, NUM_PAIRS)
-    return PairTable(
+    return IndexedPairs(
         *sides, np.arange(NUM_PAIRS, dtype=np.float32), np.zeros(NUM_PAIRS, bool), draw.uniform(0.5, 2, NUM_PAIRS)
     )
 
 
 def steps_of(
-    table: PairTable, reader: StoreReader, rank: int = 0, world_size: int = 1, first: int = 0, micro: int = 20
+    table: IndexedPairs, reader: StoreReader, rank: int = 0, world_size: int = 1, first: int = 0, micro: int = 20
 ) -> list[StepBatches]:
     plan = TrainPlan(table.receptor, 20, 2, None, seed=5, pairs_per_receptor=4)
     feed = Feed(
@@ -64,7 +64,7 @@ def pairs_of(steps: list[StepBatches]) -> list[list[int]]:
 
 @pytest.mark.parametrize(("world_size", "micro"), [(1, 7), (2, 20), (3, 20), (4, 2), (30, 1)])
 def test_the_ranks_share_the_pairs_of_one_process(
-    table: PairTable, reader: StoreReader, world_size: int, micro: int
+    table: IndexedPairs, reader: StoreReader, world_size: int, micro: int
 ) -> None:
     alone = steps_of(table, reader)
     shares = [steps_of(table, reader, rank, world_size, micro=micro) for rank in range(world_size)]
@@ -77,7 +77,7 @@ def test_the_ranks_share_the_pairs_of_one_process(
 
 
 @pytest.mark.parametrize("first", [1, 4, 5, 9])
-def test_a_run_goes_on_with_the_batches_it_would_have_had(table: PairTable, reader: StoreReader, first: int) -> None:
+def test_a_run_goes_on_with_the_batches_it_would_have_had(table: IndexedPairs, reader: StoreReader, first: int) -> None:
     whole, rest = steps_of(table, reader, 1, 2)[first:], steps_of(table, reader, 1, 2, first)
     for expected, step in zip(whole, rest, strict=True):
         for (one, _), (other, _) in zip(expected.micro_batches, step.micro_batches, strict=True):
@@ -87,17 +87,17 @@ def test_a_run_goes_on_with_the_batches_it_would_have_had(table: PairTable, read
             assert all(torch.equal(a, b) for a, b in parts)
 
 
-def test_the_mean_of_a_step_is_weighted_by_what_pairs_count(table: PairTable, reader: StoreReader) -> None:
+def test_the_mean_of_a_step_is_weighted_by_what_pairs_count(table: IndexedPairs, reader: StoreReader) -> None:
     [(batch, num_rows)] = steps_of(table, reader)[0].micro_batches
     numbers = batch.target.label.long().numpy()
     assert num_rows == len(numbers) == 18  # 90 pairs in five steps
     np.testing.assert_allclose(batch.target.weight, table.weight[numbers] / table.weight[numbers].sum(), rtol=1e-6)
 
 
-def test_damage_that_the_thread_meets_stops_the_step(tmp_path: Path, table: PairTable) -> None:
+def test_damage_that_the_thread_meets_stops_the_step(tmp_path: Path, table: IndexedPairs) -> None:
     broken = stored(tmp_path / "s", ["ACDEF" * 8, "LMN"])
     shard_path(tmp_path / "s", 0).unlink()
-    few = PairTable(
+    few = IndexedPairs(
         np.zeros(4, np.int64), np.ones(4, np.int64), *(column[:4] for column in list(vars(table).values())[2:])
     )
     with pytest.raises(CorruptError, match="shard 0"):
