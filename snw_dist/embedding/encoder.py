@@ -12,7 +12,7 @@ import torch
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, Combine, PackedEsmc, tokenize
-from snw_dist.embedding.store.plan import batch_stop, windows
+from snw_dist.embedding.esmc.windows import batch_stop, windows
 from snw_dist.embedding.weights.read import LoadedWeights, load_weights, tiny_random_weights
 
 WINDOW_OVERLAP = 512
@@ -60,7 +60,7 @@ class Encoder:
     def embed_into(self, rows: torch.Tensor, sequences: Sequence[str]) -> Iterator[Batch]:
         """Fill `rows` [sum of lengths, row_width], of any float type on the CPU; yields after each forward pass.
 
-        Sequences longer than the trained context go through in overlapping windows (`plan.windows`), so the memory
+        Sequences longer than the trained context go through in overlapping windows (`esmc.windows`), so the memory
         needed does not grow with the length. Raises `EnvironmentProblem` when not even one window fits the memory.
         """
         pieces = [
