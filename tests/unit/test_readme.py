@@ -154,6 +154,13 @@ def test_command_exists_and_takes_its_options(words: list[str]) -> None:
         assert program in FOREIGN
 
 
+def test_the_top_is_short_and_leads_to_every_room() -> None:
+    assert len(read(TOP).splitlines()) <= 250
+    rows = table(section("## The tree"), "room")
+    links = set(re.findall(r"\]\(([^)#]+)\)", " ".join(rows)))
+    assert links == set(FILES) - {TOP} | {"CHANGELOG.md"}
+
+
 def anchors(file: str) -> set[str]:
     """Of the headings of a file, as the forges that show it make them."""
     headings = re.findall(r"^#+ (.*)$", without_blocks(file), flags=re.MULTILINE)
