@@ -13,7 +13,7 @@ from torch import nn
 from hpc.told import long_work
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.config import ControlName
-from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.evaluate.controls.noise import NoiseReader
 from snw_dist.predict.batches import IndexedPairs
 from snw_dist.predict.score import score_pairs
@@ -23,7 +23,7 @@ def model_scores(
     model: nn.Module,
     table: IndexedPairs,
     split: npt.ArrayLike,
-    reader: StoreReader,
+    reader: RowReader,
     max_length: int,
     batch_size: int,
     device: torch.device,
@@ -36,7 +36,7 @@ def model_scores(
     often as it would be if ligands and receptors were paired at random.
     """
 
-    def scores(of: IndexedPairs, embeddings: StoreReader, what: str) -> FloatArray:
+    def scores(of: IndexedPairs, embeddings: RowReader, what: str) -> FloatArray:
         with long_work(f"{what}, {len(table.ligand):,} pairs"):
             return score_pairs(model, of, embeddings, max_length, batch_size, device)
 

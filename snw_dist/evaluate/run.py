@@ -16,6 +16,7 @@ from hpc.ranks.process_group import choose_device
 from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName, SnwConfig
 from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.evaluate.controls.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import Measurable, measurable
@@ -52,7 +53,7 @@ class Opened(NamedTuple):
     description: dict[str, Any]
     """Of the export."""
     data: Measurable
-    reader: StoreReader
+    store: StoreReader
     table: IndexedPairs
     """All pairs of `data`."""
 
@@ -109,10 +110,11 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
 
     Raises as `measurable` does for data that are not those the network was trained on.
     """
-    model, description, data, reader, table = _opened(config, prepared)
-    header, prepared = reader.header, data.prepared
+    model, description, data, store, table = _opened(config, prepared)
+    prepared = data.prepared
+    reader: RowReader = store
     if "tuned_encoder" in description:
-        reader = TokenReader(reader, prepared)
+        reader = TokenReader(store, prepared)
         controls = [name for name in controls if name != "noise"]  # there are no rows to be replaced
     split = prepared.pairs["split"].to_numpy(dtype=str)
     held_out = np.flatnonzero(split != TRAIN)
@@ -129,7 +131,7 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
     )
     made_of = {
         "weights_sha256": str(description["weights_sha256"]),
-        "store_rows_sha256": header.rows_digest,
+        "store_rows_sha256": store.header.rows_digest,
         "data_digest": data.data_digest,
     }
     cost = trained(model, description["provenance"], config.run_folder)
@@ -140,6 +142,6 @@ def _opened(config: SnwConfig, prepared: Prepared) -> Opened:
     model, description = read_export(config.run_folder / "export")
     check_sides(description["model"]["name"], "auto", prepared)
     data = measurable(prepared, description, config.run_folder, config.evaluate.allow_changes)
-    reader = StoreReader(config.store_path)
-    check_same_encoder(description, reader.header, config.store_path)
-    return Opened(model, description, data, reader, indexed_pairs(data.prepared, reader))
+    store = StoreReader(config.store_path)
+    check_same_encoder(description, store.header, config.store_path)
+    return Opened(model, description, data, store, indexed_pairs(data.prepared, store))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from snw_dist.data.prepared import Prepared
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.part_plan import refuse_missing
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import Side
@@ -54,14 +55,14 @@ class IndexedPairs:
         return IndexedPairs(*(column[rows] for column in vars(self).values()))
 
 
-def indexed_pairs(prepared: Prepared, reader: StoreReader, split: str | None = None) -> IndexedPairs:
+def indexed_pairs(prepared: Prepared, store: StoreReader, split: str | None = None) -> IndexedPairs:
     """Pairs of `split` (or all), in the order of the prepared table; raises `InputError` for a sequence not stored."""
     frame = prepared.pairs if split is None else prepared.pairs[prepared.pairs["split"] == split]
     ligands = {name: prepared.ligands[name] for name in frame["ligand_id"].unique()}
     receptors = {name: prepared.receptors[name] for name in frame["receptor_id"].unique()}
-    if not all(sequence in reader for side in (ligands, receptors) for sequence in side.values()):
-        refuse_missing(reader.path, (("ligand", ligands), ("receptor", receptors)))
-    ligand_at, receptor_at = ({name: reader.index(one) for name, one in side.items()} for side in (ligands, receptors))
+    if not all(sequence in store for side in (ligands, receptors) for sequence in side.values()):
+        refuse_missing(store.path, (("ligand", ligands), ("receptor", receptors)))
+    ligand_at, receptor_at = ({name: store.index(one) for name, one in side.items()} for side in (ligands, receptors))
     return IndexedPairs(
         frame["ligand_id"].map(ligand_at).to_numpy(dtype=np.int64),
         frame["receptor_id"].map(receptor_at).to_numpy(dtype=np.int64),
@@ -72,7 +73,7 @@ def indexed_pairs(prepared: Prepared, reader: StoreReader, split: str | None = N
 
 
 def make_batch(
-    table: IndexedPairs, pairs: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device
+    table: IndexedPairs, pairs: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device
 ) -> PairBatch:
     """The pairs with the given numbers, padded to the longest sequence of each side.
 
@@ -84,14 +85,14 @@ def make_batch(
     return PairBatch(ligand, receptor, Target(*(_moved(torch.from_numpy(column), device) for column in columns)))
 
 
-def _side(indices: NDArray[np.int64], reader: StoreReader, max_length: int, device: torch.device) -> Side:
+def _side(indices: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device) -> Side:
     """The distinct sequences, short ones first; those longer than `max_length` are cropped to their middle."""
     distinct, index = np.unique(indices, return_inverse=True)
     by_length = np.argsort(reader.lengths[distinct], kind="stable")
     distinct, index = distinct[by_length], np.argsort(by_length)[index]
     full = reader.lengths[distinct]
     lengths = np.minimum(full, max_length)
-    states = _room((len(distinct), int(lengths[-1]), reader.header.d_model), reader.dtype, device)
+    states = _room((len(distinct), int(lengths[-1]), reader.row_width), reader.dtype, device)
     reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
     mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
     return Side(_moved(states, device), _moved(mask, device), _moved(torch.from_numpy(index), device))

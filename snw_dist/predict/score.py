@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.predict.batches import IndexedPairs, make_batch
 
 
@@ -15,7 +15,7 @@ from snw_dist.predict.batches import IndexedPairs, make_batch
 def score_pairs(
     model: nn.Module,
     table: IndexedPairs,
-    reader: StoreReader,
+    reader: RowReader,
     max_length: int,
     batch_size: int,
     device: torch.device,

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
 
+from snw_dist.arrays import IntArray
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.store.reader import StoreReader
 
 
-class TokenReader(StoreReader):
-    """Numbers sequences as the store does, and serves for each residue its token: rows of one int64."""
+class TokenReader:
+    """A `RowReader` that serves for each residue of the prepared sequences its token: rows of one int64."""
 
-    def __init__(self, reader: StoreReader, prepared: Prepared) -> None:
-        super().__init__(reader.path)
-        self.header = dataclasses.replace(reader.header, d_model=1)
+    dtype = torch.int64
+    row_width = 1
+
+    def __init__(self, store: StoreReader, prepared: Prepared) -> None:
+        self.lengths: IntArray = store.lengths
+        """[sequences] of the whole store; the numbers are its own."""
         sequences = {*prepared.ligands.values(), *prepared.receptors.values()}
-        self._tokens = {self.index(sequence): tokenize([sequence])[0][1:-1] for sequence in sequences}
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the rows."""
-        return torch.int64
+        self._tokens = {store.index(sequence): tokenize([sequence])[0][1:-1] for sequence in sequences}
 
     def read_batch(
         self, out: torch.Tensor, indices: Sequence[int], starts: Sequence[int], counts: Sequence[int]

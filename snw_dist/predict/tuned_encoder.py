@@ -14,8 +14,8 @@ from snw_dist.config import SnwConfig
 from snw_dist.embedding.encoder import load_encoder_weights
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, EsmcWeights
 from snw_dist.embedding.esmc.tunable import TunableEsmc
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.header import StoreHeader
-from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.embedding.weights.read import LoadedWeights
 from snw_dist.model.build import build_model
 from snw_dist.model.encoded import Encoded
@@ -58,7 +58,7 @@ def with_encoder(network: nn.Module, weights: EsmcWeights, encoder: Mapping[str,
     return Encoded(TunableEsmc(weights, encoder["layers"], encoder["combine"], rank), network)
 
 
-def check_lengths(reader: StoreReader, max_length: int) -> None:
+def check_lengths(reader: RowReader, max_length: int) -> None:
     """Raise `InputError` when a sequence does not fit the encoder; the store takes such ones in overlapping windows."""
     longest, context = int(reader.lengths.max()), TRAINED_CONTEXT - 2
     if min(longest, max_length) > context:

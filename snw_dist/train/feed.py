@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hpc.machine.prefetch import Prefetch
-from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.predict.batches import IndexedPairs, PairBatch, make_batch
 from snw_dist.train.balance import accumulation_steps, equal_parts, rank_share
 from snw_dist.train.plan import TrainPlan
@@ -32,7 +32,7 @@ class Feed:
     def __init__(
         self,
         table: IndexedPairs,
-        reader: StoreReader,
+        reader: RowReader,
         plan: TrainPlan,
         *,
         first_step: int,

@@ -19,6 +19,7 @@ from hpc.save.fence import Fence, claim_together
 from hpc.told import tell
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.predict.batches import indexed_pairs
@@ -83,9 +84,9 @@ class TrainingJob:
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
         check_sides(config.model.name, section.loss, prepared)
-        self.reader = StoreReader(config.store_path)
-        self.header = self.reader.header
-        self.train, self.val = (indexed_pairs(prepared, self.reader, split) for split in ("train", "val"))
+        store = StoreReader(config.store_path)
+        self.header = store.header
+        self.train, self.val = (indexed_pairs(prepared, store, split) for split in ("train", "val"))
         self.plan = TrainPlan(
             self.train.receptor,
             section.global_batch_size,
@@ -105,8 +106,7 @@ class TrainingJob:
         sharing = topology.world_size if section.zero_stage else 1  # of gradients and moments, 12 bytes a parameter
         check_size(config.model, self.header.d_model, 4 + 12 / sharing)
         network, self.tuned = network_of(config, self.header)
-        if self.tuned:
-            self.reader = TokenReader(self.reader, prepared)
+        self.reader: RowReader = TokenReader(store, prepared) if self.tuned else store
         torch.manual_seed(config.run.seed * 1_000_003 + topology.rank)  # dropout differs between ranks
         self.engine = Engine(
             network,

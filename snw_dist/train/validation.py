@@ -10,7 +10,7 @@ import torch
 
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.gather import gather_arrays
-from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.embedding.row_reader import RowReader
 from snw_dist.metrics.metrics import classification_metrics
 from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.train.engine import Engine
@@ -32,7 +32,7 @@ def validate(
     engine: Engine,
     objective: Objective,
     table: IndexedPairs,
-    reader: StoreReader,
+    reader: RowReader,
     comm: Communicator,
     *,
     batch_size: int,

@@ -17,6 +17,7 @@ import torch
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.commits import commit_shard
 from snw_dist.embedding.store.group import create_part, finalize_part
 from snw_dist.embedding.store.part_plan import PartPlan
@@ -78,7 +79,7 @@ def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int) -> Inp
     (folder / "pt").mkdir()
     with h5py.File(folder / "rows.h5", "w") as file:
         for name, sequence in {**prepared.ligands, **prepared.receptors}.items():
-            rows = reader.read(reader.index(sequence))
+            rows = read_rows(reader, reader.index(sequence))
             torch.save({"label": name, "representations": {LAYER: rows.float()}}, folder / "pt" / f"{name}.pt")
             file.create_dataset(name, data=rows.numpy())
     return Input(config, cap)

@@ -15,6 +15,7 @@ import torch
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import config_to_dict
 from snw_dist.data.prepared import ensure_prepared
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.header import StoreHeader, read_header
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.embedding.store.verify import verify_files
@@ -73,7 +74,7 @@ def test_metadata_that_promise_too_much(store: Path, array: str, change: Callabl
             with pytest.raises(CorruptError, match=array):
                 StoreReader(store)
         else:
-            StoreReader(store).read(0)
+            read_rows(StoreReader(store), 0)
         _, damage = verify_files(store)
         assert [item.file for item in damage] == [f"{array}/zarr.json"]
     assert verify_files(store)[1] == []
@@ -85,5 +86,5 @@ def test_a_signed_header_that_promises_too_much(store: Path, field: str) -> None
     with changed(store / "zarr.json"):
         StoreHeader(**{**vars(header), field: 10**12}).write(store)
         with pytest.raises((CorruptError, InputError)):
-            StoreReader(store).read_into(torch.empty(1, header.d_model, dtype=torch.float16), 0)
-    StoreReader(store).read(0)
+            StoreReader(store).read_batch(torch.empty(1, 1, header.d_model, dtype=torch.float16), [0], [0], [1])
+    read_rows(StoreReader(store), 0)

@@ -50,6 +50,11 @@ class StoreReader:
         """Type of the rows."""
         return torch_dtype(self.header.logical_dtype)
 
+    @property
+    def row_width(self) -> int:
+        """Values in a row."""
+        return self.header.d_model
+
     def index(self, sequence: str) -> int:
         """Number of a sequence in the store; raises `InputError` when it was not embedded."""
         found = self._index_of.get(sequence_digest(sequence))
@@ -67,25 +72,10 @@ class StoreReader:
     def __contains__(self, sequence: str) -> bool:
         return sequence_digest(sequence) in self._index_of
 
-    def read(self, index: int, start: int = 0, stop: int | None = None) -> torch.Tensor:
-        """Rows [start, stop) of a sequence: [residues, d_model] in the store's dtype, a fresh tensor."""
-        length = int(self.lengths[index])
-        stop = length if stop is None else min(stop, length)
-        out = torch.empty(stop - start, self.header.d_model, dtype=self.dtype)
-        self.read_into(out, index, start)
-        return out
-
-    def read_into(self, out: torch.Tensor, index: int, start: int = 0) -> None:
-        """Fill `out` [residues, d_model], contiguous and of the store's dtype, from row `start` of a sequence on."""
-        self.read_batch(out[None], [index], [start], [len(out)])
-
     def read_batch(
         self, out: torch.Tensor, indices: Sequence[int], starts: Sequence[int], counts: Sequence[int]
     ) -> None:
-        """Fill `out[i, :counts[i]]` from row `starts[i]` of sequence `indices[i]`, straight into the batch.
-
-        out: [sequences, longest, d_model], contiguous and of the store's dtype; other rows stay as they are.
-        """
+        """See `RowReader`; the rows go from the files straight into `out` [sequences, longest, row_width]."""
         target = as_bytes(as_stored(out))
         at = np.arange(len(indices)) * (out.stride(0) * out.itemsize)
         index, start, count = (np.asarray(values, dtype=np.int64) for values in (indices, starts, counts))

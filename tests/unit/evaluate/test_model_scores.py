@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from snw_dist.config import ModelSection
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.evaluate.controls.controls import MODEL_CONTROLS
 from snw_dist.evaluate.controls.noise import NoiseReader
 from snw_dist.evaluate.model_scores import model_scores, shuffled_within
@@ -28,7 +29,7 @@ def test_noise_has_the_shape_and_the_spread_but_not_the_content(stock):
     texts, reader = stock
     chosen = reader.indices(texts)
     noise = NoiseReader(reader, chosen, seed=1)
-    real, made = (torch.cat([r.read(int(i)) for i in chosen]) for r in (reader, noise))
+    real, made = (torch.cat([read_rows(r, int(i)) for i in chosen]) for r in (reader, noise))
     assert made.shape == real.shape
     assert made.dtype == real.dtype
     size = len(real)
@@ -42,7 +43,7 @@ def test_noise_in_every_format_of_a_store(tmp_path, stock, dtype):
     texts, reader = stock
     narrow = stored(tmp_path / "store.zarr", texts, dtype)
     index = reader.index(texts[-1])
-    exact, found = (NoiseReader(r, r.indices(texts), seed=1).read(index) for r in (reader, narrow))
+    exact, found = (read_rows(NoiseReader(r, r.indices(texts), seed=1), index) for r in (reader, narrow))
     assert found.dtype == narrow.dtype
     torch.testing.assert_close(found.float(), exact, atol=0.05, rtol=0.01)
 
@@ -50,11 +51,11 @@ def test_noise_in_every_format_of_a_store(tmp_path, stock, dtype):
 def test_noise_of_a_sequence_is_always_the_same(stock):
     texts, reader = stock
     index = reader.index(texts[-1])
-    first, again = (NoiseReader(reader, reader.indices(texts), seed=1).read(index) for _ in range(2))
+    first, again = (read_rows(NoiseReader(reader, reader.indices(texts), seed=1), index) for _ in range(2))
     assert torch.equal(first, again)
-    assert torch.equal(NoiseReader(reader, reader.indices(texts), seed=1).read(index, 5, 20), first[5:20])
-    assert not torch.equal(NoiseReader(reader, reader.indices(texts), seed=2).read(index), first)
-    assert not torch.equal(NoiseReader(reader, reader.indices(texts), seed=1).read(index - 1)[:30], first[:30])
+    assert torch.equal(read_rows(NoiseReader(reader, reader.indices(texts), seed=1), index, 5, 20), first[5:20])
+    assert not torch.equal(read_rows(NoiseReader(reader, reader.indices(texts), seed=2), index), first)
+    assert not torch.equal(read_rows(NoiseReader(reader, reader.indices(texts), seed=1), index - 1)[:30], first[:30])
 
 
 def test_channels_keep_their_own_mean_and_scale(stock):
@@ -62,7 +63,7 @@ def test_channels_keep_their_own_mean_and_scale(stock):
     one = reader.indices(texts[-1:])
     noise = NoiseReader(reader, one, seed=1)  # measured on a single sequence: its rows and no others
     rows = embedding_of(texts[-1])
-    made = torch.stack([noise.read(int(i))[0] for i in reader.indices(texts)]).numpy()
+    made = torch.stack([read_rows(noise, int(i))[0] for i in reader.indices(texts)]).numpy()
     np.testing.assert_allclose((made - rows.mean(0)).std(0) / rows.std(0), 1, atol=0.4)
 
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from hpc.errors import CorruptError
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.open_shard import OpenShard, most_kept_open
 from snw_dist.embedding.store.reader import StoreReader
@@ -27,6 +28,7 @@ READ_FOR_EVER = """
     import sys
     from pathlib import Path
     from hpc.errors import CorruptError
+    from snw_dist.embedding.row_reader import read_rows
     from snw_dist.embedding.store.reader import StoreReader
 
     reader = StoreReader(Path(sys.argv[1]))
@@ -34,7 +36,7 @@ READ_FOR_EVER = """
     try:
         while True:
             for index in range(len(reader.lengths)):
-                reader.read(index)
+                read_rows(reader, index)
     except CorruptError as error:
         print(error, flush=True)
         sys.exit(error.exit_code)
@@ -42,7 +44,7 @@ READ_FOR_EVER = """
 
 
 def read_all(reader: StoreReader) -> list[torch.Tensor]:
-    return [reader.read(index) for index in range(len(reader.lengths))]
+    return [read_rows(reader, index) for index in range(len(reader.lengths))]
 
 
 def cut(file: Path) -> None:
@@ -88,9 +90,9 @@ def test_changed_while_in_use(
     before = read_all(reader)
     change(shard_path(tmp_path / "s", 0))
     with pytest.raises(CorruptError, match=r"c\.0\.0: shard 0 \(rows 0 to 31\) is damaged or missing") as caught:
-        reader.read(0)
+        read_rows(reader, 0)
     assert caught.value.exit_code == 3
-    assert torch.equal(reader.read(7), before[7])  # the others are as good as before
+    assert torch.equal(read_rows(reader, 7), before[7])  # the others are as good as before
 
 
 @pytest.mark.parametrize("kept_open", [True, False])
@@ -133,7 +135,7 @@ def test_a_pipe_in_the_place_of_a_shard_is_refused_at_once(tmp_path: Path) -> No
     file.unlink()
     os.mkfifo(file)
     with pytest.raises(CorruptError, match=r"shard 0 .* not a regular file"):
-        StoreReader(tmp_path / "s").read(0)
+        read_rows(StoreReader(tmp_path / "s"), 0)
 
 
 def test_a_disk_that_fails_names_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +148,7 @@ def test_a_disk_that_fails_names_the_shard(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("os.preadv", fails)
     with pytest.raises(CorruptError, match=r"shard 0 \(rows 0 to 31\).*Input/output error"):
-        reader.read(0)
+        read_rows(reader, 0)
 
 
 def test_reads_that_come_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,12 +174,13 @@ def test_more_shards_than_files_that_may_be_open(tmp_path: Path) -> None:
         import resource, sys
         resource.setrlimit(resource.RLIMIT_NOFILE, (20, 540))
         from pathlib import Path
+        from snw_dist.embedding.row_reader import read_rows
         from snw_dist.embedding.store.open_shard import most_kept_open
         from snw_dist.embedding.store.reader import StoreReader
         reader = StoreReader(Path(sys.argv[1]))
         for _ in range(2):
             for index in range(60):
-                reader.read(index)
+                read_rows(reader, index)
         assert most_kept_open() == 28
         print("all read")
     """

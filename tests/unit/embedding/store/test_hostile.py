@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.commits import RECORDS, read_record
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.store.reader import StoreReader
@@ -59,7 +60,7 @@ def use(path: Path) -> None:
         try:
             reader = StoreReader(path)
             for index in range(len(reader.lengths)):
-                reader.read(index)
+                read_rows(reader, index)
         except (InputError, CorruptError) as error:
             one_line(error)
             raise

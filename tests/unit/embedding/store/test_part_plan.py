@@ -12,6 +12,7 @@ import zarr
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.run import own_shards, plan_work
 from snw_dist.embedding.store.group import create_part, finalize_part
 from snw_dist.embedding.store.part_plan import (
@@ -85,7 +86,7 @@ def test_what_is_complete_is_not_touched_by_what_comes_later(tmp_path: Path) -> 
     sequences = ["ACDEF", "GHI", *LATER, "WWW"]
     assert sorted(reader.indices(sequences).tolist()) == list(range(8))
     for sequence in sequences:
-        assert torch.equal(reader.read(reader.index(sequence)), torch.from_numpy(rows_of(sequence)).half())
+        assert torch.equal(read_rows(reader, reader.index(sequence)), torch.from_numpy(rows_of(sequence)).half())
     assert "GHI" in reader
     assert "KKKK" not in reader
     names = {(kind, name): i for part in complete_parts(tmp_path / "s") for kind, name, i in read_names(part)}
@@ -118,7 +119,7 @@ def test_a_longer_sequence_gets_larger_shards_of_its_own(tmp_path: Path) -> None
     assert planned is not None
     assert planned.plan.shard_rows == 104
     reader = StoreReader(tmp_path / "s")
-    assert torch.equal(reader.read(reader.index(long), 60, 90), torch.from_numpy(rows_of(long)[60:90]).half())
+    assert torch.equal(read_rows(reader, reader.index(long), 60, 90), torch.from_numpy(rows_of(long)[60:90]).half())
 
 
 def test_a_batch_is_filled_in_place(tmp_path: Path) -> None:
