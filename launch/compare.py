@@ -8,7 +8,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -38,15 +38,11 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig
-from snw_dist.data.prepared import as_prepared, ensure_prepared, with_prepared
-from snw_dist.embedding.estimate import check_embedding
-from snw_dist.evaluate.compare.folds import CROSS_VALIDATION, compare_folds, folds_of
-from snw_dist.evaluate.compare.printed import comparison_table
-from snw_dist.evaluate.compare.runs import COMPARISON, compare_runs, variants
-from snw_dist.train.precheck import check_run_folders, check_training
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
 TRAINING = "snw_dist.train.run:run_training"
+Runs = list[tuple[SnwConfig, dict[str, list[SnwConfig]]]]
+"""For each fold its settings, and the jobs of each network by its name."""
 app = new_app()
 ModelsOption = Annotated[str, typer.Option("--models", metavar="A[,B...]", help="Names of the networks.")]
 SeedsOption = Annotated[
@@ -76,6 +72,8 @@ def compare_command(
     time_min: TimeOption = None,
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
+    from snw_dist.data.ensure import as_prepared
+
     overrides = {
         "run.name": run,
         "evaluate.allow_changes": allow_changes or None,
@@ -83,31 +81,55 @@ def compare_command(
         **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min),
     }
     settings = as_prepared(read_settings(config, overrides, set_values))
-    folds = folds_of(settings) if all_folds else [settings]
-    runs = [(fold, variants(fold, models.split(","), _numbers(seeds) or [settings.run.seed])) for fold in folds]
-    for fold, group in runs:
-        jobs = [job for members in group.values() for job in members]
-        with_prepared(fold, partial(check_run_folders, jobs), settings.train.allow_changes)
-    work = check_embedding(settings, ensure_prepared(settings), append=False)
-    if work:
-        print(work)
-        submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
+    runs = _checked_runs(settings, models.split(","), _numbers(seeds) or [settings.run.seed], all_folds)
+    _embed(settings, partition)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)
-    _show((compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])).plain(), all_metrics)
-    print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
+    _show(settings, runs, all_folds, all_metrics)
     if code:
         raise typer.Exit(code)
 
 
+def _checked_runs(settings: SnwConfig, models: list[str], seeds: list[int], all_folds: bool) -> Runs:
+    from snw_dist.data.ensure import with_prepared
+    from snw_dist.evaluate.compare.folds import folds_of
+    from snw_dist.evaluate.compare.runs import variants
+    from snw_dist.train.precheck import check_run_folders
+
+    folds = folds_of(settings) if all_folds else [settings]
+    runs = [(fold, variants(fold, models, seeds)) for fold in folds]
+    for fold, group in runs:
+        jobs = [job for members in group.values() for job in members]
+        with_prepared(fold, partial(check_run_folders, jobs), settings.train.allow_changes)
+    return runs
+
+
+def _embed(settings: SnwConfig, partition: str | None) -> None:
+    from snw_dist.data.ensure import ensure_prepared
+    from snw_dist.embedding.estimate import check_embedding
+
+    work = check_embedding(settings, ensure_prepared(settings), append=False)
+    if work:
+        print(work)
+        submit_and_follow(settings, "embed", EMBEDDING, settings.encoder.device, partition, detach=False)
+
+
 def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) -> int | None:
     """The exit code that explains most."""
+    from snw_dist.train.precheck import check_training
+
     for job in jobs:
         check_training(job)
     return run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
 
 
-def _show(comparison: dict[str, Any], all_metrics: bool) -> None:
-    console(120).print(comparison_table(comparison, all_metrics))
+def _show(settings: SnwConfig, runs: Runs, all_folds: bool, all_metrics: bool) -> None:
+    from snw_dist.evaluate.compare.folds import CROSS_VALIDATION, compare_folds
+    from snw_dist.evaluate.compare.printed import comparison_table
+    from snw_dist.evaluate.compare.runs import COMPARISON, compare_runs
+
+    comparison = compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])
+    console(120).print(comparison_table(comparison.plain(), all_metrics))
+    print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
 
 
 def _numbers(seeds: str | None) -> list[int]:

@@ -21,7 +21,6 @@ from launch._submit import (
     cluster_overrides,
     run_all,
 )
-from snw_dist.doctor import RESULT, checks_table
 
 app = new_app()
 
@@ -39,6 +38,8 @@ def doctor_command(
     time_min: TimeOption = None,
 ) -> None:
     """Start the ranks as training would, ask everything that can be asked in seconds, and print a line for each."""
+    from snw_dist.doctor import RESULT, checks_table
+
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}
     settings = read_settings(config, overrides, set_values)
     if not (settings.run_folder / RESULT).exists() and settings.train.device != "cuda":

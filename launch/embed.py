@@ -24,8 +24,6 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import parse_layers
-from snw_dist.data.prepared import with_prepared
-from snw_dist.embedding.estimate import check_embedding
 
 app = new_app()
 ArrayOption = Annotated[
@@ -75,6 +73,9 @@ def embed_command(
     settings = read_settings(config, overrides, set_values)
     job = "append" if append else "verify" if verify else "repair" if repair else "embed"
     if job in ("embed", "append"):
+        from snw_dist.data.ensure import with_prepared
+        from snw_dist.embedding.estimate import check_embedding
+
         work = with_prepared(settings, lambda prepared: check_embedding(settings, prepared, append))
         if work is None:
             print(f"{settings.store_path} holds every sequence of the input already")

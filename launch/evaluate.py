@@ -34,11 +34,8 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig
-from snw_dist.evaluate.measurable import left_out_lines
-from snw_dist.evaluate.report import read_metrics
-from snw_dist.evaluate.run import check_evaluation, evaluate_run
-from snw_dist.evaluate.terminal_table import printed
 
+EVALUATION = "snw_dist.evaluate.job:run_evaluation"
 app = new_app()
 AllowChangesOption = Annotated[
     bool,
@@ -63,12 +60,11 @@ def evaluate_command(
     detach: DetachOption = False,
 ) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures; here, or with --nodes 1 as a job."""
+    from snw_dist.evaluate.report import read_metrics
+    from snw_dist.evaluate.run import check_evaluation, evaluate_run
+
     of_job = {"--cluster": cluster, "--profile": profile, "--partition": partition, "--time-min": time_min}
-    given = [option for option, value in {**of_job, "--detach": detach or None}.items() if value is not None]
-    if nodes is None and given:
-        raise InputError(f"{', '.join(given)}: only for an evaluation that is a job. Add --nodes 1.")
-    if nodes not in (None, 1):
-        raise InputError(f"--nodes {nodes}: an evaluation is one process. Use --nodes 1, or leave it out to run here.")
+    _refuse_half_a_job(nodes, {**of_job, "--detach": detach or None})
     one_rank = cluster_overrides(1, 1, cluster, profile, time_min) if nodes else {}
     overrides = {"run.name": run, "evaluate.allow_changes": allow_changes or None, **one_rank}
     settings = read_settings(config, overrides, set_values)
@@ -76,12 +72,22 @@ def evaluate_command(
         _show(settings, evaluate_run(settings), all_metrics)
         return
     check_evaluation(settings)
-    entry_point = "snw_dist.evaluate.job:run_evaluation"
-    if submit_and_follow(settings, "evaluate", entry_point, settings.train.device, partition, detach):
+    if submit_and_follow(settings, "evaluate", EVALUATION, settings.train.device, partition, detach):
         _show(settings, read_metrics(settings.run_folder / "evaluation"), all_metrics)
 
 
+def _refuse_half_a_job(nodes: int | None, of_job: dict[str, Any]) -> None:
+    given = [option for option, value in of_job.items() if value is not None]
+    if nodes is None and given:
+        raise InputError(f"{', '.join(given)}: only for an evaluation that is a job. Add --nodes 1.")
+    if nodes not in (None, 1):
+        raise InputError(f"--nodes {nodes}: an evaluation is one process. Use --nodes 1, or leave it out to run here.")
+
+
 def _show(settings: SnwConfig, metrics: dict[str, Any], all_metrics: bool) -> None:
+    from snw_dist.evaluate.measurable import left_out_lines
+    from snw_dist.evaluate.terminal_table import printed
+
     console(120).print(printed(metrics, all_metrics))
     for difference in metrics["provenance"].get("differences", []):
         print(f"Not the data that the network was trained on: {printable(difference)}")

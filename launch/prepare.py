@@ -1,5 +1,7 @@
 """Check and clean the FASTA files and the pair table of a run: `python launch/prepare.py`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
 
@@ -7,7 +9,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -18,12 +20,11 @@ from hpc.told import long_work
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from snw_dist.command import data_values
 from snw_dist.config import SnwConfig
-from snw_dist.data.audit.findings import Finding
-from snw_dist.data.checked import Checked
-from snw_dist.data.prepare import check_inputs, write_prepared
-from snw_dist.data.splits.split import APART
 from snw_dist.data.summary import PrepareSummary, small_splits
-from snw_dist.data.tables import REJECTS
+
+if TYPE_CHECKING:
+    from snw_dist.data.audit.findings import Finding
+    from snw_dist.data.checked import Checked
 
 app = new_app()
 OnInvalidOption = Annotated[
@@ -54,6 +55,8 @@ def prepare_command(
     allow_changes: AllowChangesOption = False,
 ) -> None:
     """Check and clean the input tables and write them to the data folder of the run."""
+    from snw_dist.data.prepare import check_inputs, write_prepared
+
     options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}
     given = {key: value for key, value in options.items() if value is not None}
     settings = read_settings(config, {"run.name": run, **given}, set_values)
@@ -63,15 +66,12 @@ def prepare_command(
         _audit(settings, checked, strict)
     summary = write_prepared(settings, checked, given, allow_changes)
     _show(summary)
-    for note in [*summary.notes, *small_splits(summary.splits)]:
-        print(note)
-    if any(count.rejected for count in summary.counts.values()):
-        print(f"Rejected records are listed in {settings.data_folder / REJECTS}")
-    print(f"Written to {settings.data_folder}")
+    _tell(summary, settings.data_folder)
 
 
 def _audit(settings: SnwConfig, checked: Checked, strict: bool) -> None:
-    from snw_dist.data.audit.run import audit, write_findings  # takes seconds to load
+    from snw_dist.data.audit.run import audit, write_findings
+    from snw_dist.data.splits.split import APART
 
     with long_work("the audit"):
         findings = audit(checked, APART[settings.data.split.method])
@@ -96,6 +96,16 @@ def _show(summary: PrepareSummary) -> None:
         numbers = (s.ligands, s.ligands_in_train, s.receptors, s.receptors_in_train)
         splits.add_row(name, f"{s.pairs:,}", f"{s.positives / s.pairs:.1%}", *(f"{n:,}" for n in numbers[: len(sides)]))
     console(120).print(files, splits, sep="\n")
+
+
+def _tell(summary: PrepareSummary, folder: Path) -> None:
+    from snw_dist.data.tables import REJECTS
+
+    for note in [*summary.notes, *small_splits(summary.splits)]:
+        print(note)
+    if any(count.rejected for count in summary.counts.values()):
+        print(f"Rejected records are listed in {folder / REJECTS}")
+    print(f"Written to {folder}")
 
 
 def _show_findings(findings: list[Finding]) -> None:

@@ -28,8 +28,6 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
-from snw_dist.data.prepared import as_prepared
-from snw_dist.train.precheck import check_training
 
 app = new_app()
 ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]
@@ -56,6 +54,9 @@ def train_command(
     detach: DetachOption = False,
 ) -> None:
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
+    from snw_dist.data.ensure import as_prepared
+    from snw_dist.train.precheck import check_training
+
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
     overrides |= change_overrides(allow_precision_change, allow_changes)

@@ -9,16 +9,10 @@ from hpc.errors import InputError
 from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig
 from snw_dist.data.checked import Checked
-from snw_dist.data.trained import data_digest, records, rows_of_checked, what_changed
+from snw_dist.data.trained import data_digest, records, rows_of_checked, trained_files, what_changed
 
 _ELSEWHERE = ("Give --run NAME and another data.folder, because runs share this one", "Give --run NAME for a new run")
 """Where other data can be made, without and with a data folder for each run."""
-
-
-def trained_files(run_folder: Path) -> list[Path]:
-    """What training leaves only once a checkpoint is committed."""
-    names = ("checkpoints.json", "finished.json", "export/model.safetensors")
-    return [run_folder / name for name in names if (run_folder / name).exists()]
 
 
 def refuse_other_pairs(config: SnwConfig, checked: Checked) -> None:

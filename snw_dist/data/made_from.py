@@ -13,9 +13,7 @@ from snw_dist.config import DataSection
 from snw_dist.data.files.entries import score_paths
 from snw_dist.data.files.rejects import TABLES, Table
 from snw_dist.data.files.text import check_readable, sha256_file
-
-FORMAT = 4
-"""Raised when the rules or the files of the prepared folder change."""
+from snw_dist.data.tables import FORMAT
 
 
 def input_paths(data: DataSection) -> dict[Table, Path]:
@@ -47,11 +45,6 @@ def made_from(data: DataSection, seed: int) -> dict[str, Any]:
         digests = "".join(sha256_file(file) if file.is_file() else "missing" for file in files)
         inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
     return {"format": FORMAT, "inputs": inputs, "settings": settings}
-
-
-def told(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """What `made_from` returned, in one level, for messages that say what differs."""
-    return {**{f"content of {name}": digest for name, digest in origin["inputs"].items()}, **origin["settings"]}
 
 
 def flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

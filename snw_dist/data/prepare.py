@@ -28,6 +28,7 @@ from hpc.told import long_work
 from snw_dist.config import DataSection, SnwConfig
 from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
+from snw_dist.data.counts import check_splits, count_files, count_splits
 from snw_dist.data.files.entries import read_entries
 from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
 from snw_dist.data.files.text import sha256_file
@@ -40,21 +41,10 @@ from snw_dist.data.scores.decoys import pairs_of_decoys
 from snw_dist.data.scores.labelling import with_labels
 from snw_dist.data.splits.clusters import Distinct, distinct_sequences
 from snw_dist.data.splits.split import check_split_names, fold_of, fractions
-from snw_dist.data.summary import PrepareSummary, check_splits, count_files, count_splits
+from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.symmetric import both_sides, nothing_more, rows_in_order, same_file, without_known
-from snw_dist.data.tables import (
-    DROPPED,
-    PAIRS,
-    REJECTS,
-    SCORES,
-    SEQUENCES,
-    SUMMARY,
-    TRANSFORM,
-    write_dropped,
-    write_pairs,
-    write_scores,
-    write_sequences,
-)
+from snw_dist.data.tables import DROPPED, PAIRS, REJECTS, SCORES, SEQUENCES, SUMMARY, TRANSFORM
+from snw_dist.data.write_tables import write_dropped, write_pairs, write_scores, write_sequences
 
 
 def prepare(config: SnwConfig) -> PrepareSummary:

@@ -1,11 +1,11 @@
-"""Reading what `prepare` wrote."""
+"""Reading what `prepare` wrote; a rank of a job does, so nothing here imports what makes it (see `ensure`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,15 +14,13 @@ import pyarrow.compute as pc
 from hpc.disk.reading import read_json
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError, SnwError
-from snw_dist.config import SnwConfig, with_values
 from snw_dist.data.files.parquet import read_parquet
 from snw_dist.data.files.rejects import TABLES
 from snw_dist.data.files.text import sha256_file
-from snw_dist.data.made_from import FORMAT, made_from
-from snw_dist.data.prepare import check_inputs, write_prepared
 from snw_dist.data.scores.transform import LabelTransform, transform_from_json
 from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.tables import (
+    FORMAT,
     PAIR_SCHEMA,
     PAIRS,
     SCORE_SCHEMA,
@@ -34,7 +32,6 @@ from snw_dist.data.tables import (
 )
 
 _AGAIN = "Run: python launch/prepare.py"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def load_prepared(folder: Path) -> Prepared:
     Raises `InputError` when there is none or it is of another version, and `CorruptError` naming the file
     when one is missing, damaged or not the one that was written.
     """
-    summary = _read_summary(folder)
+    summary = read_summary(folder)
     if summary["made_from"]["format"] != FORMAT:
         raise InputError(f"{folder}: written by another version of snw-dist. {_AGAIN}")
     for name, digest in summary["files"].items():
@@ -89,42 +86,11 @@ def load_prepared(folder: Path) -> Prepared:
     return Prepared(ligands, receptors, pairs, summary, transform, scores)
 
 
-def ensure_prepared(config: SnwConfig) -> Prepared:
-    """The prepared data of a run, made first where need be, see `with_prepared`.
+def read_summary(folder: Path) -> dict[str, Any]:
+    """The content of `summary.json` of a data folder, of whatever version.
 
-    In a job of several processes call it in one of them and `load_prepared` in the others afterwards.
+    Raises `InputError` where there is none, and `CorruptError` where it is damaged.
     """
-    return with_prepared(config, lambda prepared: prepared)
-
-
-def as_prepared(config: SnwConfig) -> SnwConfig:
-    """The configuration with what `prepare` was given on its command line: it holds until it is called again."""
-    path = config.data_folder / SUMMARY
-    if not path.is_file():
-        return config
-    return with_values(config, _read_summary(config.data_folder).get("given", {}), str(path))
-
-
-def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_changes: bool = False) -> T:
-    """What `check` returns for the prepared data of a run; they are made first when absent or made from others.
-
-    See `as_prepared` for what holds beside the configuration. New data take the place of older ones only after
-    `check`, so a command that refuses leaves them as they were. Raises as `write_prepared` does, to which
-    `allow_changes` is handed on.
-    """
-    folder, given, config = config.data_folder, {}, as_prepared(config)
-    if (folder / SUMMARY).is_file():
-        summary = _read_summary(folder)
-        given = summary.get("given", {})
-        if summary["made_from"] == made_from(config.data, config.split_seed):
-            return check(load_prepared(folder))
-    found: list[T] = []
-    checked = check_inputs(config)
-    write_prepared(config, checked, given, allow_changes, lambda fresh: found.append(check(load_prepared(fresh))))
-    return found[0]
-
-
-def _read_summary(folder: Path) -> dict[str, Any]:
     path = folder / SUMMARY
     try:
         summary: dict[str, Any] = read_json(path)

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from hpc.disk.files import atomic_write_bytes, atomic_write_json
 from hpc.disk.reading import BadFileError, read_json, read_small
 from hpc.errors import CorruptError
-from snw_dist.data.made_from import told
 
 if TYPE_CHECKING:
     from snw_dist.data.checked import Checked
@@ -103,7 +102,7 @@ def write_record(run_folder: Path, rows: Rows, origin: Mapping[str, Any]) -> Non
         read_record(run_folder, digest)
     except CorruptError:
         atomic_write_bytes(path, rows.tobytes())
-    atomic_write_json(path.with_suffix(".json"), told(origin))
+    atomic_write_json(path.with_suffix(".json"), _told(origin))
 
 
 def read_record(run_folder: Path, digest: str) -> Rows:
@@ -131,6 +130,12 @@ def records(run_folder: Path) -> list[str]:
     return sorted(path.stem for path in (run_folder / RECORDS).glob("*.pairs"))
 
 
+def trained_files(run_folder: Path) -> list[Path]:
+    """What training leaves only once a checkpoint is committed."""
+    names = ("checkpoints.json", "finished.json", "export/model.safetensors")
+    return [run_folder / name for name in names if (run_folder / name).exists()]
+
+
 def what_changed(run_folder: Path, digest: str, now: Rows, origin: Mapping[str, Any]) -> str:
     """In words: what differs between the data of that digest and those of now, made from `origin`.
 
@@ -138,7 +143,7 @@ def what_changed(run_folder: Path, digest: str, now: Rows, origin: Mapping[str, 
     """
     if digest == UNKNOWN:
         return "an older version of snw-dist made it, and did not record on which pairs"
-    moved, present = _moved(read_record(run_folder, digest), now), told(origin)
+    moved, present = _moved(read_record(run_folder, digest), now), _told(origin)
     then = _settings(_path(run_folder, digest).with_suffix(".json"))
     settings = [
         f"{key}: {_short(then.get(key))} then, {_short(present.get(key))} now"
@@ -146,6 +151,11 @@ def what_changed(run_folder: Path, digest: str, now: Rows, origin: Mapping[str, 
         if then and then.get(key) != present.get(key)
     ]
     return "; ".join([*moved, *settings])
+
+
+def _told(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What data were made from (`made_from`), in one level, for messages that say what differs."""
+    return {**{f"content of {name}": digest for name, digest in origin["inputs"].items()}, **origin["settings"]}
 
 
 def _settings(path: Path) -> dict[str, Any]:

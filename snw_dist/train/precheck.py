@@ -12,7 +12,8 @@ from hpc.save.checkpoint import committed_checkpoints, step_of
 from hpc.save.claims import refuse_in_use
 from hpc.save.fence import OWNER
 from snw_dist.config import LossName, ModelName, Precision, SnwConfig
-from snw_dist.data.prepared import Prepared, with_prepared
+from snw_dist.data.ensure import with_prepared
+from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.predict.batches import indexed_pairs

@@ -16,7 +16,7 @@ from hpc.disk.reading import BadFileError, read_json
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError
 from hpc.save.checkpoint import MANIFEST, committed_checkpoints
-from snw_dist.data.bound import trained_files
+from snw_dist.data.trained import trained_files
 
 FINISHED, METRICS = "finished.json", "metrics.jsonl"
 _SAVED = b'"kind": "save"'

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from hpc.errors import InputError
 from hpc.save.checkpoint import checkpoint_name, committed_checkpoints, verify_checkpoint
 from snw_dist.config import SnwConfig, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.embedding.weights.read import tiny_random_weights
 from snw_dist.evaluate.run import score_run

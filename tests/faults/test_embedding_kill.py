@@ -18,7 +18,7 @@ import pytest
 
 from hpc.save.checkpoint import file_digest
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import REPOSITORY, Ranks, run_ranks, start_ranks
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]

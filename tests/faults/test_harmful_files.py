@@ -14,7 +14,7 @@ import torch
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.header import StoreHeader, read_header
 from snw_dist.embedding.store.reader import StoreReader

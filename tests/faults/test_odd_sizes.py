@@ -9,7 +9,7 @@ import pytest
 
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from tests.kit.ranks import run_ranks
 

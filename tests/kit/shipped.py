@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import run_ranks
 
 DATA = Path(__file__).parents[1] / "data" / "mhc_binding"

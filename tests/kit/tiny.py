@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from snw_dist.config import SnwConfig, config_to_dict, load_config
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import REPOSITORY, Finished, run_ranks
 from tests.kit.train_tools import stored
 

@@ -15,8 +15,9 @@ import pytest
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.data.prepare import prepare
-from snw_dist.data.prepared import ensure_prepared, load_prepared
+from snw_dist.data.prepared import load_prepared
 from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from snw_dist.config import load_config
-from snw_dist.data.prepared import as_prepared
+from snw_dist.data.ensure import as_prepared
 from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import launch.compare
 from hpc.errors import InputError
 from launch import compare, embed, evaluate, prepare, train
 from snw_dist.predict.export import read_export
@@ -109,7 +108,7 @@ def test_compare_has_the_options_that_a_refusal_of_its_runs_names(
     def reached(*_: object, **__: object) -> None:
         raise InputError("every check of the runs is passed")
 
-    monkeypatch.setattr(launch.compare, "check_embedding", reached)
+    monkeypatch.setattr("snw_dist.embedding.estimate.check_embedding", reached)
     (folder / "runs" / "tiny").rename(folder / "runs" / "tiny-siamese-1")
     shutil.copytree(folder / "runs" / "tiny-siamese-1" / "data", folder / "runs" / "tiny" / "data")
     other = "compare --models siamese --set train.learning_rate=0.1 --set train.precision=bf16"

@@ -14,10 +14,10 @@ import pytest
 from hpc.errors import CorruptError, InputError
 from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig, config_to_dict
-from snw_dist.data.bound import trained_files
+from snw_dist.data.ensure import as_prepared, ensure_prepared
 from snw_dist.data.prepare import prepare
-from snw_dist.data.prepared import as_prepared, ensure_prepared, load_prepared
-from snw_dist.data.trained import data_digest, records, rows_of
+from snw_dist.data.prepared import load_prepared
+from snw_dist.data.trained import data_digest, records, rows_of, trained_files
 from snw_dist.predict.export import read_export
 from snw_dist.train.precheck import check_run_folder, check_training
 from snw_dist.trained_run.folder import read_finished, refuse_lost_checkpoints

@@ -6,7 +6,7 @@ import pytest
 
 from hpc.errors import EnvironmentProblem
 from hpc.save.fence import Fence
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.embedding.store.part_names import RECORDS, owner_name
 from snw_dist.train.precheck import check_training

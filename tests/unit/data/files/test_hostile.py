@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.data.files.text import sha256_file
 from snw_dist.data.prepare import prepare
-from snw_dist.data.prepared import Prepared, ensure_prepared, load_prepared
+from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.tables import PAIRS, SEQUENCES
 from tests.kit.data_inputs import Inputs
 from tests.kit.hostile import bounded, mutated

@@ -13,8 +13,9 @@ import pytest
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.data.prepare import prepare
-from snw_dist.data.prepared import Prepared, ensure_prepared, load_prepared
+from snw_dist.data.prepared import Prepared, load_prepared
 from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS, Inputs
 from tests.kit.rosetta_inputs import decoy_line, docking, score_file
 from tests.kit.split_tools import random_sequences

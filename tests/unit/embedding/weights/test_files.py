@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from hpc.errors import InputError
 from snw_dist.config import config_from_dict
-from snw_dist.data.prepared import ensure_prepared
+from snw_dist.data.ensure import ensure_prepared
 from snw_dist.embedding.esmc.packed import PackedEsmc
 from snw_dist.embedding.estimate import check_embedding
 from snw_dist.embedding.weights.read import load_weights, read_shape

@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepared import ensure_prepared, load_prepared
+from snw_dist.data.ensure import ensure_prepared
+from snw_dist.data.prepared import load_prepared
 from snw_dist.evaluate.compare.compared import Comparison
 from snw_dist.evaluate.compare.folds import compare_folds, folds_of, mean_over_folds
 from snw_dist.evaluate.compare.printed import comparison_table

@@ -1,0 +1,55 @@
+"""What is loaded before it is used: a help text needs no torch, and a rank nothing that makes data."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "prepare", "status", "train")
+HEAVY = {
+    *("torch", "pandas", "numpy", "zarr", "deepspeed", "scipy", "sklearn", "matplotlib", "transformers", "pyarrow"),
+}
+MOST_OF_OURS = 50
+"""Modules of this project behind a help text, packages included: 45 today, and 76 to 213 with what a command does."""
+READERS = {
+    *("snw_dist.data", "snw_dist.data.ensure", "snw_dist.data.prepared", "snw_dist.data.summary"),
+    *("snw_dist.data.tables", "snw_dist.data.trained"),
+    *("snw_dist.data.files", "snw_dist.data.files.parquet", "snw_dist.data.files.rejects"),
+    *("snw_dist.data.files.text", "snw_dist.data.files.unpacked"),
+    *("snw_dist.data.scores", "snw_dist.data.scores.transform"),
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a Python of its own has loaded once it has run `code`."""
+    code = f"import json, sys\n{code}\nsys.stderr.write(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.split(".")[0] in ("hpc", "snw_dist", "launch")}
+
+
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_a_help_text_loads_nothing_heavy(name: str) -> None:
+    loaded = loaded_by(
+        f"import launch.{name}\n"
+        f"try:\n    launch.{name}.app(['--help'])\nexcept SystemExit as end:\n    assert not end.code"
+    )
+    assert not {module.split(".")[0] for module in loaded} & HEAVY
+    assert f"launch.{name}" in loaded
+    assert len(ours(loaded)) <= MOST_OF_OURS
+
+
+def test_every_launcher_is_asked() -> None:
+    assert {file.stem for file in (ROOT / "launch").glob("[!_]*.py")} == set(LAUNCHERS)
+
+
+def test_a_rank_that_trains_loads_what_reads_prepared_data_alone() -> None:
+    assert {m for m in ours(loaded_by("import snw_dist.train.run")) if m.startswith("snw_dist.data")} <= READERS
