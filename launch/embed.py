@@ -23,7 +23,7 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
-from snw_dist.config import parse_layers
+from snw_dist.config_file import parse_layers
 
 app = new_app()
 ArrayOption = Annotated[

@@ -16,7 +16,8 @@ from typer.core import TyperCommand
 from hpc.disk.reading import BadFileError, parse_json
 from hpc.disk.strict import dotted_keys
 from hpc.errors import InputError
-from snw_dist.config import SnwConfig, config_to_dict, load_config
+from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.config_file import load_config
 
 SetOption = Annotated[
     list[str] | None,

@@ -11,11 +11,13 @@ import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from hpc.errors import InputError, SnwError
 
 T = TypeVar("T")
+SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+"""Of dataclasses whose values somebody writes by hand; the text below a field describes it."""
 _MOST_SHOWN = 200
 """Characters of a wrong value, and lines of a message."""
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")

@@ -9,15 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from hpc.disk.home import expanded
 from hpc.disk.reading import BadFileError, read_json
-from hpc.disk.strict import validated
+from hpc.disk.strict import SETTINGS, validated
 from hpc.errors import InputError
 
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 _MOST_BYTES = 2**20
 RESERVED_SBATCH_OPTIONS = frozenset(
     [
@@ -83,7 +82,7 @@ Word = Annotated[Line, AfterValidator(_not_empty)]
 _OptionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*([_-][a-z0-9]+)*$", max_length=100)]
 
 
-@dataclass(config=_STRICT, frozen=True)
+@dataclass(config=SETTINGS, frozen=True)
 class EnvironmentVariable:
     """One variable set on the nodes, and why."""
 
@@ -92,7 +91,7 @@ class EnvironmentVariable:
     reason: Annotated[str, AfterValidator(one_line), AfterValidator(_reason)]
 
 
-@dataclass(config=_STRICT, frozen=True)
+@dataclass(config=SETTINGS, frozen=True)
 class SiteProfile:
     """How jobs are asked for at one site; everything has a default that suits most Slurm clusters."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from snw_dist.config import SnwConfig, with_values
+from snw_dist.config import SnwConfig
+from snw_dist.config_file import with_values
 from snw_dist.data.prepared import Prepared, load_prepared, read_summary
 from snw_dist.data.tables import SUMMARY
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snw_dist.config import DataSection
+from snw_dist.config_data import DataSection
 from snw_dist.data.files.entries import score_paths
 from snw_dist.data.files.rejects import TABLES, Table
 from snw_dist.data.files.text import check_readable, sha256_file

@@ -25,7 +25,8 @@ import numpy as np
 from hpc.disk.files import atomic_write_json
 from hpc.disk.folder import new_folder
 from hpc.told import long_work
-from snw_dist.config import DataSection, SnwConfig
+from snw_dist.config import SnwConfig
+from snw_dist.config_data import DataSection
 from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
 from snw_dist.data.counts import check_splits, count_files, count_splits

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from snw_dist.config import SnwConfig, config_to_dict, load_config
+from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.config_file import load_config
 from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import REPOSITORY, Finished, run_ranks
 from tests.kit.train_tools import stored

@@ -42,7 +42,7 @@ OF_OTHERS = {
     "hpc/ranks/preflight.py": {"--shm-size", "--oneliner"},
     "hpc/submit/sbatch.py": {"--kill-on-bad-exit", "--wait", "--export", "--cpus-per-task", "--mpi"},
     "hpc/ranks/work_queue.py": {"--mpi"},
-    "snw_dist/config.py": {"--layer"},  # only embed has it, and names it as it was given
+    "snw_dist/config_file.py": {"--layer"},  # only embed has it, and names it as it was given
     "snw_dist/command.py": {"--help"},
     "snw_dist/data/splits/clusters.py": {
         *("--cluster-mode", "--single-step-clustering", "--add-self-matches", "--max-seqs", "--comp-bias-corr"),

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from hpc.errors import InputError
 from launch._submit import cluster_overrides
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict, load_config
+from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
+from snw_dist.config_file import load_config
 from tests.kit.hostile import bounded, mutated
 from tests.kit.hostile_text import changed
 

@@ -27,7 +27,8 @@ import launch.status
 import launch.train
 from hpc.errors import ExitCode
 from hpc.job.profile import EnvironmentVariable, SiteProfile, load_profile
-from snw_dist.config import ControlName, SnwConfig, load_config
+from snw_dist.config import ControlName, SnwConfig
+from snw_dist.config_file import load_config
 from snw_dist.embedding.store.commits import commit_shard, shard_buffer
 from snw_dist.embedding.store.group import create_part, finalize_part
 from snw_dist.embedding.store.header import StoreHeader

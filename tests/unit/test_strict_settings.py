@@ -17,7 +17,8 @@ from hpc.disk.strict import dotted_keys
 from hpc.errors import InputError
 from hpc.job.profile import SiteProfile, load_profile
 from snw_dist.command import values_of
-from snw_dist.config import SnwConfig, load_config
+from snw_dist.config import SnwConfig
+from snw_dist.config_file import load_config
 
 PROBES = [5, 5.0, 5.5, True, False, "5", "5.5", "true", "", " ", None, [5], ["5", True], {"a": 1}, 1e300, -1]
 PATHS = ["run.folder", "data.ligands", "data.receptors", "data.pairs", "data.folder", "store.path"]

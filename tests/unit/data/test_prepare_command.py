@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snw_dist.config import load_config
+from snw_dist.config_file import load_config
 from snw_dist.data.ensure import as_prepared
 from tests.kit.data_inputs import LIGANDS, PAIRS, RECEPTORS
 

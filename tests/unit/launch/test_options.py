@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from hpc.errors import InputError
 from launch import compare, doctor, embed, evaluate, prepare, status, train
 from snw_dist.command import keys_named, values_of
-from snw_dist.config import load_config
+from snw_dist.config_file import load_config
 
 COMMANDS = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
 COMMANDS |= {"status": status, "train": train}
