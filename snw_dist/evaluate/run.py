@@ -25,10 +25,10 @@ from snw_dist.evaluate.measure.held_out import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.evaluate.training_cost import Trained, trained
+from snw_dist.model.sides import check_sides
 from snw_dist.predict.batches import IndexedPairs, indexed_pairs
 from snw_dist.predict.export import check_same_encoder, check_still_there, read_export
 from snw_dist.predict.tokens import TokenReader
-from snw_dist.train.precheck import check_sides
 
 
 class Scored(NamedTuple):
@@ -140,7 +140,7 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
 
 def _opened(config: SnwConfig, prepared: Prepared) -> Opened:
     model, description = read_export(config.run_folder / "export")
-    check_sides(description["model"]["name"], "auto", prepared)
+    check_sides(description["model"]["name"], "auto", prepared.symmetric)
     data = measurable(prepared, description, config.run_folder, config.evaluate.allow_changes)
     store = StoreReader(config.store_path)
     check_same_encoder(description, store.header, config.store_path)

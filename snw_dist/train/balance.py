@@ -13,11 +13,6 @@ from numpy.typing import NDArray
 from snw_dist.arrays import FloatArray, IntArray
 
 
-def accumulation_steps(global_batch_size: int, micro_batch_size: int, world_size: int) -> int:
-    """Forward passes a rank makes for one optimiser step."""
-    return -(-global_batch_size // (micro_batch_size * world_size))
-
-
 def equal_parts(
     receptor: IntArray, ligand_length: IntArray, receptor_length: IntArray, num_parts: int, most: int
 ) -> list[IntArray]:

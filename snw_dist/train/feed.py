@@ -13,8 +13,9 @@ import torch
 from hpc.machine.prefetch import Prefetch
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.predict.batches import IndexedPairs, PairBatch, make_batch
-from snw_dist.train.balance import accumulation_steps, equal_parts, rank_share
+from snw_dist.train.balance import equal_parts, rank_share
 from snw_dist.train.plan import TrainPlan
+from snw_dist.trained_run.trajectory import accumulation_steps
 
 
 class StepBatches(NamedTuple):

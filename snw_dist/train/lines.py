@@ -11,7 +11,7 @@ from hpc.save.checkpoint import checkpoint_name
 from hpc.told import duration
 from snw_dist.config import TrainSection
 from snw_dist.train.plan import TrainPlan, number_of_steps
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 
 _MEASURES = {"auroc": "AUROC", "loss": "loss"}
 

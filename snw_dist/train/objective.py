@@ -1,7 +1,7 @@
 """The loss of a micro-batch: which one, and over which pairs.
 
 A loss that compares pairs with each other takes those of all ranks. Every rank then computes the same losses, and the
-gradient reaches its own pairs; with the weights of `plan.rank_share`, the engine's mean over ranks is the gradient of
+gradient reaches its own pairs; with the weights of `rank_share`, the engine's mean over ranks is the gradient of
 one process that holds them all.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
-from hpc.errors import InputError
 from hpc.ranks.gather import gather_rows, own_rows
-from snw_dist.config import LossName, ModelName
+from snw_dist.config import LossName
+from snw_dist.model.legal_losses import IN_BATCH
 from snw_dist.model.losses import (
     Mining,
     bce_loss,
@@ -25,33 +25,6 @@ from snw_dist.model.losses import (
 )
 from snw_dist.model.pair import PairOutput
 from snw_dist.predict.batches import Target
-
-LOSSES: dict[ModelName, tuple[LossName, ...]] = {
-    "siamese": ("contrastive", "triplet", "info_nce", "rank"),
-    "pseudo_siamese": ("contrastive", "triplet", "info_nce", "rank"),
-    "triplet": ("triplet", "info_nce", "rank"),
-    "pair_of_pairs": ("complexes", "contrastive", "rank"),
-    "cross_attention": ("bce", "rank"),
-    "changeformer": ("bce", "rank"),
-}
-"""What each network can be trained by; the first one is `auto`."""
-
-IN_BATCH = ("triplet", "info_nce", "rank", "complexes")
-
-WITHOUT_SIDES: tuple[ModelName, ...] = ("siamese",)
-"""Networks whose score does not depend on the order of the two sides."""
-BY_SIDE = ("triplet", "info_nce")
-"""Losses that take ligand and receptor for two kinds of things."""
-
-
-def loss_of(model: ModelName, loss: LossName) -> LossName:
-    """The loss to train by; raises `InputError` when the network does not give what it needs."""
-    if loss == "auto":
-        return LOSSES[model][0]
-    if loss not in LOSSES[model]:
-        legal = ", ".join(("auto", *LOSSES[model]))
-        raise InputError(f"train.loss {loss!r} does not go with model.name {model!r}; legal with it: {legal}.")
-    return loss
 
 
 @dataclass(frozen=True)

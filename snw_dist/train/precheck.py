@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 
@@ -11,19 +10,19 @@ from hpc.errors import EnvironmentProblem, InputError
 from hpc.save.checkpoint import committed_checkpoints, step_of
 from hpc.save.claims import refuse_in_use
 from hpc.save.fence import OWNER
-from snw_dist.config import LossName, ModelName, Precision, SnwConfig
+from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.ensure import with_prepared
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.model.legal_losses import loss_of
+from snw_dist.model.sides import check_sides
 from snw_dist.predict.batches import indexed_pairs
 from snw_dist.predict.tuned_encoder import check_lengths, weights_of_store
-from snw_dist.train.changes import PARTS, STORE
-from snw_dist.train.objective import BY_SIDE, WITHOUT_SIDES, loss_of
 from snw_dist.train.plan import number_of_steps
-from snw_dist.train.state import check_resumable, refuse_fewer_steps, trajectory
 from snw_dist.trained_run.folder import newest_meta, refuse_lost_checkpoints
 from snw_dist.trained_run.lineage import Lineage
+from snw_dist.trained_run.resumable import refuse_another_run, refuse_fewer_steps
 
 
 def check_precision(precision: Precision, device: str) -> None:
@@ -48,29 +47,13 @@ def check_training(config: SnwConfig) -> None:
     with_prepared(config, lambda prepared: _check_with_data(config, prepared), config.train.allow_changes)
 
 
-def check_sides(model: ModelName, loss: LossName, prepared: Prepared) -> None:
-    """Raise `InputError` where the sides mean nothing, but network or loss take them for two kinds of things."""
-    if not prepared.symmetric:
-        return
-    if model not in WITHOUT_SIDES:
-        raise InputError(
-            f"model.name {model!r} reads ligand and receptor differently, so with data.symmetric the score of a pair "
-            f"would depend on its order. It does not with: {', '.join(WITHOUT_SIDES)}. Choose that as model.name."
-        )
-    if loss_of(model, loss) in BY_SIDE:
-        raise InputError(
-            f"train.loss {loss!r} compares the ligands of a receptor, and with data.symmetric there is none. Set "
-            "train.loss to auto, contrastive or rank."
-        )
-
-
 def check_run_folder(config: SnwConfig, prepared: Prepared) -> None:
     """Refuse here what the job would refuse: `CorruptError` for lost checkpoints, `InputError` for the rest.
 
     That is checkpoints of another run or more steps, and a network that the sides of symmetric pairs matter to. By what
     the newest checkpoint says; the number of ranks, and a store that is not there yet, are left out.
     """
-    check_sides(config.model.name, config.train.loss, prepared)
+    check_sides(config.model.name, config.train.loss, prepared.symmetric)
     newest, section = newest_meta(config.run_folder), config.train
     if newest is None:
         if not committed_checkpoints(config.run_folder / "checkpoints"):
@@ -87,29 +70,6 @@ def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
     """The same for several runs on the same data."""
     for config in configs:
         check_run_folder(config, prepared)
-
-
-def refuse_another_run(
-    config: SnwConfig, lineage: Lineage, of_run: Mapping[str, Any], provenance: Mapping[str, Any]
-) -> list[str]:
-    """Raise `InputError` unless a checkpoint, or an end, `of_run` (its trajectory) is of this run with these data.
-
-    Returns the differences that are allowed.
-    """
-    store = StoreReader(config.store_path).header.rows_digest if config.store_path.exists() else None
-    saved, present = dict(of_run), trajectory(config, lineage.digest, store or "", 1)
-    for key in (PARTS, *([] if store else [STORE])):
-        saved.pop(key, None)
-        present.pop(key, None)
-    section = config.train
-    return check_resumable(
-        saved,
-        present,
-        section.allow_precision_change,
-        section.allow_changes,
-        section.micro_batch_size,
-        lambda: lineage.changes(provenance),
-    )
 
 
 def _check_with_data(config: SnwConfig, prepared: Prepared) -> None:

@@ -18,7 +18,7 @@ from snw_dist.config import Precision
 from snw_dist.predict.export import verify_export
 from snw_dist.predict.manifest import AGAIN, FIRST
 from snw_dist.train.portable import Piece, read_into
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 
 log = logging.getLogger(__name__)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -22,12 +22,12 @@ from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
+from snw_dist.model.legal_losses import loss_of
+from snw_dist.model.sides import check_sides
 from snw_dist.predict.batches import indexed_pairs
 from snw_dist.predict.export import write_export
 from snw_dist.predict.tokens import TokenReader
 from snw_dist.predict.tuned_encoder import network_of
-from snw_dist.train.balance import accumulation_steps
-from snw_dist.train.changes import differing, other_measure
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.feed import Feed
 from snw_dist.train.finite import NotFiniteError, refuse_not_finite
@@ -40,21 +40,24 @@ from snw_dist.train.lines import (
     start_line,
     validation_line,
 )
-from snw_dist.train.objective import Objective, loss_of
+from snw_dist.train.objective import Objective
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.portable import restore_random_state, write_snapshot
-from snw_dist.train.precheck import check_precision, check_sides
+from snw_dist.train.precheck import check_precision
+from snw_dist.train.progress import Progress
 from snw_dist.train.provenance import provenance
 from snw_dist.train.remake import known, lost_export, validation_at, weights_of
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
 from snw_dist.train.shared_buffers import check_buffers
-from snw_dist.train.state import Progress, check_resumable, refuse_fewer_steps, trajectory
 from snw_dist.train.tensorboard import TensorBoard
 from snw_dist.train.validation import validate
 from snw_dist.train.verdict import settle_step
+from snw_dist.trained_run.changes import differing, other_measure
 from snw_dist.trained_run.folder import METRICS, Finished, refuse_lost_checkpoints, withdraw_finished, write_finished
 from snw_dist.trained_run.lineage import Lineage
+from snw_dist.trained_run.resumable import check_resumable, refuse_fewer_steps
+from snw_dist.trained_run.trajectory import accumulation_steps, trajectory
 
 
 def run_training(values: dict[str, Any], runtime: Runtime) -> None:
@@ -83,7 +86,7 @@ class TrainingJob:
         refuse_problems([check_buffers(runtime)])
         self._prepare_deepspeed()
         prepared = load_prepared(config.data_folder)
-        check_sides(config.model.name, section.loss, prepared)
+        check_sides(config.model.name, section.loss, prepared.symmetric)
         store = StoreReader(config.store_path)
         self.header = store.header
         self.train, self.val = (indexed_pairs(prepared, store, split) for split in ("train", "val"))

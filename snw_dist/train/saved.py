@@ -21,10 +21,10 @@ from pydantic.dataclasses import dataclass
 from hpc.errors import CorruptError
 from hpc.save.manifest import MANIFEST, MOST_ENTRIES, Checkpoint, checked, shortened, verify_checkpoint
 from hpc.save.retention import Verify
-from snw_dist.train.changes import PARTS, differing, other_network
 from snw_dist.train.pieces import MOST_ELEMENTS, MOST_HEADER_BYTES, MOST_RANDOM_BYTES, Count, check_pieces
 from snw_dist.train.portable import KINDS, file_name
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
+from snw_dist.trained_run.changes import PARTS, differing, other_network
 
 
 @plain_dataclass(frozen=True)

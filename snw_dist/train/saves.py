@@ -16,7 +16,7 @@ from hpc.ranks.communicator import Communicator
 from hpc.save.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
 from hpc.save.retention import Retention, Verify
 from hpc.save.saving import Save, Write
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 
 log = logging.getLogger(__name__)
 

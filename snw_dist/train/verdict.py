@@ -10,7 +10,7 @@ from hpc.ranks.communicator import Communicator
 from snw_dist.config import Precision
 from snw_dist.train.engine import Engine
 from snw_dist.train.finite import NotFiniteError, Suspect, find_suspect
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 
 MOST_SKIPPED = 50
 """Steps in a row. From its first loss scale fp16 is at the smallest one after 35 at most."""

@@ -30,7 +30,7 @@ class Finished:
     step: StrictInt
     best: dict[str, Any]
     trajectory: dict[str, Any] = field(default_factory=dict)
-    """Everything that decided the weights, see `state.trajectory`: what it is that has finished."""
+    """Everything that decided the weights, see `trajectory`: what it is that has finished."""
     trained_on: list[str] = field(default_factory=list)
     """As in the provenance, see `Lineage`."""
     skipped_steps: StrictInt = 0

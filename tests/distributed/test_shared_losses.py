@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snw_dist.train.objective import LOSSES
+from snw_dist.model.legal_losses import LOSSES
 from tests.kit.ranks import run_ranks
 
 pytestmark = pytest.mark.distributed

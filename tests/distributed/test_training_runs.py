@@ -16,8 +16,8 @@ from hpc.errors import CorruptError
 from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.ensure import ensure_prepared
+from snw_dist.train.progress import Progress
 from snw_dist.train.remake import lost_export
-from snw_dist.train.state import Progress
 from tests.kit.ranks import Finished, run_ranks
 from tests.kit.shipped import embedded_run
 

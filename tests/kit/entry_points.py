@@ -287,10 +287,11 @@ def shared_losses(config: Config, runtime: Runtime) -> None:
 
     from snw_dist.config import ModelSection
     from snw_dist.model.build import build_model
+    from snw_dist.model.legal_losses import LOSSES
     from snw_dist.model.pair import Side
     from snw_dist.predict.batches import Target
     from snw_dist.train.balance import equal_parts, rank_share
-    from snw_dist.train.objective import LOSSES, Objective
+    from snw_dist.train.objective import Objective
 
     comm, num_pairs = runtime.comm, config["num_pairs"]
     numbers = np.random.default_rng(3)
@@ -373,10 +374,11 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
 
     from snw_dist.config import ModelSection
     from snw_dist.model.build import build_model
+    from snw_dist.model.legal_losses import loss_of
     from snw_dist.model.pair import Side
     from snw_dist.predict.batches import Target
     from snw_dist.train.engine import Engine, prepare_deepspeed
-    from snw_dist.train.objective import Objective, loss_of
+    from snw_dist.train.objective import Objective
 
     prepare_deepspeed(runtime.device)
     if config["precision"] == "fp16":  # slow on a CPU, which is why DeepSpeed does not offer it there

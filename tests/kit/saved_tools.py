@@ -15,8 +15,9 @@ from hpc.ranks.communicator import Communicator
 from hpc.save.checkpoint import MANIFEST, Checkpoint, manifest_digest
 from hpc.save.saving import save_checkpoint
 from snw_dist.train.portable import Piece, read_into, restore_random_state, snapshot, write_snapshot
+from snw_dist.train.progress import Progress
 from snw_dist.train.saved import Expected
-from snw_dist.train.state import Progress, check_resumable
+from snw_dist.trained_run.resumable import check_resumable
 
 ALONE = Communicator.alone()
 SHAPES = {"a.weight": [4, 3], "b.bias": [7], "c": [], "d.weight": [5, 2, 2]}

@@ -34,6 +34,7 @@ SPEAKERS = {
     "snw_dist/evaluate/": ("evaluate", "compare"),
     "snw_dist/evaluate/compare/": ("compare",),
     "snw_dist/train/": ("train", "compare"),
+    "snw_dist/trained_run/": ("train", "compare"),
     **{f"launch/{name}.py": (name,) for name in MODULES},
 }
 """Which commands may print what stands in a source, by the longest of these that its path begins with."""

@@ -35,7 +35,7 @@ from snw_dist.embedding.store.header import StoreHeader
 from snw_dist.embedding.store.part_plan import PartPlan
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.metrics.metrics import METRICS
-from snw_dist.train.objective import LOSSES
+from snw_dist.model.legal_losses import LOSSES
 from tests.faults.promises import PROMISES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,9 +25,9 @@ from snw_dist.evaluate.measure.measured import DECISIVE, Measured, describe, mea
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.run import score_run
 from snw_dist.metrics.bootstrap import interval
-from snw_dist.train.precheck import refuse_another_run
 from snw_dist.trained_run.folder import read_finished
 from snw_dist.trained_run.lineage import Lineage
+from snw_dist.trained_run.resumable import refuse_another_run
 
 COMPARISON = "comparison.json"
 _FILES = (COMPARISON, "ensemble_*")

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from hpc.errors import InputError
-from snw_dist.config import ModelName, ModelSection
+from snw_dist.config import ModelSection
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import keys_by_use, pair_keys, rows_of, sequence_keys
 from snw_dist.evaluate.controls.controls import DATA_CONTROLS, data_controls
 from snw_dist.evaluate.measure.held_out import STRATA, pairs_of
 from snw_dist.model.build import build_model
 from snw_dist.model.pair import Side
-from snw_dist.train.precheck import check_sides, check_training
+from snw_dist.train.precheck import check_training
 from tests.kit.evaluate_tools import pair_table, sequences
 from tests.kit.tiny import configured, write_project
 
@@ -96,21 +96,6 @@ def test_a_siamese_score_is_the_same_bits_either_way(size: str, training: bool) 
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert torch.equal(*scores)
     assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(*gradients, strict=True))
-
-
-@pytest.mark.parametrize("name", ["pseudo_siamese", "cross_attention", "pair_of_pairs", "triplet", "changeformer"])
-def test_networks_that_tell_the_sides_apart_are_refused(name: ModelName) -> None:
-    with pytest.raises(InputError, match="It does not with: siamese") as caught:
-        check_sides(name, "auto", prepared([]))
-    assert caught.value.exit_code == 2
-    check_sides(name, "auto", prepared([], symmetric=False))
-
-
-def test_losses_by_side_are_refused() -> None:
-    for loss in ("info_nce", "triplet"):
-        with pytest.raises(InputError, match=r"Set train[.]loss to auto"):
-            check_sides("siamese", loss, prepared([]))  # type: ignore[arg-type]
-    check_sides("siamese", "rank", prepared([]))
 
 
 def test_it_is_refused_before_a_job_and_a_change_of_it_is_one_of_the_data(tmp_path: Path) -> None:

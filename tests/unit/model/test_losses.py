@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from hpc.errors import InputError
 from snw_dist.config import LossName, ModelName
+from snw_dist.model.legal_losses import IN_BATCH, LOSSES, loss_of
 from snw_dist.model.losses import (
     Mining,
     bce_loss,
@@ -25,7 +26,7 @@ from snw_dist.model.losses import (
 )
 from snw_dist.model.pair import PairOutput, unit_distance
 from snw_dist.predict.batches import Target
-from snw_dist.train.objective import IN_BATCH, LOSSES, Objective, loss_of
+from snw_dist.train.objective import Objective
 
 N = 24
 LOSS_NAMES: tuple[LossName, ...] = get_args(LossName)[1:]

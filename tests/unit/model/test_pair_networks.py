@@ -16,10 +16,11 @@ from snw_dist.config import ModelName, ModelSection
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, InputProjection, two_ended_positions
 from snw_dist.model.build import SIZES, build_model, count_parameters, size_of
 from snw_dist.model.complex import CrossAttentionBlock
+from snw_dist.model.legal_losses import loss_of
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
 from snw_dist.predict.batches import Target
-from snw_dist.train.objective import Objective, loss_of
+from snw_dist.train.objective import Objective
 
 D_INPUT = 24
 SMALL = ModelSection(

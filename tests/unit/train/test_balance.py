@@ -7,17 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.train.balance import accumulation_steps, equal_parts, rank_share
+from snw_dist.train.balance import equal_parts, rank_share
+from snw_dist.trained_run.trajectory import accumulation_steps
 
 counts = st.integers(1, 200)
-
-
-@pytest.mark.parametrize(
-    ("batch", "micro", "ranks", "steps"),
-    [(128, 128, 1, 1), (128, 64, 2, 1), (128, 32, 2, 2), (100, 32, 3, 2), (1, 8, 8, 1)],
-)
-def test_accumulation_steps(batch: int, micro: int, ranks: int, steps: int) -> None:
-    assert accumulation_steps(batch, micro, ranks) == steps
 
 
 @given(counts, st.integers(1, 9), st.integers(1, 40), st.integers(1, 400), st.integers(1, 60))

@@ -15,7 +15,7 @@ from hpc.errors import CorruptError
 from snw_dist.train.finite import NotFiniteError, find_suspect, refuse_not_finite
 from snw_dist.train.gradients import GradientWatch
 from snw_dist.train.portable import Piece, Snapshot, read_into, snapshot, write_snapshot
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 from snw_dist.train.verdict import MOST_SKIPPED, why_no_step, why_to_end
 
 

@@ -21,7 +21,7 @@ from snw_dist.train.lines import (
     validation_line,
 )
 from snw_dist.train.plan import TrainPlan, learning_rate
-from snw_dist.train.state import Progress
+from snw_dist.train.progress import Progress
 
 FOLDER = Path("/runs/first")
 RATE = partial(learning_rate, peak=1.0, warmup_steps=0, min_ratio=0.1)

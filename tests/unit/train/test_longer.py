@@ -12,10 +12,10 @@ import pytest
 from hpc.errors import InputError
 from hpc.told import TOLD
 from snw_dist.config import SnwConfig, config_to_dict
-from snw_dist.train.changes import Change, change_of
 from snw_dist.train.precheck import check_training
+from snw_dist.train.progress import Progress
 from snw_dist.train.remake import lost_export
-from snw_dist.train.state import Progress
+from snw_dist.trained_run.changes import Change, change_of
 from snw_dist.trained_run.folder import read_finished
 from tests.kit.tiny import configured, contents, launched, trained_as_it_is
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.train.balance import accumulation_steps
 from snw_dist.train.plan import TrainPlan, epoch_order, learning_rate
+from snw_dist.trained_run.trajectory import accumulation_steps
 
 counts = st.integers(1, 200)
 

@@ -19,13 +19,14 @@ from safetensors.torch import load_file, save_file
 
 from hpc.errors import CorruptError, InputError, SnwError
 from hpc.save.checkpoint import MANIFEST, checkpoint_name, find_checkpoint
-from snw_dist.train.changes import PARTS, change_of, differing
-from snw_dist.train.changes import Change as Allowed
 from snw_dist.train.pieces import check_pieces
 from snw_dist.train.portable import KINDS, restore_random_state
+from snw_dist.train.progress import Progress
 from snw_dist.train.saved import Expected, verifier
 from snw_dist.train.saves import Saves
-from snw_dist.train.state import Progress, check_resumable
+from snw_dist.trained_run.changes import PARTS, change_of, differing
+from snw_dist.trained_run.changes import Change as Allowed
+from snw_dist.trained_run.resumable import check_resumable
 from tests.kit.harm import EXAMPLES, flipped, little_memory, mutated
 from tests.kit.saved_tools import (
     ALONE,

@@ -7,15 +7,13 @@ import json
 from typing import Any
 
 import pytest
-import torch
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.config import SnwConfig, config_from_dict
-from snw_dist.train.balance import accumulation_steps
-from snw_dist.train.changes import CHANGES, DIVISION, PAIRS, STORE, Change, change_of, differing, other_measure
 from snw_dist.train.plan import number_of_steps
-from snw_dist.train.precheck import check_precision
-from snw_dist.train.state import Progress, check_resumable, refuse_fewer_steps, trajectory, valid_ranks
+from snw_dist.trained_run.changes import CHANGES, DIVISION, PAIRS, STORE, Change, change_of, differing, other_measure
+from snw_dist.trained_run.resumable import check_resumable, refuse_fewer_steps, valid_ranks
+from snw_dist.trained_run.trajectory import accumulation_steps, trajectory
 
 DATA = "a" * 64
 
@@ -134,16 +132,6 @@ def flat(value: Any, key: str = "") -> dict[str, Any]:
     return {name: setting for part in parts for name, setting in part.items()}
 
 
-def test_every_setting_is_decided_upon_in_the_table_and_the_table_has_no_others() -> None:
-    keys = set(flat(config_from_dict({})))
-    sections = {key.partition(".")[0] for key in keys}
-    assert {key for key in keys if key not in CHANGES and key.partition(".")[0] not in CHANGES} == set()
-    assert set(CHANGES) <= keys | sections
-    for key in keys:
-        compared = change_of(key) not in (Change.FREE, Change.BY_CONTENT)
-        assert (key in SAVED) == compared, key
-
-
 @pytest.mark.parametrize("key", sorted(key for key in SAVED if key in flat(config_from_dict({}))))
 def test_another_value_of_each_setting_needs_what_the_table_says(key: str) -> None:
     present = SAVED | {key: "another"}
@@ -196,6 +184,16 @@ def test_steps_that_are_done_cannot_be_taken_back(train: dict[str, Any], step: i
     assert "cannot be taken back" in str(caught.value)
 
 
+def test_every_setting_is_decided_upon_in_the_table_and_the_table_has_no_others() -> None:
+    keys = set(flat(config_from_dict({})))
+    sections = {key.partition(".")[0] for key in keys}
+    assert {key for key in keys if key not in CHANGES and key.partition(".")[0] not in CHANGES} == set()
+    assert set(CHANGES) <= keys | sections
+    for key in keys:
+        compared = change_of(key) not in (Change.FREE, Change.BY_CONTENT)
+        assert (key in SAVED) == compared, key
+
+
 @pytest.mark.parametrize(
     ("change", "monitor", "other"),
     [
@@ -213,41 +211,3 @@ def test_steps_that_are_done_cannot_be_taken_back(train: dict[str, Any], step: i
 def test_what_makes_the_best_validation_begin_anew(change: str, monitor: str, other: bool) -> None:
     """A loss of -0.3 never was better than an AUROC of .8: the best would have stayed the first one for ever."""
     assert other_measure(differing(SAVED, SAVED | {change: "x"}), monitor) == other
-
-
-def test_a_best_that_begins_anew_is_that_of_this_step() -> None:
-    progress = Progress(step=7, best_value=0.8, best_step=6, worse_in_a_row=1)
-    progress.begin_anew()
-    assert progress == Progress(step=7, unvalidated=True)
-    assert progress.record(-0.3)
-    assert (progress.best_value, progress.best_step) == (-0.3, 7)
-
-
-def test_progress_keeps_the_best() -> None:
-    progress = Progress()
-    outcomes = []
-    for step, value in enumerate([0.5, 0.5, 0.4, 0.6, float("nan"), 0.7, 0.1], start=1):
-        progress.step = step
-        outcomes.append(progress.record(value))
-    assert outcomes == [True, False, False, True, False, True, False]
-    assert progress == Progress(step=7, best_value=0.7, best_step=6, worse_in_a_row=1)
-    assert Progress(**json.loads(json.dumps(dataclasses.asdict(progress)))) == progress
-
-
-def test_fp16_needs_a_gpu() -> None:
-    with pytest.raises(EnvironmentProblem, match="Use 'bf16' or 'fp32'") as caught:
-        check_precision("fp16", "cpu")
-    assert caught.value.exit_code == 4
-    check_precision("fp16", "cuda")  # the nodes may have one
-    check_precision("bf16", "cpu")
-    check_precision("fp32", "auto")
-
-
-@pytest.mark.parametrize("available", [True, False])
-def test_fp16_on_a_machine_that_chooses_itself(available: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    if available:
-        check_precision("fp16", "auto")
-    else:
-        with pytest.raises(EnvironmentProblem, match="fp16"):
-            check_precision("fp16", "auto")

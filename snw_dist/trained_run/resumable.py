@@ -1,70 +1,42 @@
-"""What a checkpoint of training must agree with before it is taken up, and the position it holds."""
+"""Whether a run may be gone on with: what a checkpoint, or an end, must agree with before it is taken up."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hpc.errors import EnvironmentProblem, InputError
-from snw_dist.config import SnwConfig, TrainSection, config_to_dict
-from snw_dist.train.balance import accumulation_steps
-from snw_dist.train.changes import DIVISION, PAIRS, PARTS, STORE, Change, change_of, differing
-from snw_dist.train.objective import IN_BATCH, loss_of
+from snw_dist.config import SnwConfig, TrainSection
+from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.trained_run.changes import DIVISION, PAIRS, PARTS, STORE, Change, change_of, differing
+from snw_dist.trained_run.lineage import Lineage
+from snw_dist.trained_run.trajectory import trajectory
 
 PRECISION_FLAG, CHANGES_FLAG, NO_FLAG = "--allow-precision-change", "--allow-changes", "no option"
-EVEN = "equal"
-"""The value of `DIVISION`. An older version had a last step of what was left, and its checkpoints do not say so."""
 _PAIRS_BEFORE = "input "  # what older versions wrote in place of `PAIRS`: digests of the input files
 
 
-@dataclass
-class Progress:
-    """Where training stands; equal on all ranks, stored in the manifest of every checkpoint."""
+def refuse_another_run(
+    config: SnwConfig, lineage: Lineage, of_run: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> list[str]:
+    """Raise `InputError` unless a checkpoint, or an end, `of_run` (its trajectory) is of this run with these data.
 
-    step: int = 0
-    """Optimiser steps done: with the plan it names every pair seen, whatever the number of ranks."""
-    best_value: float | None = None
-    best_step: int | None = None
-    worse_in_a_row: int = 0
-    unvalidated: bool = False
-    """The validation that is due at this step is still to be made: a stop came in between."""
-    skipped: int = 0
-    """Steps that fp16 has skipped; they count as steps."""
-    skipped_in_a_row: int = 0
-
-    def record(self, value: float) -> bool:
-        """Take note of a validation (higher is better); true when it is the best so far, which NaN never is."""
-        self.unvalidated = False
-        if math.isnan(value) or (self.best_value is not None and value <= self.best_value):
-            self.worse_in_a_row += 1
-            return False
-        self.best_value, self.best_step, self.worse_in_a_row = value, self.step, 0
-        return True
-
-    def begin_anew(self) -> None:
-        """Forget the best, and have this step validated: it is measured in another way from here on."""
-        self.best_value, self.best_step, self.worse_in_a_row, self.unvalidated = None, None, 0, True
-
-
-def trajectory(config: SnwConfig, data_digest: str, store_digest: str, world_size: int) -> dict[str, Any]:
-    """Everything that decides the weights of a run, as flat plain data: a resumed run must have the same.
-
-    Of the data that is what training sees of them, see `snw_dist.data.trained`.
-
-    The number of ranks and the size of a micro-batch do not: the mean over a step is the same. Only a loss that
-    compares the pairs of a micro-batch depends on how many of them make up a step.
+    Returns the differences that are allowed.
     """
-    plain, asked = config_to_dict(config), (Change.FREE, Change.BY_CONTENT)
-    settings = [
-        (f"{section}.{name}", value) for section in ("train", "model", "run") for name, value in plain[section].items()
-    ]
-    facts: dict[str, Any] = {key: value for key, value in settings if change_of(key) not in asked}
-    facts |= {DIVISION: EVEN, PAIRS: data_digest, STORE: store_digest}
-    if loss_of(config.model.name, config.train.loss) in IN_BATCH:
-        facts[PARTS] = accumulation_steps(config.train.global_batch_size, config.train.micro_batch_size, world_size)
-    return facts
+    store = StoreReader(config.store_path).header.rows_digest if config.store_path.exists() else None
+    saved, present = dict(of_run), trajectory(config, lineage.digest, store or "", 1)
+    for key in (PARTS, *([] if store else [STORE])):
+        saved.pop(key, None)
+        present.pop(key, None)
+    section = config.train
+    return check_resumable(
+        saved,
+        present,
+        section.allow_precision_change,
+        section.allow_changes,
+        section.micro_batch_size,
+        lambda: lineage.changes(provenance),
+    )
 
 
 def check_resumable(
