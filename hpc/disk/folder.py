@@ -34,7 +34,8 @@ def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
     When the block fails nothing is left. An older `target` is exchanged for the new one in one step. Where the file
     system cannot do that it is moved aside first: a kill in between leaves it there, and `recover` brings it back.
     What the older one has under names that are not among the patterns `ours` goes on into the new one: it belongs to
-    somebody else. What the system refuses is told as `hpc.disk.storage` tells it.
+    somebody else. What the system refuses is told as `hpc.disk.storage` tells it. Raises `EnvironmentProblem` where
+    `target` is no folder.
     """
     target = Path(os.path.realpath(target))  # a link to another disk stays one
     if _is_no_folder(target):

@@ -42,7 +42,7 @@ class JsonLines:
         self._set_damaged_aside()
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record. A line that could not be written as a whole (full disk) is taken back."""
+        """Append one record. What could not be written as a whole (full disk) is taken back; raises `OSError`."""
         line = (json.dumps(_strict(record), allow_nan=False) + "\n").encode()
         size = os.fstat(self._file.fileno()).st_size
         try:

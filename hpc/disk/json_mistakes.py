@@ -43,7 +43,7 @@ def why(text: str, error: json.JSONDecodeError) -> str:
 
 
 def repeated_key(text: str) -> tuple[str, list[int]]:
-    """The first key that an object of the text has twice, and the two positions of it."""
+    """The first key that an object of the text has twice, and its two positions; raises `ValueError` without one."""
     open_objects: list[dict[str, int]] = []
     begin = 0
     for match in _TOKEN.finditer(text):

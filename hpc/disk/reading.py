@@ -37,7 +37,7 @@ def read_small(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 
 
 def read_opened(descriptor: int, path: Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """As `read_small`, of a file that is open already, and closed here; `path` is its name."""
+    """As `read_small`, of a file that is open already, and closed here; `path` is its name. Raises `BadFileError`."""
     try:
         size = _refuse_irregular(descriptor, path).st_size
         if size > most_bytes:
@@ -54,7 +54,7 @@ def read_opened(descriptor: int, path: Path, most_bytes: int = MOST_BYTES) -> by
 
 
 def open_regular(path: Path, follow_link: bool = True) -> int:
-    """A descriptor for reading a regular file; raises as `read_small` does, and never waits.
+    """A descriptor for reading a regular file; raises `BadFileError` as `read_small` does, and never waits.
 
     Without `follow_link` a symbolic link is refused too.
     """
@@ -88,7 +88,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> Any:
 def parse_json(data: bytes | str, source: str, finite: bool = True) -> Any:
     """The value in a JSON text, see `read_json`; `source` names where it comes from.
 
-    Without `finite` a number may be NaN, infinite or too large to be another.
+    Without `finite` a number may be NaN, infinite or too large to be another. Raises `BadFileError`.
     """
     text = data if isinstance(data, str) else _decoded(data, source)
     try:

@@ -73,7 +73,10 @@ def weak_spot(path: Path) -> str | None:
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that only its owner can look into; one that is there already is closed."""
+    """Make a folder that only its owner can look into; one that is there already is closed.
+
+    Raises `EnvironmentProblem` where it belongs to another user.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():

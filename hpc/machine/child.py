@@ -32,7 +32,10 @@ class Ended(NamedTuple):
 
 
 class Workroom:
-    """A temporary folder, and a process beside this one (`hpc.machine.keeper`) that runs programs and removes it."""
+    """A temporary folder, and a process beside this one (`hpc.machine.keeper`) that runs programs and removes it.
+
+    Raises `EnvironmentProblem` where no such folder can be made.
+    """
 
     def __init__(self, keeper: subprocess.Popen[str], place: str) -> None:
         self._keeper = keeper

@@ -61,7 +61,10 @@ class Channel:
         self._connection.sendall(struct.pack("!I", len(message)) + sealed + message)
 
     def receive(self, limit_s: float | None = None) -> bytes:
-        """Raises `OSError` when the other end has gone, the message is not its own, or not there in `limit_s`."""
+        """Raises `OSError` when the other end has gone or the message is not there in `limit_s`.
+
+        Raises `Refused` when the message is too long or not the other end's own.
+        """
         end = None if limit_s is None else time.monotonic() + limit_s
         [size] = struct.unpack("!I", _exactly(self._connection, 4, end))
         if size > MOST_BYTES:

@@ -40,7 +40,7 @@ def own_rows(num_rows: int) -> slice:
 
 
 def gather_arrays(comm: Communicator, own: Sequence[NDArray[np.float64]]) -> list[list[NDArray[np.float64]]]:
-    """Every rank's float64 arrays in rank order, on every rank; collective."""
+    """Every rank's float64 arrays [...], each of any shape, in rank order, on every rank; collective."""
     head = json.dumps([array.shape for array in own]).encode() + b"\n"
     data = head + b"".join(np.ascontiguousarray(array, "<f8").tobytes() for array in own)
     return [_arrays(part, rank) for rank, part in enumerate(comm.gather_bytes(data))]

@@ -53,7 +53,7 @@ class Checked:
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Bound or not, for each pair."""
+        """[num_pairs]: bound or not."""
         return positives(self.pairs, self.positive_from)
 
     @property

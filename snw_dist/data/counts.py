@@ -32,7 +32,7 @@ def count_files(
 def count_splits(
     pairs: PairTable, positive: NDArray[np.bool_], ligands: Distinct, receptors: Distinct
 ) -> dict[str, SplitCounts]:
-    """The splits by name, and what they share with train."""
+    """The splits by name, and what they share with train; `positive`: [num_pairs]."""
     columns = [pairs.ligand, pairs.receptor]
     split = pairs.split
     if ligands is receptors:  # one set: a sequence counts whichever side it stands on

@@ -61,13 +61,16 @@ def keys_of(rows: Rows, symmetric: bool = False) -> NDArray[np.bytes_]:
 
 
 def keys_by_use(parts: Sequence[Rows], symmetric: bool = False) -> tuple[NDArray[np.bytes_], NDArray[np.bytes_]]:
-    """The keys of all pairs of several records that were trained on, and of those by which weights were chosen."""
+    """The keys of all pairs of several records that were trained on, and of those by which weights were chosen.
+
+    Each [n], as `pair_keys` makes them.
+    """
     train, val = (np.concatenate([keys_of(rows[rows["val"] == use], symmetric) for rows in parts]) for use in (0, 1))
     return train, val
 
 
 def sequence_keys(sequences: Iterable[str]) -> NDArray[np.bytes_]:
-    """The keys of sequences, as the columns `ligand` and `receptor` of a record hold them."""
+    """[num_sequences] of 16 bytes: their keys, as the columns `ligand` and `receptor` of a record hold them."""
     return np.array([_sequence_key(sequence) for sequence in sequences], dtype="S16")
 
 

@@ -34,7 +34,7 @@ def write_sequences(path: Path, ligands: SequenceTable, receptors: SequenceTable
 def write_pairs(
     path: Path, pairs: PairTable, positive: NDArray[np.bool_], ligands: SequenceTable, receptors: SequenceTable
 ) -> None:
-    """The pairs in their order."""
+    """The pairs in their order; `positive`: [num_pairs]."""
     ids = _ids(ligands, receptors)
     split_names = pa.array(pairs.split_names, pa.string())
     with pq.ParquetWriter(path, PAIR_SCHEMA) as writer:

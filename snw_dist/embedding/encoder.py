@@ -168,7 +168,10 @@ def build_encoder(
     combine: Combine,
     tokens_per_batch: int,
 ) -> Encoder:
-    """Put the weights on a device; `auto` computes in bf16 on CUDA and in fp32 on a CPU (bf16 is slow there)."""
+    """Put the weights on a device; `auto` computes in bf16 on CUDA and in fp32 on a CPU (bf16 is slow there).
+
+    Raises `InputError` where the encoder has no such layers.
+    """
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" else "fp32"
     try:

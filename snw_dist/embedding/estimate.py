@@ -55,7 +55,7 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
 
     The weights are there (a hub id is fetched into the cache) and are an ESM C by their names, types and shapes, the
     store takes what is asked for, no other job is filling it, and neither its files nor its bytes are beyond
-    `store.max_files` and the free space.
+    `store.max_files` (`InputError`) and the free space (`EnvironmentProblem`).
     """
     encoder = config.encoder
     if encoder.name == RANDOM_NAME or encoder.weights is None:

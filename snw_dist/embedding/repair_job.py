@@ -62,7 +62,7 @@ def _check_meaning(parts: Mapping[Path, StoreHeader], data: Path) -> None:
 
 
 def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
-    """Entry point: make again what is damaged, and nothing else."""
+    """Entry point: make again what is damaged, and nothing else; raises `CorruptError` if that does not mend it."""
     config = config_from_dict(values)
     parts = _parts(config.store_path, runtime)
     tables: Tables = ()

@@ -87,7 +87,10 @@ def plan_work(config: SnwConfig, tables: Tables, parts: list[Path], append: bool
 
 
 def prepare_encoder(config: SnwConfig, runtime: Runtime, tables: Tables) -> Encoder:
-    """Collective: the encoder on every rank's device, the same on all, compared with the reference if asked for."""
+    """Collective: the encoder on every rank's device, the same on all, compared with the reference if asked for.
+
+    Raises `EnvironmentProblem` where the ranks do not have the same one.
+    """
     section = config.encoder
     loaded = load_encoder_weights(section.name, section.weights, section.revision, section.sha256)
     encoder = build_encoder(

@@ -17,7 +17,10 @@ _LOOK_S = 0.5
 
 
 def run_evaluation(values: dict[str, Any], runtime: Runtime) -> None:
-    """Entry point: evaluate the export of a run."""
+    """Entry point: evaluate the export of a run.
+
+    Raises `InputError` for more than one rank, and `Preempted` when asked to stop.
+    """
     if runtime.topology.world_size > 1:
         raise InputError(f"an evaluation is one process, not {runtime.topology.world_size}: use --nodes 1")
     config = config_from_dict(values)

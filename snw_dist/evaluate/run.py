@@ -37,7 +37,7 @@ class Scored(NamedTuple):
     scores: FloatArray
     """[held-out pairs], in the order of `data.prepared.pairs`."""
     spoilt: dict[ControlName, FloatArray]
-    """The same for each control that is made with the network."""
+    """[held-out pairs], for each control that is made with the network."""
     description: dict[str, Any]
     """Of the export."""
     data: Measurable

@@ -81,7 +81,7 @@ def repeat_metrics(sample: Sample, draws: Draws) -> dict[str, FloatArray]:
 
 
 def interval(values: FloatArray, level: float = LEVEL) -> tuple[float, float]:
-    """The middle `level` of the repeats that are defined; NaN where none is."""
+    """The middle `level` of the values [repeats] that are defined; NaN where none is."""
     usable = values[~np.isnan(values)]
     if not usable.size:
         return math.nan, math.nan

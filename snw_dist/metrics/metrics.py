@@ -55,7 +55,7 @@ class Sample:
 
 
 def checked(positive: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[BoolArray, FloatArray]:
-    """Both as one-dimensional arrays of the same length, bool and float64.
+    """Both as arrays [n], bool and float64.
 
     Raises `CorruptError` naming how many scores are not finite, `ValueError` when the shapes differ.
     """
@@ -101,7 +101,10 @@ def measure(sample: Sample) -> dict[str, float]:
 
 
 def ends_of(receptor: IntArray, other_end: IntArray | None) -> tuple[IntArray, IntArray]:
-    """Which pair, and whose: each pair once for its receptor, or for either end (once where both are one protein)."""
+    """Which pair, and whose: each pair once for its receptor, or for either end (once where both are one protein).
+
+    `receptor`, `other_end`: [num_pairs]; returns two arrays [num_ends].
+    """
     rows = np.arange(receptor.size)
     if other_end is None:
         return rows, receptor
@@ -145,7 +148,7 @@ def probability_metrics(positive: npt.ArrayLike, probability: npt.ArrayLike) -> 
 
 
 def probability_bins(probability: FloatArray) -> IntArray:
-    """The bin, 0 to `ECE_BINS` - 1, of each probability."""
+    """[n]: the bin, 0 to `ECE_BINS` - 1, of each probability [n]."""
     return np.minimum((probability * ECE_BINS).astype(np.int64), ECE_BINS - 1)
 
 
@@ -166,7 +169,10 @@ def correlations(label: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float
 
 
 def early_recognition(positive: npt.ArrayLike, scores: npt.ArrayLike) -> dict[str, float]:
-    """Enrichment factors and BEDROC: how early the positives come, as in a screen; NaN for a single class."""
+    """Enrichment factors and BEDROC: how early the positives come, as in a screen; NaN for a single class.
+
+    `positive`, `scores`: [n].
+    """
     flags, values = checked(positive, scores)
     if not flags.any() or flags.all():
         return dict.fromkeys((*ENRICHMENT_PERCENT, "bedroc"), math.nan)

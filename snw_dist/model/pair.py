@@ -60,7 +60,9 @@ def unit_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def closeness(distance: torch.Tensor, margin: float) -> torch.Tensor:
-    """The score in (0, 1]: 1 - distance / margin, which trained by the contrastive loss estimates the label.
+    """[...] scores in (0, 1] of distances [...]: 1 - distance / margin.
+
+    Trained by the contrastive loss it estimates the label.
 
     Below 0.05 it falls ever more slowly and never reaches 0, with no jump in its slope: cut off at 0 all pairs beyond
     the margin would tie, in no order. A pair at the margin has 0.025.

@@ -25,6 +25,7 @@ class Target(NamedTuple):
     ligand_id: torch.Tensor
     """[num_pairs] int64, equal for equal sequences; likewise `receptor_id`."""
     receptor_id: torch.Tensor
+    """[num_pairs] int64."""
     weight: torch.Tensor
     """[num_pairs] float32: what the pair counts in the loss."""
 
@@ -39,7 +40,10 @@ class PairBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class IndexedPairs:
-    """The pairs of one split: numbers of their sequences in the store, their labels, and what each counts."""
+    """The pairs of one split: numbers of their sequences in the store, their labels, and what each counts.
+
+    Columns, each [num_pairs].
+    """
 
     ligand: NDArray[np.int64]
     receptor: NDArray[np.int64]
@@ -51,7 +55,7 @@ class IndexedPairs:
         return len(self.label)
 
     def take(self, rows: NDArray[np.int64]) -> IndexedPairs:
-        """The pairs with the given numbers."""
+        """The pairs with the given numbers [n]."""
         return IndexedPairs(*(column[rows] for column in vars(self).values()))
 
 
@@ -75,7 +79,7 @@ def indexed_pairs(prepared: Prepared, store: StoreReader, split: str | None = No
 def make_batch(
     table: IndexedPairs, pairs: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device
 ) -> PairBatch:
-    """The pairs with the given numbers, padded to the longest sequence of each side.
+    """The pairs with the given numbers [n], padded to the longest sequence of each side.
 
     The copy to a GPU is asynchronous, in the stream of the caller and from pinned memory.
     """

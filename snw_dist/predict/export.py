@@ -48,7 +48,7 @@ def write_export(
     """Replace the export, with its calibration, by these weights: a reader finds the old one or the new one.
 
     `facts` are `step`, `validation`, `provenance`, and of a network with ESM C in front `tuned_encoder`: the sizes of
-    that, and the rank of its updates; more may be there, and is given back by `read_export`.
+    that, and the rank of its updates; more may be there, and is given back by `read_export`. `weights`: [...] by name.
     """
     description = {
         "model": dataclasses.asdict(model) | dataclasses.asdict(size_of(model)),
@@ -138,7 +138,7 @@ def _network(section: ModelSection, described: Description) -> nn.Module:
 
 
 def check_same_encoder(description: Mapping[str, Any], store: StoreHeader, path: Path) -> None:
-    """Refuse embeddings of another encoder than the network was trained on."""
+    """Raises `InputError` for embeddings of another encoder than the network was trained on."""
     if any(description["encoder"][key] != store.encoder[key] for key in ("weights_sha256", "layers", "combine")):
         raise InputError(
             f"{path}: the store was made by {store.encoder['description']} "

@@ -20,7 +20,7 @@ def score_pairs(
     batch_size: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Scores in [0, 1] of all pairs of a table, in its order; higher is closer.
+    """[num_pairs] scores in [0, 1] of all pairs of a table, in its order; higher is closer.
 
     The pairs are taken in the order of their receptors, so that a batch has few distinct ones.
     """

@@ -27,6 +27,9 @@ class TokenReader:
     def read_batch(
         self, out: torch.Tensor, indices: Sequence[int], starts: Sequence[int], counts: Sequence[int]
     ) -> None:
-        """Fill `out[i, :counts[i], 0]` with tokens from `starts[i]` of sequence `indices[i]`."""
+        """Fill `out[i, :counts[i], 0]` with tokens from `starts[i]` of sequence `indices[i]`.
+
+        out: [sequences, longest, 1] int64.
+        """
         for row, (index, start, count) in enumerate(zip(indices, starts, counts, strict=True)):
             out[row, :count, 0] = self._tokens[int(index)][start : start + count]

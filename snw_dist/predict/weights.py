@@ -28,7 +28,7 @@ class _Entry:
 
 
 def to_bytes(weights: Mapping[str, torch.Tensor]) -> bytes:
-    """The whole file, all in float32; equal weights are equal bytes."""
+    """The whole file of tensors [...], all in float32; equal weights are equal bytes."""
     return save({name: tensor.detach().cpu().float().contiguous() for name, tensor in weights.items()})
 
 
@@ -79,7 +79,7 @@ def check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tu
 
 
 def tensors_of(data: bytes, source: str) -> dict[str, torch.Tensor]:
-    """The tensors of a file whose shapes are checked."""
+    """The tensors [...] by name of a file whose shapes are checked; raises `CorruptError` where it is none."""
     try:
         tensors: dict[str, torch.Tensor] = load(data)
     except (SafetensorError, ValueError, RuntimeError) as error:

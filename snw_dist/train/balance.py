@@ -44,7 +44,7 @@ def equal_parts(
 
 
 class MicroBatch(NamedTuple):
-    """What one rank computes at once."""
+    """What one rank computes at once; both arrays are [num_own], the number of its pairs."""
 
     pairs: IntArray
     weight: NDArray[np.float32]
@@ -58,7 +58,8 @@ def rank_share(
 ) -> list[MicroBatch]:
     """This rank's micro-batches of a step, of which `parts` has one after the other those of all ranks.
 
-    `importance`: [len(pairs)], what each pair counts, at least 0. The engine averages over ranks and micro-batches, so
+    `pairs`: [num_pairs].
+    `importance`: [num_pairs], what each pair counts, at least 0. The engine averages over ranks and micro-batches, so
     with the weight `len(parts) * importance / sum(importance)` the gradient is that of the weighted mean over all
     pairs, however unevenly they fall. A rank without a pair gets the first one with weight 0, because all ranks must
     take part.

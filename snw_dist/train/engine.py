@@ -129,7 +129,7 @@ class Engine:
         self._engine.train(mode)
 
     def backward(self, loss: torch.Tensor) -> None:
-        """Accumulate the gradient of one micro-batch."""
+        """Accumulate the gradient of one micro-batch, of which `loss` [] is the mean."""
         if self._stage == 0 and self._precision == "fp16":
             # DeepSpeed 0.19 divides every gradient by its loss scale, but multiplies the loss in stages 1 to 3 alone:
             # the optimiser would see gradients 65,536 times too small, many of them as zeros.
@@ -257,6 +257,8 @@ class Engine:
 
     def full_weights(self, mark: Callable[[], None] = lambda: None) -> dict[str, torch.Tensor]:
         """Collective: the whole network's float32 weights on the CPU, the masters where training is in 16 bits.
+
+        By name, each [...] of its parameter's shape.
 
         `mark` is called after each parameter, as they may take long to come together.
         """

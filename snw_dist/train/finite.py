@@ -31,7 +31,7 @@ class Suspect(NamedTuple):
 
 
 def find_suspect(tensors: Iterable[tuple[int, str, torch.Tensor]]) -> Suspect | None:
-    """The first of (place, name, tensor) that is not finite, or else the largest; None when there is none at all."""
+    """The first of (place, name, tensor [...]) that is not finite, or else the largest; None when there is none."""
     largest: tuple[Suspect | None, float] = (None, 0.0)
     for place, name, tensor in sorted(tensors, key=lambda item: item[0]):
         if tensor.numel() == 0:
@@ -45,13 +45,13 @@ def find_suspect(tensors: Iterable[tuple[int, str, torch.Tensor]]) -> Suspect | 
 
 
 def extreme(tensor: torch.Tensor) -> float:
-    """The element that is farthest from 0; NaN where one is."""
+    """The element of a tensor [...] that is farthest from 0; NaN where one is."""
     low, high = (float(value) for value in torch.aminmax(tensor.detach()))  # both are NaN where one element is
     return low if abs(low) > abs(high) else high
 
 
 def refuse_not_finite(weights: Mapping[str, torch.Tensor], where: str) -> None:
-    """Raise `NotFiniteError` naming the first parameter, trained or frozen, whose weights are not finite."""
+    """Raise `NotFiniteError` naming the first parameter, trained or frozen, whose weights [...] are not finite."""
     suspect = find_suspect((place, name, weight) for place, (name, weight) in enumerate(weights.items()))
     if suspect is not None and not suspect.finite:
         raise NotFiniteError(

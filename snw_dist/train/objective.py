@@ -38,7 +38,7 @@ class Objective:
     mining: Mining
 
     def shared(self, output: PairOutput, target: Target, num_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Collective where the loss is in-batch: what to minimise, and this rank's share of its value.
+        """Collective where the loss is in-batch: what to minimise, [], and this rank's share of its value, [].
 
         `num_rows`: the most pairs that any rank has in this micro-batch.
         """

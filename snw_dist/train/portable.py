@@ -36,7 +36,7 @@ class Piece:
     start: int
     count: int
     owner: torch.Tensor
-    """The float32 tensor in which they lie, one dimension or more: what the optimiser steps."""
+    """[...] float32: the tensor in which they lie, one dimension or more: what the optimiser steps."""
     offset: int
     """Position of the first one in the flattened `owner`."""
 

@@ -55,7 +55,7 @@ def lost_export(run_folder: Path, progress: Progress) -> Checkpoint | None:
 def weights_of(found: Checkpoint, network: nn.Module, precision: Precision) -> dict[str, torch.Tensor]:
     """What `Engine.full_weights` was at a checkpoint, read by one process into `network`, which is on the CPU.
 
-    Raises `CorruptError` when it is the state of another network.
+    By name, each [...] of its parameter's shape. Raises `CorruptError` when it is the state of another network.
     """
     trained = {name: item for name, item in network.named_parameters() if item.requires_grad}
     state: Any = found.meta.get("state")

@@ -57,7 +57,7 @@ class AuditSide(NamedTuple):
 
 
 class AuditPairs(NamedTuple):
-    """Pairs as columns of equal length."""
+    """Pairs as columns, each [num_pairs]."""
 
     line: NDArray[np.int64]
     """Where each stands in the pair table; 0 where it has no line of its own."""

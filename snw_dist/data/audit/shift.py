@@ -24,7 +24,10 @@ _AT_ONCE = 10_000
 
 
 def shifts(side: AuditSide, where: str, one: NDArray[np.int64], other: NDArray[np.int64]) -> Iterator[Finding]:
-    """Compare two groups of pairs, given as the distinct sequence of each; counts the pairs of the first."""
+    """Compare two groups of pairs; counts the pairs of the first.
+
+    `one`, `other`: [pairs of the group], the position of each pair's distinct sequence.
+    """
     if len(one) == 0 or len(other) == 0:
         return
     where, total = f"{side.name} of {where}", len(one) + len(other)

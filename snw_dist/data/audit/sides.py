@@ -20,7 +20,7 @@ _LOPSIDED = 2.0
 
 
 class Labelled(NamedTuple):
-    """Some pairs as columns."""
+    """Some pairs as columns, each [num_pairs]."""
 
     code: NDArray[np.int64]
     """The distinct sequence of one side."""
@@ -41,7 +41,10 @@ def identical_sequences(side: AuditSide) -> Iterator[Finding]:
 def only_negative(
     side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.bool_], splits: Mapping[str, NDArray[np.bool_]]
 ) -> Iterator[Finding]:
-    """Sequences `code[pair]` without a positive pair, those with most pairs first; says how many each split has."""
+    """Sequences `code[pair]` without a positive pair, those with most pairs first; says how many each split has.
+
+    `code`, `positive` and the masks in `splits`: [num_pairs].
+    """
     num_pairs, num_positive = np.bincount(code), np.bincount(code, weights=positive)
     found = np.flatnonzero((num_pairs > 0) & (num_positive == 0))
     if len(found):
@@ -56,7 +59,8 @@ def degree_bias(side: AuditSide, code: NDArray[np.int64], positive: NDArray[np.b
     """How well the labels of its other pairs, or their number alone, tell the label of each train pair.
 
     Counts sequences whose share of positives is far from that of all (Chatterjee et al., Nat. Commun. 2023, 14:1989:
-    the degree ratio that networks learn instead of binding).
+    the degree ratio that networks learn instead of binding). `code`, the sequence of each pair, and `positive`:
+    [num_pairs].
     """
     if positive.all() or not positive.any():
         return
@@ -105,7 +109,10 @@ def degree_turned_round(side: AuditSide, where: str, train: Labelled, held_out: 
 
 
 def overlap(side: AuditSide, where: str, held_out: NDArray[np.int64], train: NDArray[np.int64]) -> Iterator[Finding]:
-    """Distinct sequences of a split that train has too, and others whose cluster train has."""
+    """Distinct sequences of a split that train has too, and others whose cluster train has.
+
+    `held_out`: [sequences of the split], `train`: [sequences of train], their positions.
+    """
     shared = np.isin(held_out, train)
     related = np.zeros(len(held_out), np.bool_)
     if not shared.all():

@@ -87,7 +87,10 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
 
 @contextlib.contextmanager
 def rejects_told(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[Table, int]) -> Iterator[None]:
-    """An error in the block names the pairs, and says what was rejected before, which is often its cause."""
+    """An error in the block names the pairs, and says what was rejected before, which is often its cause.
+
+    It is raised again as `InputError`.
+    """
     try:
         yield
     except InputError as error:

@@ -25,7 +25,7 @@ from snw_dist.data.records.sequences import SequenceTable
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What the labels of the pairs come from, as columns of equal length."""
+    """What the labels of the pairs come from, as columns, each [num_pairs]."""
 
     score: NDArray[np.float64]
     """Aggregated over the decoys of a pair."""
@@ -37,13 +37,13 @@ class ScoreTable:
     """The true score is -1 below, 1 above, 0 equal to `score`."""
 
     def take(self, rows: NDArray[np.int64]) -> ScoreTable:
-        """The rows with the given numbers."""
+        """The rows with the given numbers [n]."""
         return ScoreTable(self.score[rows], self.spread[rows], self.decoys[rows], self.inequality[rows])
 
 
 @dataclass(frozen=True)
 class PairTable:
-    """Usable pairs, as columns of equal length."""
+    """Usable pairs, as columns, each [num_pairs]."""
 
     ligand: NDArray[np.int64]
     """Position in the ligands' `SequenceTable.sequences`; likewise `receptor`."""
@@ -64,13 +64,13 @@ class PairTable:
         return len(self.ligand)
 
     def take(self, rows: NDArray[np.int64]) -> PairTable:
-        """The pairs with the given numbers."""
+        """The pairs with the given numbers [n]."""
         columns = ("ligand", "receptor", "label", "binary", "split", "weight")
         taken = {name: getattr(self, name)[rows] for name in columns}
         return dataclasses.replace(self, **taken, scores=None if self.scores is None else self.scores.take(rows))
 
     def with_negatives(self, ligand: NDArray[np.int64], receptor: NDArray[np.int64]) -> PairTable:
-        """The same, followed by a negative pair for each, of the given ligands and receptors."""
+        """The same, followed by a negative pair for each, of these ligands and receptors [num_pairs]."""
         size = len(self)
         return dataclasses.replace(
             self,
@@ -126,7 +126,7 @@ def pairs_of_rows(
 
 
 def pair_key(rows: Rows, receptors: SequenceTable) -> NDArray[np.int64]:
-    """A number for each row that is equal for equal pairs only."""
+    """[num_rows]: a number for each row that is equal for equal pairs only."""
     return rows.ligand * max(len(receptors.sequences), 1) + rows.receptor
 
 

@@ -28,7 +28,7 @@ class Grouped(NamedTuple):
 
 
 def group_rows(key: NDArray[np.int64], columns: Sequence[Column]) -> tuple[Grouped, NDArray[np.int64]]:
-    """Group rows of equal `key`; also the number of the group of each row. Sorting makes it n log n."""
+    """Group rows of equal `key` [num_rows]; also the group of each row, [num_rows]. Sorting makes it n log n."""
     order = np.argsort(key, kind="stable")
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = key[order][1:] != key[order][:-1]
@@ -55,7 +55,10 @@ def reject_groups(
     fix: str,
     rejects: Rejects,
 ) -> None:
-    """Reject each row of the bad groups, naming another row of its group and how the two differ."""
+    """Reject each row of the bad groups, naming another row of its group and how the two differ.
+
+    `bad`, and the number `group` of its group, of each row: [num_rows].
+    """
     members: dict[int, list[int]] = {}
     for row in np.flatnonzero(bad).tolist():
         members.setdefault(int(group[row]), []).append(row)

@@ -53,7 +53,7 @@ _PARSERS: dict[str, Callable[[Any], float]] = {
 
 @dataclass(frozen=True)
 class Rows:
-    """Usable rows in file order, as columns of equal length."""
+    """Usable rows in file order, as columns, each [num_rows]."""
 
     file: NDArray[np.int32]
     """Position in `files`."""

@@ -43,7 +43,7 @@ def with_labels(
     """Labels and weights from `pairs.scores`, by a transform that is fitted on the pairs of `train` alone.
 
     The noise of a label is half the difference that the spread of the decoys makes: labels of the score plus and minus
-    the spread. So it is small where the label is clipped, and the pair certain.
+    the spread. So it is small where the label is clipped, and the pair certain. `train`: [num_pairs], a mask.
     """
     assert pairs.scores is not None
     score, spread = pairs.scores.score, pairs.scores.spread

@@ -41,11 +41,11 @@ class MinMax:
     kind: Literal["minmax"] = "minmax"
 
     def to_label(self, score: FloatArray) -> FloatArray:
-        """Labels of the same shape; likewise `to_score`, and in the other curves."""
+        """Labels [n] of scores [n]; likewise in the other curves."""
         return ((self.worst - score) / (self.worst - self.best)).clip(0, 1)
 
     def to_score(self, label: FloatArray) -> FloatArray:
-        """The inverse."""
+        """The inverse: scores [n] of labels [n]."""
         return self.worst - label * (self.worst - self.best)
 
 
@@ -58,11 +58,11 @@ class Logistic:
     kind: Literal["logistic"] = "logistic"
 
     def to_label(self, score: FloatArray) -> FloatArray:
-        """Clipped where a label near 1 has no digits left to be inverted by."""
+        """Labels [n], clipped where a label near 1 has no digits left to be inverted by."""
         return expit(((self.middle - score) / self.scale).clip(-_SATURATION, _SATURATION))
 
     def to_score(self, label: FloatArray) -> FloatArray:
-        """The inverse."""
+        """The inverse: scores [n] of labels [n]."""
         return self.middle - self.scale * logit(label).clip(-_SATURATION, _SATURATION)
 
 
@@ -77,11 +77,11 @@ class Rank:
     kind: Literal["rank"] = "rank"
 
     def to_label(self, score: FloatArray) -> FloatArray:
-        """Clipped to 0 and 1 beyond the table."""
+        """Labels [n], clipped to 0 and 1 beyond the table."""
         return np.interp(score, self.scores, self.labels)
 
     def to_score(self, label: FloatArray) -> FloatArray:
-        """The inverse."""
+        """The inverse: scores [n] of labels [n]."""
         return np.interp(label, self.labels[::-1], self.scores[::-1])
 
 
@@ -93,12 +93,12 @@ class LogAffinity:
     kind: Literal["log_affinity"] = "log_affinity"
 
     def to_label(self, score: FloatArray) -> FloatArray:
-        """Clipped to 0 beyond the limit and to 1 below 1."""
+        """Labels [n], clipped to 0 beyond the limit and to 1 below 1."""
         label: FloatArray = 1 - np.log(score.clip(1, self.limit)) / np.log(self.limit)
         return label
 
     def to_score(self, label: FloatArray) -> FloatArray:
-        """The inverse."""
+        """The inverse: scores [n] of labels [n]."""
         return self.limit ** (1 - label)
 
 

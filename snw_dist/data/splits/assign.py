@@ -12,7 +12,10 @@ _MAX_MOVES = 1000
 
 
 def shuffled(names: Sequence[str], seed: int) -> NDArray[np.int64]:
-    """The place of each name in the order of SHA-256(seed, name): neither their order nor other names matter."""
+    """[num_names]: the place of each name in the order of SHA-256(seed, name).
+
+    Neither their order nor other names matter.
+    """
     keys = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names]
     order = sorted(range(len(names)), key=keys.__getitem__)
     return np.argsort(np.array(order, np.int64))

@@ -28,13 +28,14 @@ class Side(NamedTuple):
     """Units (clusters) of one side, numbered in random order: that of each pair, and how many there are."""
 
     unit: NDArray[np.int64]
+    """[num_pairs]"""
     num: int
 
 
 def cold_parts(ligand: Side, receptor: Side, shares: Sequence[float]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The part of each ligand unit and of each receptor unit; a pair is kept when both are in the same part.
 
-    Kept pairs are near `shares` (which sum to 1) of each other, and many.
+    Kept pairs are near `shares` (which sum to 1) of each other, and many. Returns [ligand.num] and [receptor.num].
     """
     ends = _Ends(ligand.unit, receptor.unit + ligand.num, ligand.num + receptor.num)
     part = _parts(ends, shares, [slice(0, ligand.num), slice(ligand.num, None)])
@@ -42,7 +43,7 @@ def cold_parts(ligand: Side, receptor: Side, shares: Sequence[float]) -> tuple[N
 
 
 def cold_parts_of_one(one: Side, other: Side, shares: Sequence[float]) -> NDArray[np.int64]:
-    """The part of each unit where both ends of a pair are units of one set; `one.num` is `other.num`."""
+    """[one.num]: the part of each unit, where both ends of a pair are units of one set; `other.num` is the same."""
     return _parts(_Ends(one.unit, other.unit, one.num), shares, [slice(None)])
 
 

@@ -33,6 +33,7 @@ class Units(NamedTuple):
     """What is held together: the unit of each pair, and a name of each unit that no order of records changes."""
 
     unit: NDArray[np.int64]
+    """[num_pairs]"""
     names: Sequence[str]
 
 
@@ -41,7 +42,7 @@ class Distinct:
     """The distinct sequences of one FASTA file, and which of them belong together."""
 
     code: NDArray[np.int64]
-    """Position in `sequences` of the sequence of each id."""
+    """[num_ids]: position in `sequences` of the sequence of each id."""
     sequences: list[str]
     method: str
     """`mmseqs2`, or `identical`: every sequence is a cluster."""
@@ -56,11 +57,14 @@ class Distinct:
         return similar(self.sequences, self.identity, self.coverage)
 
     def units(self, index: NDArray[np.int64]) -> Units:
-        """Sequences as units, for pairs whose id is at `index[pair]`."""
+        """Sequences as units, for pairs whose ids are at `index` [num_pairs]."""
         return Units(self.code[index], self.sequences)
 
     def cluster_units(self, index: NDArray[np.int64]) -> Units:
-        """Clusters as units, named by their first sequence in the order of the alphabet."""
+        """Clusters as units, for the same; named by their first sequence in the order of the alphabet.
+
+        `index`: [num_pairs], as of `units`.
+        """
         names = [""] * (int(self.cluster.max(initial=-1)) + 1)
         for sequence, cluster in zip(self.sequences, self.cluster.tolist(), strict=True):
             names[cluster] = min(names[cluster] or sequence, sequence)
@@ -120,7 +124,7 @@ def similar(sequences: Sequence[str], identity: float, coverage: float) -> NDArr
 
 
 def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same groups, numbered from 0 in the order of their first members."""
+    """The same groups [n], numbered from 0 in the order of their first members."""
     _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 

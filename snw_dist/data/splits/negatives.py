@@ -33,7 +33,7 @@ def deal_again(
     No negative joins a cluster of ligands with one of receptors that a positive of any split joins, and none is there
     twice. Within a split, the pairs in `order` are permuted at random, and what is not allowed is repaired by swaps.
     Where both sides are one set, that holds whichever side a sequence stands on, and none is dealt to itself. Raises
-    `InputError` naming a split in which that is not found.
+    `InputError` naming a split in which that is not found. `order` and both results: [num_pairs].
     """
     symmetric = ligands is receptors
     ligand, receptor = ligands.code[pairs.ligand], receptors.code[pairs.receptor]

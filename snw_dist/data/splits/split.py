@@ -43,6 +43,7 @@ class Parts(NamedTuple):
 
     shares: list[float]
     split: NDArray[np.int64]
+    """[num_parts]"""
 
 
 def fractions(val: float, test: float) -> Parts:
@@ -69,7 +70,8 @@ def split_pairs(
     """The split of pairs whose ids are at `ligand[pair]` and `receptor[pair]`: `TRAIN`, `VAL`, `TEST`, and for
     `both_cold` alone `NO_SPLIT`.
 
-    Raises `InputError` where there are too few units for every part to have one, and where a split has no pairs.
+    `ligand`, `receptor` and the result: [num_pairs]. Raises `InputError` where there are too few units for every part
+    to have one, and where a split has no pairs.
     """
     if method == "both_cold":
         sides = [distinct.cluster_units(index) for distinct, index in ((ligands, ligand), (receptors, receptor))]

@@ -17,7 +17,7 @@ Linear = Callable[[torch.Tensor], torch.Tensor]
 
 
 class PlainLinear:
-    """Works on every device, in every floating type, and under autograd."""
+    """Works on every device, in every floating type, and under autograd; weight [out, in]."""
 
     def __init__(self, weight: torch.Tensor) -> None:
         self._weight = weight
@@ -29,6 +29,8 @@ class PlainLinear:
 
 class PackedLinear:
     """float32 on a processor, for inference; the operator is the one that torch.compile uses for frozen weights.
+
+    weight [out, in].
 
     It could also add, multiply or apply SiLU to the product while that is in the cache. For SwiGLU this took 102 ms at
     512 tokens of width 960 against 94 ms with in-place operators afterwards.

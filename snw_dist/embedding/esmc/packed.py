@@ -51,8 +51,10 @@ class EsmcWeights:
     """Weights of ESM C without its language-model head."""
 
     embed: torch.Tensor
+    """[tokens of the alphabet, d_model]"""
     layers: tuple[EsmcLayer, ...]
     final_norm: torch.Tensor
+    """[d_model]"""
 
     @property
     def d_model(self) -> int:

@@ -30,7 +30,8 @@ def windows(length: int, max_residues: int, overlap: int) -> list[Window]:
     """Cut a sequence longer than the trained context into overlapping windows of equal size.
 
     Each residue is kept from the window in which it is farthest from a cut: neighbouring windows meet in the middle
-    of their overlap. The last window is moved back so that it is as long as the others.
+    of their overlap. The last window is moved back so that it is as long as the others. Raises `ValueError` where
+    the overlap is no part of a window.
     """
     if not 0 <= overlap < max_residues:
         raise ValueError(f"overlap {overlap} must be at least 0 and less than the window of {max_residues}")

@@ -32,17 +32,17 @@ def fill_value(logical: str) -> Any:
 
 
 def as_stored(rows: torch.Tensor) -> NDArray[Any]:
-    """The same memory as the Zarr array sees it."""
+    """The same memory [...] as the Zarr array sees it."""
     array: NDArray[Any] = (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
     return array
 
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """The same memory byte by byte; raises `TypeError` where it is not contiguous, as a copy would be no use."""
+    """The same memory as [bytes]; raises `TypeError` where it is not contiguous, as a copy would be no use."""
     return np.frombuffer(array.data.cast("B"), dtype=np.uint8)
 
 
 def as_logical(rows: NDArray[Any], logical: str) -> torch.Tensor:
-    """The same memory as numbers."""
+    """The same memory [...] as numbers."""
     tensor = torch.from_numpy(rows)
     return tensor.view(torch.bfloat16) if logical == "bfloat16" else tensor

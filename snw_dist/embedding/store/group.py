@@ -41,7 +41,7 @@ from snw_dist.embedding.store.plan import EmbeddingPlan, sequence_digest
 from snw_dist.embedding.store.tables import TABLES, Name, chunk_rows_of, read_table, read_tables
 
 ShardResult = tuple[int, int, NDArray[np.float32]]
-"""The row of a shard in `commits`, and its rows of `pooled`."""
+"""The row of a shard in `commits`, and its rows of `pooled`: [sequences of the shard, d_model]."""
 
 
 def create_part(
@@ -193,7 +193,7 @@ def table_files(part: Path) -> list[str]:
 
 
 def write_table(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    """Write a small array whole."""
+    """Write a small array [...] whole."""
     array = create_table(group, name, values.shape, values.dtype)
     array[...] = values
 

@@ -135,7 +135,7 @@ REPAIR = "Mend it: python launch/embed.py --repair"
 
 
 def check_same_plan(part: Path, present: StoreHeader, wanted: StoreHeader) -> None:
-    """Refuse to mix two encoders, layers, dtypes or inputs in one part."""
+    """Raises `InputError` rather than mix two encoders, layers, dtypes or inputs in one part."""
     old, new = (dataclasses.asdict(item) | encoder_identity(item.encoder) for item in (present, wanted))
     differences = [
         f"{key}: {old.get(key)!r} there, {new[key]!r} now"

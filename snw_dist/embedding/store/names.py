@@ -26,7 +26,10 @@ Tables = Mapping[str, Mapping[str, str]]
 def packing_problem(
     header: StoreHeader, lengths: NDArray[np.int64], offsets: NDArray[np.int64], digests: NDArray[np.uint8]
 ) -> str:
-    """What shows that the sequences of a part do not lie as they were planned; empty where nothing does."""
+    """What shows that the sequences of a part do not lie as they were planned; empty where nothing does.
+
+    `lengths`, `offsets`: [num_sequences] in residues, `digests`: [num_sequences, 32].
+    """
     wanted, starts = pack(lengths, header.shard_rows)
     if (np.diff(lengths) < 0).any():
         return "the sequences are not in the order of their lengths"

@@ -62,7 +62,7 @@ class OpenShard:
         return len(self._unchecked)
 
     def copy(self, target: Bytes, at: int, start: int, count: int) -> None:
-        """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target`.
+        """Copy `count` bytes of values from byte `start` of the shard's values to byte `at` of `target` [bytes].
 
         By calls of the system, which let go of Python's lock: a thread that reads ahead does not hold up the one that
         trains.
@@ -83,7 +83,7 @@ class OpenShard:
                 os.close(descriptor)
 
     def digest(self) -> int:
-        """`shard_digest` of this file, with every chunk and the zeros between them checked."""
+        """`shard_digest` of this file, with every chunk and the zeros between them checked; raises `ValueError`."""
         values, crcs = np.empty(self._chunk_bytes, dtype=np.uint8), []
         descriptor = self._kept if self._kept >= 0 else self._open()
         try:

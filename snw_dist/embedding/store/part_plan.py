@@ -174,7 +174,7 @@ def replan_part(
 
 
 def check_mixes(store: Path, wanted: StoreHeader) -> None:
-    """Refuse to append rows of another encoder, layer or number format to a store."""
+    """Raises `InputError` for rows of another encoder, layer or number format than those of a store."""
     present = read_header(store)
     facts = [encoder_identity(h.encoder) | {"dtype": h.logical_dtype, "d_model": h.d_model} for h in (present, wanted)]
     differences = [

@@ -52,7 +52,7 @@ class EmbeddingPlan:
         return range(int(self.shard_starts[shard]), int(self.shard_starts[shard + 1]))
 
     def lengths_of(self, shard: int) -> NDArray[np.int64]:
-        """Residues of each sequence of a shard."""
+        """[sequences of the shard]: residues of each."""
         sequences = self.shard_sequences(shard)
         return self.lengths[sequences.start : sequences.stop]
 

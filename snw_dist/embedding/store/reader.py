@@ -26,7 +26,10 @@ from snw_dist.embedding.store.tables import read_tables
 
 
 class StoreReader:
-    """Random access to the embeddings of whole sequences, numbered through all parts of a store."""
+    """Random access to the embeddings of whole sequences, numbered through all parts of a store.
+
+    Raises `InputError` where embedding has not finished.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,7 +69,7 @@ class StoreReader:
         return found
 
     def indices(self, sequences: Iterable[str]) -> IntArray:
-        """`index` of each sequence."""
+        """[num_sequences]: `index` of each."""
         return np.fromiter(map(self.index, sequences), dtype=np.int64)
 
     def __contains__(self, sequence: str) -> bool:

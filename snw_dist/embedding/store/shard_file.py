@@ -86,7 +86,8 @@ class ShardLayout:
 def write_shard(path: Path, rows: NDArray[Any], layout: ShardLayout) -> int:
     """Write a shard durably and atomically; returns its digest.
 
-    `rows` are little-endian and contiguous, padded to whole chunks. They go to the file from where they lie, only the
+    `rows` [rows, d_model] are little-endian and contiguous, padded to whole chunks.
+    They go to the file from where they lie, only the
     checksums and the index are added.
     """
     data = rows.view(np.uint8).reshape(-1)

@@ -41,7 +41,9 @@ def chunk_rows_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 
 def read_tables(part: Path, header: StoreHeader) -> dict[str, NDArray[Any]]:
-    """The small arrays that a reader needs: offsets, lengths, digests, commits.
+    """The small arrays that a reader needs.
+
+    offsets and lengths [num_sequences] int64, digests [num_sequences, 32] uint8, commits [num_shards, 2] uint32.
 
     Raises `CorruptError` when one is damaged or missing, or when they fit neither the header nor each other.
     """
@@ -68,7 +70,7 @@ def read_tables(part: Path, header: StoreHeader) -> dict[str, NDArray[Any]]:
 
 
 def read_table(part: Path, name: str) -> NDArray[Any]:
-    """One of the small arrays; raises `CorruptError` when it is damaged, or is not stored as we store it."""
+    """One of the small arrays, [...]; raises `CorruptError` when it is damaged, or is not stored as we store it."""
     try:
         shape, rows = _layout(part / name)
         dtype = np.dtype(TABLES[name][0])

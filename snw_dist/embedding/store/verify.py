@@ -42,9 +42,13 @@ class PartTables:
     """What the shards of a part are held against; None where the table itself is damaged."""
 
     offsets: NDArray[np.int64] | None
+    """[num_sequences]: first row of each."""
     lengths: NDArray[np.int64] | None
+    """[num_sequences]: residues of each."""
     commits: NDArray[np.uint32] | None
+    """[num_shards, 2]"""
     pooled: NDArray[np.float32] | None
+    """[num_sequences, d_model]"""
 
 
 def header_layout(header: StoreHeader) -> ShardLayout:

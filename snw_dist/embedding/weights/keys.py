@@ -80,7 +80,7 @@ TRANSFORMERS = Naming(
 
 
 def unwrapped(value: Any, file: Path) -> dict[str, torch.Tensor]:
-    """The state dict in what a `.pth` file holds, of whatever it is a part.
+    """The state dict, tensors [...] by name, in what a `.pth` file holds, of whatever it is a part.
 
     Raises `InputError` where there is none, or where something in it is neither a tensor nor empty.
     """

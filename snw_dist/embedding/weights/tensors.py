@@ -44,6 +44,7 @@ class Stored:
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], torch.Tensor]
+    """Gives the tensor, [...] as `shape` says."""
 
 
 def stored_tensors(found: WeightFiles) -> dict[str, Stored]:

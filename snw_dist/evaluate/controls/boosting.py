@@ -103,7 +103,10 @@ def varying_columns(codes: npt.NDArray[np.uint8]) -> tuple[Index, npt.NDArray[np
 def distinct_columns(
     codes: npt.NDArray[np.uint8], positions: Index, letters: npt.NDArray[np.uint8]
 ) -> tuple[Index, npt.NDArray[np.uint8]]:
-    """Of one-hot columns that are equal in all rows of `codes` the first."""
+    """Of one-hot columns that are equal in all rows of `codes` the first.
+
+    `codes`: [rows, positions]; `positions`, `letters`: [columns], and shorter in what is returned.
+    """
     first: dict[bytes, int] = {}
     for i, (position, letter) in enumerate(zip(positions.tolist(), letters.tolist(), strict=True)):
         first.setdefault(hashlib.sha256(np.packbits(codes[:, position] == letter).tobytes()).digest(), i)

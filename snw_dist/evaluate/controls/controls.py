@@ -79,7 +79,7 @@ def _both_orders(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def degree_scores(train: pd.DataFrame, held_out: pd.DataFrame) -> FloatArray:
-    """The chance of a positive from how often either sequence was positive in training, as if independent.
+    """[num_pairs]: the chance of a positive from how often either sequence was positive in training, as if independent.
 
     A network can win much by this alone where some proteins are in positive pairs mostly (Chatterjee et al. 2023).
     Each side's share of positives is taken with one pair more at the share of all, so an unseen side says nothing.

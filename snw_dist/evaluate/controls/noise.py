@@ -17,7 +17,7 @@ class NoiseReader:
     """A `RowReader` that serves, for each sequence of `reader`, normal noise of its length.
 
     Each channel has the mean and the standard deviation that it has in the rows of `sequences`, numbers in `reader`
-    (of at most 500 of them). The noise depends on `seed` and the number of the sequence alone.
+    [n] (of at most 500 of them). The noise depends on `seed` and the number of the sequence alone.
     """
 
     def __init__(self, reader: RowReader, sequences: IntArray, seed: int) -> None:
@@ -31,7 +31,10 @@ class NoiseReader:
     def read_batch(
         self, out: torch.Tensor, indices: Sequence[int], starts: Sequence[int], counts: Sequence[int]
     ) -> None:
-        """Fill `out[i, :counts[i]]` with rows from `starts[i]` of the noise of sequence `indices[i]`."""
+        """Fill `out[i, :counts[i]]` with rows from `starts[i]` of the noise of sequence `indices[i]`.
+
+        out: [sequences, longest, row_width].
+        """
         for row, (index, start, count) in enumerate(zip(indices, starts, counts, strict=True)):
             rng = np.random.default_rng([self._seed, int(index)])
             shape = int(self.lengths[index]), self.row_width

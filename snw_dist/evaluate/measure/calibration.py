@@ -63,7 +63,7 @@ class Calibration:
 
 
 def fit_temperature(positive: BoolArray, scores: FloatArray) -> Calibration:
-    """The temperature of the largest likelihood, one number; it cannot move a score of one half."""
+    """The temperature of the largest likelihood, one number for all [n]; it cannot move a score of one half."""
     logits, sign = _logit(scores), np.where(positive, -1.0, 1.0)
 
     def loss(log_temperature: float) -> float:
@@ -74,7 +74,7 @@ def fit_temperature(positive: BoolArray, scores: FloatArray) -> Calibration:
 
 
 def fit_isotonic(positive: BoolArray, scores: FloatArray) -> Calibration:
-    """The rising step-wise fit of least squared error."""
+    """The rising step-wise fit of least squared error, to labels and scores [n]."""
     model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, positive.astype(np.float64))
     points = np.column_stack([model.X_thresholds_, model.y_thresholds_]).tolist()
     return Calibration("isotonic", points=tuple((x, y) for x, y in points))

@@ -42,7 +42,7 @@ class Part:
     only_stratum: str | None
     """The stratum that all pairs of a whole split are in, if there is one."""
     rows: IntArray
-    """Row numbers in the table of pairs."""
+    """[rows]: row numbers in the table of pairs."""
     receptor: IntArray
     """[rows]: number of the receptor sequence within the part."""
     other_end: IntArray | None
@@ -61,7 +61,7 @@ class Measured:
     splits: dict[str, dict[str, Any]]
     """Split -> `metrics` (name -> value, low, high), `uncalibrated` (brier, ece), `strata` (name -> these two)."""
     repeats: dict[str, dict[str, FloatArray]]
-    """Split -> metric of `DECISIVE` -> its value in each bootstrap repeat; equal draws for all sets of scores."""
+    """Split -> metric of `DECISIVE` -> its value in each bootstrap repeat, [repeats]; equal draws for all sets."""
 
     def plain(self) -> dict[str, Any]:
         """What `metrics.json` says of it."""
