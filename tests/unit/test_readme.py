@@ -310,3 +310,16 @@ def test_store_tables_are_those_of_a_store(demo_folder: Path) -> None:
     assert set(table(text, "array")) == set(group.array_keys())
     fields = {field.name for field in dataclasses.fields(StoreHeader)} | {"header_sha256"}
     assert set(table(text, "attribute")) == set(group.attrs) == fields
+
+
+ROOMS = sorted(path.parent for path in ROOT.glob("snw_dist/*/README.md"))
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_the_table_of_a_room_names_all_its_files(room: Path) -> None:
+    """The first table, before the first section: files that stand in the room itself, and its inner rooms."""
+    first = (room / "README.md").read_text(encoding="utf-8").split("\n## ")[0]
+    named = set(re.findall(r"`([a-z_]+(?:\.py|/))`", first))
+    files = {path.name for path in room.glob("*.py")} - {"__init__.py"}
+    inner = {f"{path.parent.name}/" for path in room.glob("*/__init__.py")}
+    assert named == files | inner
