@@ -45,6 +45,16 @@ SHELL_ARRAY_JOB, SHELL_ARRAY_TASK = "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"
 SHELL_RESTARTS = "${SLURM_RESTART_COUNT:-0}"
 # A number of ranks other than 1 in one of these means that somebody started several
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+# What an allocation or a launcher sets for its own processes, by how it begins or by name, and what stays all the same:
+# where the cluster is.
+_FOREIGN = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_", "OMPI_COMM_", "TORCHELASTIC_")
+_TORCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+_KEPT = ("SLURM_CONF", "SLURM_JWT", "SUBMITIT_LOG_LEVEL")
+
+
+def set_by_a_launcher(name: str) -> bool:
+    """Whether a variable says what a process is in the job around it, which a new job must not inherit."""
+    return (name.startswith(_FOREIGN) and name not in _KEPT) or name in _TORCH
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from hpc.job.profile import SiteProfile
 from hpc.job.request import REQUEST, JobRequest, RankRequest
 from hpc.machine.processes import process_started
 from hpc.machine.processors import set_here
+from hpc.ranks.topology import set_by_a_launcher
 from hpc.submit.sbatch import REPOSITORY, SITE_CHOICES, render_sbatch, run_sbatch
 from hpc.submit.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
 from hpc.submit.submitted import CONTROLLER_LOG, RECORD, Cluster, SubmittedJob, submission_number
@@ -47,9 +48,6 @@ _SBATCH_ALWAYS_OURS = frozenset(
         "WAIT",
     ]
 )
-_KEPT = ("SLURM_CONF", "SLURM_JWT", "SUBMITIT_LOG_LEVEL")
-_FOREIGN = ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_", "PMI_", "PMIX_", "OMPI_COMM_", "TORCHELASTIC_")
-_TORCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 log = logging.getLogger(__name__)
 
 
@@ -188,7 +186,7 @@ def _clean_environment(profile: SiteProfile) -> Iterator[None]:
     hidden = {
         name: os.environ.pop(name)
         for name in list(os.environ)
-        if (name.startswith(_FOREIGN) and name not in _KEPT) or name in {*_TORCH, *decided, *set_here()}
+        if set_by_a_launcher(name) or name in {*decided, *set_here()}
     }
     try:
         yield
