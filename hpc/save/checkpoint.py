@@ -16,7 +16,7 @@ from typing import Any
 from hpc.errors import CorruptError
 from hpc.ranks.communicator import Communicator
 from hpc.save.checkpoint_names import checkpoint_name, looks_like_one, original_name, place_of
-from hpc.save.manifest import MANIFEST, Checkpoint, file_digest, manifest_digest, shortened, verify_checkpoint
+from hpc.save.manifest import MANIFEST, Checkpoint, manifest_digest, shortened, verify_checkpoint
 from hpc.save.retention import Verify, committed_checkpoints, prune_checkpoints
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Checkpoint",
     "checkpoint_name",
     "committed_checkpoints",
-    "file_digest",
     "find_checkpoint",
     "manifest_digest",
     "prune_checkpoints",

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpc.disk.files import atomic_write_bytes, fsync_folder
+from hpc.disk.files import atomic_write_bytes, file_digest, fsync_folder
 from hpc.errors import CorruptError, SnwError
 from hpc.ranks.background import Background
 from hpc.ranks.communicator import Communicator, described, error_of
@@ -35,7 +35,6 @@ from hpc.save.manifest import (
     MANIFEST,
     MOST_BYTES,
     checked_manifest,
-    file_digest,
     is_inside,
     manifest_digest,
     verify_checkpoint,

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hpc.disk.files import file_digest
 from snw_dist.config_data import DataSection
 from snw_dist.data.files.entries import score_paths
 from snw_dist.data.files.rejects import TABLES, Table
-from snw_dist.data.files.text import check_readable, sha256_file
+from snw_dist.data.files.text import check_readable
 from snw_dist.data.tables import FORMAT
 
 
@@ -39,10 +40,10 @@ def made_from(data: DataSection, seed: int) -> dict[str, Any]:
     paths = input_paths(data)
     settings = flat("data", dataclasses.asdict(data) | short_names(paths)) | {"data.split.seed": seed}
     del settings["data.folder"]  # where the result goes is not what it is made from
-    inputs = {str(table): sha256_file(path) for table, path in paths.items()}
+    inputs = {str(table): file_digest(path) for table, path in paths.items()}
     if data.columns.score_file:
         files = score_paths(paths["pairs"], data.columns.score_file)
-        digests = "".join(sha256_file(file) if file.is_file() else "missing" for file in files)
+        digests = "".join(file_digest(file) if file.is_file() else "missing" for file in files)
         inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
     return {"format": FORMAT, "inputs": inputs, "settings": settings}
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc.disk.files import atomic_write_json
+from hpc.disk.files import atomic_write_json, file_digest
 from hpc.disk.folder import new_folder
 from hpc.told import long_work
 from snw_dist.config import SnwConfig
@@ -32,7 +32,6 @@ from snw_dist.data.checked import Checked
 from snw_dist.data.counts import check_splits, count_files, count_splits
 from snw_dist.data.files.entries import read_entries
 from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
-from snw_dist.data.files.text import sha256_file
 from snw_dist.data.made_from import input_paths, made_from, short_names
 from snw_dist.data.records.ids import known_in
 from snw_dist.data.records.pairs import PairTable, pairs_of_rows
@@ -130,7 +129,7 @@ def write_prepared(
         if checked.transform is not None:
             write_scores(folder / SCORES, pairs)
             atomic_write_json(folder / TRANSFORM, checked.transform.to_json())
-        files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
         splits = count_splits(pairs, checked.positive, *checked.distinct)
         dropped = {reason: len(lost) for reason, lost in checked.dropped.items()}
         notes = checked.notes(names)

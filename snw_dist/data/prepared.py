@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hpc.disk.files import file_digest
 from hpc.disk.reading import read_json
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError, SnwError
 from snw_dist.data.files.parquet import read_parquet
 from snw_dist.data.files.rejects import TABLES
-from snw_dist.data.files.text import sha256_file
 from snw_dist.data.scores.transform import LabelTransform, transform_from_json
 from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.tables import (
@@ -69,7 +69,7 @@ def load_prepared(folder: Path) -> Prepared:
         raise InputError(f"{folder}: written by another version of snw-dist. {_AGAIN}")
     for name, digest in summary["files"].items():
         path = folder / name
-        if not path.is_file() or (found := sha256_file(path)) != digest:
+        if not path.is_file() or (found := file_digest(path)) != digest:
             state = f"damaged: SHA-256 is {found}, not {digest}" if path.is_file() else "missing"
             raise CorruptError(f"{path}: {state}. {_AGAIN}")
     counted = _validated_summary(summary, folder / SUMMARY)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from hpc.disk.files import file_digest
 from hpc.disk.folder import recover
 from hpc.disk.reading import BadFileError, read_small
 from hpc.disk.sealed import read_sealed, write_sealed
@@ -92,9 +93,7 @@ def write_manifest(folder: Path, description: Mapping[str, Any], names: Iterable
     """Describe the files of a folder that is being made; call it last."""
     files = {}
     for name in names:
-        with (folder / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": digest}
+        files[name] = {"bytes": (folder / name).stat().st_size, "sha256": file_digest(folder / name)}
     write_sealed(
         folder / MANIFEST, {"format_version": FORMAT_VERSION, "description": dict(description), "files": files}
     )

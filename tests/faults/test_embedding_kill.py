@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from hpc.save.checkpoint import file_digest
+from hpc.disk.files import file_digest
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import REPOSITORY, Ranks, run_ranks, start_ranks

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hpc.save.checkpoint import file_digest
+from hpc.disk.files import file_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "mhc_binding"

@@ -9,10 +9,11 @@ from hpc.errors import InputError
 from snw_dist.data.files.cells import WORDS, is_number
 from snw_dist.data.files.header import looks_like_data
 from snw_dist.data.files.rejects import shorten, shown_names
-from snw_dist.data.splits.split import MAKE_SPLIT
 
 _OPTIONAL = {f"data.columns.{key}" for key in ("binary", "inequality", "decoy", "score_file")}
 """Settings that are null where the table has no such column."""
+MAKE_SPLIT = 'data.split.method = "ligand_cold", or "both_cold" with data.symmetric'
+"""What to set where there is no column of splits."""
 IsKnown = Callable[[str], bool]
 """Whether a text is an id or a sequence of the input."""
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc.errors import InputError
-from snw_dist.data.files.columns import IsKnown
+from snw_dist.data.files.columns import MAKE_SPLIT, IsKnown
 from snw_dist.data.files.pyrosetta import plain_tag
 from snw_dist.data.files.rosetta import ENDINGS, is_rosetta, read_decoys
 from snw_dist.data.files.table import Cell, read_table
-from snw_dist.data.splits.split import MAKE_SPLIT
 
 _MOST_TAG = 1_000
 """Characters of the name of a decoy: the user's expression may need time that grows with their square."""

@@ -6,7 +6,6 @@ is an `InputError` with file and line; what a line means is the caller's busines
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import zlib
 from collections.abc import Generator
@@ -38,12 +37,6 @@ def check_readable(path: Path, setting: str) -> None:
             pass
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}. Correct its permissions.") from None
-
-
-def sha256_file(path: Path) -> str:
-    """Hexadecimal SHA-256 of the file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_lines(

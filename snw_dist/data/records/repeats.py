@@ -79,3 +79,9 @@ def _difference(row: int, members: Sequence[int], columns: Sequence[Column]) -> 
             if values[row] != values[other]:
                 return show(values[row]), show(values[other]), other, name
     raise AssertionError("a contradictory group has two rows that differ")
+
+
+def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same groups [n], numbered from 0 in the order of their first members."""
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]

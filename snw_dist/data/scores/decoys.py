@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from snw_dist.data.files.rejects import Rejects
 from snw_dist.data.records.pairs import PairTable, ScoreTable, pair_key, pair_names, same_for_a_pair
-from snw_dist.data.records.repeats import Column, group_rows, reject_groups
+from snw_dist.data.records.repeats import Column, group_rows, numbered, reject_groups
 from snw_dist.data.records.rows import Rows
 from snw_dist.data.records.sequences import SequenceTable
-from snw_dist.data.splits.clusters import numbered
 
 _FIX_NAME = (
     "Give each run a name of its own (-out:prefix), or name a score file for each pair (data.columns.score_file)."

@@ -16,6 +16,7 @@ from hpc.errors import EnvironmentProblem
 from hpc.machine.child import Workroom, workroom
 from hpc.machine.processors import usable_processors
 from hpc.told import long_work
+from snw_dist.data.records.repeats import numbered
 
 PROGRAM = "mmseqs"
 _PREFIX = "snw-mmseqs-"
@@ -121,12 +122,6 @@ def similar(sequences: Sequence[str], identity: float, coverage: float) -> NDArr
         pairs = np.loadtxt(f"{result}_cluster.tsv", np.int64, ndmin=2)
     representative[pairs[:, 1]] = pairs[:, 0]
     return numbered(representative)
-
-
-def numbered(group: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The same groups [n], numbered from 0 in the order of their first members."""
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
 
 
 def _run(room: Workroom, command: list[str]) -> str:

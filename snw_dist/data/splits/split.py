@@ -20,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
+from snw_dist.data.files.columns import MAKE_SPLIT
+from snw_dist.data.records.repeats import numbered
 from snw_dist.data.splits.assign import assign_parts, shuffled
 from snw_dist.data.splits.both_cold import Side, cold_parts, cold_parts_of_one
-from snw_dist.data.splits.clusters import Distinct, Units, numbered
+from snw_dist.data.splits.clusters import Distinct, Units
 
 _FINER = "more clusters (a higher data.split.ligand_identity, data.split.receptor_identity)"
-MAKE_SPLIT = 'data.split.method = "ligand_cold", or "both_cold" with data.symmetric'
 NO_SPLIT, TRAIN, VAL, TEST = -1, 0, 1, 2
 MADE_NAMES = ["train", "val", "test"]
 APART = {

@@ -30,9 +30,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
-from hpc.disk.files import fsync_folder, fsync_tree, publish_once, sweep_partial
+from hpc.disk.files import file_digest, fsync_folder, fsync_tree, publish_once, sweep_partial
 from hpc.errors import CorruptError, InputError
-from hpc.save.checkpoint import file_digest
 from snw_dist.embedding.store.commits import read_record
 from snw_dist.embedding.store.dtypes import fill_value, stored_dtype
 from snw_dist.embedding.store.header import GROUP, StoreHeader, check_same_plan, read_header, sizes_problem

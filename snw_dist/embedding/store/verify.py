@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc.disk.files import file_digest
 from hpc.errors import CorruptError, InputError
-from hpc.save.checkpoint import file_digest
 from snw_dist.embedding.store.commits import pool_shard, shard_path
 from snw_dist.embedding.store.dtypes import stored_dtype
 from snw_dist.embedding.store.group import table_files

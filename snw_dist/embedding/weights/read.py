@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hpc.disk.files import file_digest
 from hpc.errors import CorruptError, InputError
-from hpc.save.checkpoint import file_digest
 from snw_dist.embedding.esmc.attention import HEAD_SIZE
 from snw_dist.embedding.esmc.packed import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 from snw_dist.embedding.weights.files import WeightFiles, locate_weights

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
+from hpc.disk.files import file_digest
 from hpc.errors import InputError
-from hpc.save.checkpoint import file_digest
 from snw_dist.config import ModelName, ModelSection
 from snw_dist.embedding.store.group import StoreHeader
 from snw_dist.model.build import build_model

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpc.disk.files import file_digest
 from hpc.errors import CorruptError, InputError
 from snw_dist.data.ensure import ensure_prepared
-from snw_dist.data.files.text import sha256_file
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.tables import PAIRS, SEQUENCES
@@ -116,7 +116,7 @@ def prepared(inputs: Inputs) -> Path:
 def sign(folder: Path) -> None:
     """Give the summary the digests of the files as they are now."""
     summary = json.loads((folder / "summary.json").read_text())
-    summary["files"] = {name: sha256_file(folder / name) for name in summary["files"]}
+    summary["files"] = {name: file_digest(folder / name) for name in summary["files"]}
     (folder / "summary.json").write_text(json.dumps(summary))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from hpc.errors import EnvironmentProblem
 from snw_dist.data.files.fasta import read_fasta
-from snw_dist.data.splits.clusters import distinct_sequences, find_mmseqs, numbered, similar
+from snw_dist.data.records.repeats import numbered
+from snw_dist.data.splits.clusters import distinct_sequences, find_mmseqs, similar
 from tests.kit.split_tools import LETTERS, random_sequences
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "data" / "mhc_binding"
