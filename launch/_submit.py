@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hpc.job.profile import load_profile, profile_from
+from hpc.job.profile import SiteProfile, load_profile, profile_from
 from hpc.job.request import JobRequest
 from hpc.shown import console
 from hpc.submit.array import run_array
@@ -94,9 +94,7 @@ def run_all(
     """
     section = config.cluster
     cluster = resolve_cluster(section.cluster)
-    profile = load_profile(section.profile, PROFILES)
-    if partition is not None:
-        profile = dataclasses.replace(profile, partition=partition)
+    profile = _profile(section.profile, partition)
     for name in dict.fromkeys(_job_name(kind, task) for task in tasks):
         refuse_waiting(config.run_folder, name)
     requests = [
@@ -123,6 +121,12 @@ def run_all(
     if len(requests) > 1:
         return run_array(requests, profile, cluster, shown)
     return follow(submit(requests[0], profile, cluster), shown)
+
+
+def _profile(name: str | None, partition: str | None) -> SiteProfile:
+    """The profile of the site, with the partition of the command line where it has one."""
+    profile = load_profile(name, PROFILES)
+    return profile if partition is None else dataclasses.replace(profile, partition=partition)
 
 
 def _job_name(kind: str, config: SnwConfig) -> str:

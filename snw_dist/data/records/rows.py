@@ -78,6 +78,58 @@ class Rows:
     notes: list[str]
 
 
+class _Cells:
+    """What the cells of a row say, by the rules above."""
+
+    def __init__(self, entries: Entries, kind: str, ligands: SequenceTable, receptors: SequenceTable) -> None:
+        place = {key: i for i, key in enumerate(entries.keys)}
+        self._ligand, self._receptor = place["ligand"], place["receptor"]
+        self._value = place["label" if kind == "label" else "score"]
+        self._at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
+        self._is_affinity, self._parse, self._table = kind == "affinity", _PARSERS[kind], entries.files[0]
+        self.find_ligand, self.find_receptor = lookups(ligands, receptors)
+        self.splits: dict[str, int] = {}
+        self.num_inside = 0
+        """Affinities with an inequality in the cell."""
+        self.cell: Any = None
+        """Read last: it is what is wrong where `read` raises."""
+
+    def pair(self, cells: tuple[Any, ...]) -> tuple[str, str]:
+        """The ids of ligand and receptor as they stand there."""
+        return _as_text(cells[self._ligand]), _as_text(cells[self._receptor])
+
+    def read(self, line: int, cells: tuple[Any, ...]) -> tuple[int, int, float, int, int, int, int]:
+        """The columns of `Rows` from `ligand` to `decoy`; raises `UnknownIdError` and `ValueError` for a bad row."""
+        binary, split, inequality, decoy = -1, -1, 0, 0
+        ligand, receptor = self.pair(cells)
+        self.cell = None
+        if (at := self._at["split"]) is not None:
+            self.cell = _as_text(cells[at])
+            split = _split_index(self.cell, self.splits, self._table, line)
+        ligand_index, receptor_index = self.find_ligand(ligand), self.find_receptor(receptor)
+        self.cell = cells[self._value]
+        own, number = split_inequality(self.cell) if self._is_affinity else (None, self.cell)
+        value = self._parse(number)
+        if (at := self._at["binary"]) is not None:
+            self.cell = cells[at]
+            binary = parse_binary(self.cell)
+        if (at := self._at["inequality"]) is not None:
+            self.cell = cells[at]
+            inequality = parse_inequality(self.cell)
+        if own is not None:
+            inequality = _agreed(own, inequality, cells, self._value, self._at["inequality"])
+            self.num_inside += 1
+        if (at := self._at["decoy"]) is not None:
+            decoy = _digest(_as_text(cells[at]))
+        return ligand_index, receptor_index, value, binary, split, inequality, decoy
+
+    def notes(self, name: str) -> list[str]:
+        """Sentences about how the cells were read."""
+        inside = f"{name}: {self.num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read."
+        found = [look_up.note(name) for look_up in dict.fromkeys((self.find_ligand, self.find_receptor))]
+        return [*([inside] if self.num_inside else []), *(note for note in found if note)]
+
+
 def read_rows(
     entries: Entries, kind: str, name: str, ligands: SequenceTable, receptors: SequenceTable, rejects: Rejects
 ) -> Rows:
@@ -86,49 +138,23 @@ def read_rows(
     `kind` says what the value is: label, score or affinity. Raises `InputError` for a table without rows and for more
     than `MAX_SPLITS` splits.
     """
-    key_of_value = "label" if kind == "label" else "score"
-    place = {key: i for i, key in enumerate(entries.keys)}
-    at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
-    value_at, parse = place[key_of_value], _PARSERS[kind]
-    find_ligand, find_receptor = lookups(ligands, receptors)
-    splits: dict[str, int] = {}
+    parser = _Cells(entries, kind, ligands, receptors)
     columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
-    read, num_inside = 0, 0
+    read = 0
     for file, line, cells, problem, fix in entries.rows:
         read += 1
         where = entries.files[file] if file else None
         if problem:
             rejects.add("pairs", line, "", problem, fix, file=where)
             continue
-        ligand, receptor = _as_text(cells[place["ligand"]]), _as_text(cells[place["receptor"]])
-        binary, split, inequality, decoy = -1, -1, 0, 0
-        cell: Any = None
         try:
-            if at["split"] is not None:
-                cell = _as_text(cells[at["split"]])
-                split = _split_index(cell, splits, entries.files[0], line)
-            ligand_index, receptor_index = find_ligand(ligand), find_receptor(receptor)
-            cell = cells[value_at]
-            own, number = split_inequality(cell) if kind == "affinity" else (None, cell)
-            value = parse(number)
-            if at["binary"] is not None:
-                cell = cells[at["binary"]]
-                binary = parse_binary(cell)
-            if at["inequality"] is not None:
-                cell = cells[at["inequality"]]
-                inequality = parse_inequality(cell)
-            if own is not None:
-                inequality = _agreed(own, inequality, cells, value_at, at["inequality"])
-                num_inside += 1
-            if at["decoy"] is not None:
-                decoy = _digest(_as_text(cells[at["decoy"]]))
+            row = (file, line, *parser.read(line, cells))
         except UnknownIdError as unknown:
-            rejects.add("pairs", line, f"{ligand}/{receptor}", unknown.reason, unknown.fix, unknown.value, where)
+            rejects.add("pairs", line, "/".join(parser.pair(cells)), unknown.reason, unknown.fix, unknown.value, where)
         except ValueError as error:
-            fix = "Correct the cell or remove the row."
-            rejects.add("pairs", line, f"{ligand}/{receptor}", str(error), fix, _as_text(cell), where)
+            fix, value = "Correct the cell or remove the row.", _as_text(parser.cell)
+            rejects.add("pairs", line, "/".join(parser.pair(cells)), str(error), fix, value, where)
         else:
-            row = (file, line, ligand_index, receptor_index, value, binary, split, inequality, decoy)
             for column, item in zip(columns, row, strict=True):
                 column.append(item)
     if read == 0:
@@ -136,11 +162,9 @@ def read_rows(
     notes = [f"{name}: {note}." for note in entries.notes]
     if others := entries.other_columns:
         notes.append(f"{name}: columns not used: {shown_names(others)}.")
-    if num_inside:
-        notes.append(f"{name}: {num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read.")
-    notes += [note for look_up in dict.fromkeys((find_ligand, find_receptor)) if (note := look_up.note(name))]
+    notes += parser.notes(name)
     c = [np.array(column) for column in columns]
-    return Rows(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], entries.files, list(splits), read, notes)
+    return Rows(c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], entries.files, list(parser.splits), read, notes)
 
 
 def _agreed(own: int, column: int, cells: tuple[Any, ...], value_at: int, column_at: int | None) -> int:
