@@ -3,7 +3,7 @@
 DeepSpeed skips a step whose gradients are not finite, in every precision and without a word that a program could miss:
 a run would end well and never have changed a weight. It has looked at the gradients by then, so that asking costs
 nothing; only when it throws them away, they are searched for the first that is not finite. Where it keeps them, by
-ZeRO stage, is known here and in `snw_dist.train.engine` alone.
+ZeRO stage, is known here alone; where it keeps the masters, in `snw_dist.train.partition`.
 """
 
 from __future__ import annotations

@@ -120,7 +120,6 @@ class TrainingJob:
             learning_rate=section.learning_rate,
             weight_decay=section.weight_decay,
             gradient_clipping=section.gradient_clipping,
-            device=self.device,
             rate_ratios={"encoder.": section.encoder_learning_rate_ratio} if self.tuned else {},
         )
         self.lineage = Lineage.of(prepared, config.run_folder)
