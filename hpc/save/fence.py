@@ -14,7 +14,7 @@ import dataclasses
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -120,18 +120,24 @@ class Fence:
         return fence
 
 
-def claim_together(comm: Communicator, claim: Callable[[], F]) -> F:
-    """Collective: `claim()` on rank 0, and the same claim, or none, on every other rank."""
-    own: list[F] = []
+@contextlib.contextmanager
+def claimed_together(comm: Communicator, claim: Callable[[], F]) -> Iterator[F]:
+    """Collective: `claim()` on rank 0, and the same claim, or none, on every other rank; released at the end.
 
-    def on_rank_0() -> dict[str, Any] | None:
-        own.append(claim())
-        return None if own[0] is None else own[0].to_plain()
+    Also where rank 0 has claimed and the others could not be told: its heart would beat on for as long as it lives.
+    """
+    with contextlib.ExitStack() as stack:
+        own: list[F] = []
 
-    values = comm.on_rank_0(on_rank_0)
-    if own:
-        return own[0]
-    return cast(F, None if values is None else Fence.from_plain(values))
+        def on_rank_0() -> dict[str, Any] | None:
+            own.append(claim())
+            if own[0] is None:
+                return None
+            stack.callback(own[0].release)
+            return own[0].to_plain()
+
+        values = comm.on_rank_0(on_rank_0)
+        yield own[0] if own else cast(F, None if values is None else Fence.from_plain(values))
 
 
 class _Heart:

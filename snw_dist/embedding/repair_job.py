@@ -14,7 +14,7 @@ from typing import Any
 from hpc.errors import CorruptError
 from hpc.job.runtime import Runtime
 from hpc.ranks.work_queue import claim_units, shared_counter
-from hpc.save.fence import Fence, claim_together
+from hpc.save.fence import Fence, claimed_together
 from snw_dist.config import config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.data.tables import SUMMARY
@@ -82,15 +82,16 @@ def run_repair(values: dict[str, Any], runtime: Runtime) -> None:
             damage += _verify_shards(part, wanted, runtime)
         else:
             check_same_plan(part, header, wanted)
-        fence = claim_together(runtime.comm, functools.partial(Fence, part / RECORDS, runtime.attempt, OWNER))
-        try:
-            shards = [item.shard for item in damage if item.shard is not None]
-            _repair_shards(runtime, encoder, planned, wanted, shards, fence)
-            runtime.comm.on_rank_0(functools.partial(repair_files, planned, header or wanted, damage, fence.work))
-        finally:
-            if runtime.comm.rank == 0:
-                fence.release()
-                shutil.rmtree(part / RECORDS, ignore_errors=True)
+        claim = functools.partial(Fence, part / RECORDS, runtime.attempt, OWNER)
+        with claimed_together(runtime.comm, claim) as fence:
+            try:
+                shards = [item.shard for item in damage if item.shard is not None]
+                _repair_shards(runtime, encoder, planned, wanted, shards, fence)
+                runtime.comm.on_rank_0(functools.partial(repair_files, planned, header or wanted, damage, fence.work))
+            finally:
+                if runtime.comm.rank == 0:
+                    fence.release()  # or its heart might write into the folder while it is removed
+                    shutil.rmtree(part / RECORDS, ignore_errors=True)
         left = _verify(part, runtime)[1]
         if left:
             raise CorruptError(f"{part}: still damaged after mending: {left[0]}")

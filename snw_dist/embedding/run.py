@@ -14,7 +14,7 @@ from hpc.disk.json_lines import JsonLines
 from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.job.runtime import Runtime
 from hpc.ranks.work_queue import claim_units, shared_counter
-from hpc.save.fence import Fence, claim_together
+from hpc.save.fence import Fence, claimed_together
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
@@ -125,19 +125,15 @@ def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
     while (planned := _plan(config, runtime, tables, append)) is not None:
         header = planned.header(encoder.facts, config.store.dtype, encoder.model.row_width)
         opened = functools.partial(_open, config.store_path, planned, header, runtime)
-        fence = claim_together(runtime.comm, opened)
-        if fence is None:  # another job has completed this part meanwhile
-            continue
-        num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one rank
-        encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
-            encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
-        )
-        try:
+        with claimed_together(runtime.comm, opened) as fence:
+            if fence is None:  # another job has completed this part meanwhile
+                continue
+            num_sharing = 1 if runtime.device.type == "cuda" else runtime.topology.local_world_size  # a GPU has one
+            encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
+                encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
+            )
             _fill(config, runtime, encoder, planned, fence)
             runtime.comm.on_rank_0(functools.partial(_close, planned, fence.work))
-        finally:
-            if runtime.comm.rank == 0:
-                fence.release()
         return
     log.info("%s is complete already", config.store_path)
 

@@ -169,27 +169,24 @@ def ours(values: dict[str, Any], runtime: Runtime) -> None:
     _pin(runtime)
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
-        from snw_dist.train.run import TrainingJob
+        from snw_dist.train.build import build_training
+        from snw_dist.train.loop import take_step
 
-        job = TrainingJob(config_from_dict(values["config"]), runtime)
-        job.resume()
-        waited = 0.0
-        for step in range(WARM_UP + values["steps"]):
-            if step == WARM_UP:
-                runtime.comm.barrier()
-                started, waited = time.perf_counter(), 0.0
-            assert not runtime.guard.should_stop()
-            job._step()
-            waited += job.feed.waited_s
-        runtime.comm.barrier()
-        seconds = time.perf_counter() - started
-        saving = time.perf_counter()
-        job._save()
-        stall = time.perf_counter() - saving
-        job._commit()
-        job.feed.close()
-        if runtime.comm.rank == 0:
-            job.fence.release()
+        with build_training(config_from_dict(values["config"]), runtime) as run:
+            waited = 0.0
+            for step in range(WARM_UP + values["steps"]):
+                if step == WARM_UP:
+                    runtime.comm.barrier()
+                    started, waited = time.perf_counter(), 0.0
+                assert not runtime.guard.should_stop()
+                take_step(run)
+                waited += run.feed.waited_s
+            runtime.comm.barrier()
+            seconds = time.perf_counter() - started
+            saving = time.perf_counter()
+            run.checkpoints.save(run.progress)
+            stall = time.perf_counter() - saving
+            run.checkpoints.commit()
     _leave(runtime, seconds, waited, stall)
 
 

@@ -131,7 +131,7 @@ def test_a_stop_during_the_validation_is_honoured_there_and_changes_nothing(
     cases: list[dict[str, Any]] = [
         {"config": config_to_dict(peace)},
         {"config": values, "stop": [1, 2]},
-        {"config": values, "fail_in": "snw_dist.train.run.TrainingJob._step"},
+        {"config": values, "fail_in": "snw_dist.train.loop.take_step"},
         {"config": values, "stop": [1, NUM_PASSES + 3]},
         {"config": values, "stop": [0, 1]},
         {"config": values},

@@ -28,7 +28,7 @@ def gradients(config: Config, runtime: Runtime) -> None:
     import deepspeed.accelerator
 
     # Slow on a CPU, which is why DeepSpeed does not offer fp16 there; what it does with its loss scale is the same.
-    prepare = mock.patch("snw_dist.train.run.check_precision")
+    prepare = mock.patch("snw_dist.train.build.check_precision")
     legal = mock.patch.object(deepspeed.accelerator.get_accelerator(), "is_fp16_supported", return_value=True)
     found = []
     for case in config["cases"]:

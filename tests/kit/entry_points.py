@@ -20,7 +20,7 @@ from hpc.job.runtime import Runtime
 from hpc.ranks.preemption import PreemptionGuard
 from hpc.ranks.work_queue import StoreCounter, claim_units
 from hpc.save.checkpoint import find_checkpoint, prune_checkpoints
-from hpc.save.fence import Fence, claim_together
+from hpc.save.fence import Fence, claimed_together
 from hpc.save.saving import save_checkpoint
 
 Config = dict[str, Any]
@@ -186,8 +186,13 @@ def _guard(config: Config, runtime: Runtime) -> PreemptionGuard:
 
 def saves(config: Config, runtime: Runtime) -> None:
     """Resume and save step after step, each one twice now and then; rank 0 notes what is committed."""
+    folder, attempt = Path(config["root"]).parent, config.get("attempt", runtime.attempt)
+    with claimed_together(runtime.comm, lambda: Fence(folder, attempt)) as fence:
+        _save_steps(config, runtime, fence)
+
+
+def _save_steps(config: Config, runtime: Runtime, fence: Fence) -> None:
     comm, root, size = runtime.comm, Path(config["root"]), config["size"]
-    fence = claim_together(comm, lambda: Fence(root.parent, config.get("attempt", runtime.attempt)))
     found = find_checkpoint(root, comm)
     leave(runtime, "resumed", None if found is None else found.step)
 
@@ -256,9 +261,9 @@ def training(config: dict[str, Any], runtime: Runtime) -> None:
 
 
 def training_killed_at_its_first_export(config: dict[str, Any], runtime: Runtime) -> None:
-    from snw_dist.train import run
+    from snw_dist.train import best_weights
 
-    run.write_export = lambda *_: signal.raise_signal(signal.SIGKILL)
+    best_weights.write_export = lambda *_: signal.raise_signal(signal.SIGKILL)
     training(config, runtime)
 
 

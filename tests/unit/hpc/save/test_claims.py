@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from hpc.errors import CorruptError, EnvironmentProblem, ExitCode
 from hpc.ranks.communicator import Communicator
 from hpc.save import claims, fence
-from hpc.save.fence import Fence, claim_together
+from hpc.save.fence import Fence, claimed_together
 from tests.kit.forks import Fork, fork, killed_at, wait_for_file
 from tests.kit.ranks import names
 
@@ -343,7 +344,24 @@ def test_an_answer_that_was_lost_is_not_a_loss(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_claim_for_all_ranks() -> None:
-    assert claim_together(Communicator.alone(), lambda: None) is None
+    with claimed_together(Communicator.alone(), lambda: None) as none:
+        assert none is None
+
+
+def test_a_claim_is_released_where_the_other_ranks_could_not_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off = Communicator.alone()
+    monkeypatch.setattr(cut_off, "broadcast", mock.Mock(side_effect=RuntimeError("connection closed by peer")))
+    with (
+        pytest.raises(RuntimeError, match="closed by peer"),
+        claimed_together(cut_off, lambda: Fence(tmp_path, "41-0")),
+    ):
+        pytest.fail("no rank may go on")
+    started = time.monotonic()
+    with claimed_together(Communicator.alone(), lambda: Fence(tmp_path, "42-0")) as own:  # who lives is not replaced
+        own.check()
+    assert time.monotonic() - started < claims.PATIENCE_S / 2
 
 
 def test_the_submitting_machine_sees_an_owner_that_lives_and_leaves_no_trace(tmp_path: Path) -> None:
