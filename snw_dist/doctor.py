@@ -151,7 +151,7 @@ def _write_speed(runtime: Runtime) -> float:
 
 def _saves(config: SnwConfig, runtime: Runtime, bytes_per_s: float) -> str:
     """A job that stops itself before its limit must have written its checkpoint by then."""
-    width = StoreReader(config.store_path).header.d_model if config.store_path.exists() else _USUAL_WIDTH
+    width = StoreReader(config.store_path).header.row_width if config.store_path.exists() else _USUAL_WIDTH
     size = count_parameters(config.model, width) * _BYTES_PER_PARAMETER
     seconds = size / runtime.comm.world_size / bytes_per_s
     text = f"{size / 1e6:.1f} MB in about {seconds:.1f} s, {bytes_per_s / 1e6:.0f} MB/s and rank"

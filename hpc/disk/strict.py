@@ -47,7 +47,7 @@ def legal_keys(kind: Any, location: tuple[Any, ...] = ()) -> str:
     """The keys that may stand at `location` (keys and list positions) below `kind`, separated by commas."""
     for part in location:
         kind = _below(kind, part)
-    return ", ".join(field.name for field in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else "none"
+    return ", ".join(_keys(kind)) if dataclasses.is_dataclass(kind) else "none"
 
 
 def dotted_keys(kind: Any, before: str = "") -> list[str]:
@@ -58,6 +58,14 @@ def dotted_keys(kind: Any, before: str = "") -> list[str]:
         key = f"{before}{field.name}"
         keys += dotted_keys(below, f"{key}.") if dataclasses.is_dataclass(below) else [key]
     return keys
+
+
+def _keys(kind: Any) -> Iterator[str]:
+    """What the fields of a dataclass are called in a file: some have an alias there."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        extras = getattr(hints[field.name], "__metadata__", ())
+        yield next((extra.alias for extra in extras if getattr(extra, "alias", None)), field.name)
 
 
 @functools.cache

@@ -143,7 +143,7 @@ def _repair_shards(
 ) -> None:
     part, plan = planned.path, planned.plan
     with (
-        ShardWriter(part, plan, header.d_model, torch_dtype(header.logical_dtype), fence) as writer,
+        ShardWriter(part, plan, header.row_width, torch_dtype(header.logical_dtype), fence) as writer,
         shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,
     ):
         for unit in claim_units(runtime.comm, counter, len(shards)):

@@ -52,7 +52,7 @@ def write_export(
     """
     description = {
         "model": dataclasses.asdict(model) | dataclasses.asdict(size_of(model)),
-        "d_input": store.d_model,
+        "d_input": store.row_width,
         "encoder": dict(store.encoder),
         **facts,
     }

@@ -23,7 +23,7 @@ from snw_dist.model.encoded import Encoded
 
 def network_of(config: SnwConfig, header: StoreHeader) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a run as it begins, and what its export must say of it beside the configuration."""
-    network = build_model(config.model, header.d_model, config.run.seed)
+    network = build_model(config.model, header.row_width, config.run.seed)
     if config.train.encoder_mode == "frozen":
         return network, {}
     network, facts = tuned_network(network, config, header)

@@ -151,7 +151,7 @@ def _objective(config: SnwConfig) -> Objective:
 def _network(config: SnwConfig, inputs: Inputs, runtime: Runtime) -> tuple[nn.Module, dict[str, Any]]:
     """See `network_of`; a network that does not fit is refused before it is built."""
     sharing = runtime.comm.world_size if config.train.zero_stage else 1  # of gradients and moments, 12 bytes each
-    check_size(config.model, inputs.header.d_model, 4 + 12 / sharing)
+    check_size(config.model, inputs.header.row_width, 4 + 12 / sharing)
     return network_of(config, inputs.header)
 
 

@@ -74,7 +74,7 @@ def check_run_folders(configs: Iterable[SnwConfig], prepared: Prepared) -> None:
 
 def _check_with_data(config: SnwConfig, prepared: Prepared) -> None:
     reader = StoreReader(config.store_path)
-    check_size(config.model, reader.header.d_model)
+    check_size(config.model, reader.header.row_width)
     loss_of(config.model.name, config.train.loss)
     indexed_pairs(prepared, reader)
     if config.train.encoder_mode != "frozen":

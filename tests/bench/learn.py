@@ -100,7 +100,7 @@ def trained(section: ModelSection, table: IndexedPairs, reader: StoreReader, epo
     """A network after a plain training loop, with the defaults of the configuration but for the learning rate."""
     settings = TrainSection()
     plan = TrainPlan(table.receptor, batch_size, epochs, None, 1, settings.pairs_per_receptor)
-    model = build_model(section, reader.header.d_model, seed=1).train()
+    model = build_model(section, reader.header.row_width, seed=1).train()
     objective = Objective(
         loss_of(section.name, "auto"), section.margin, settings.temperature, settings.triplet_margin, settings.mining
     )

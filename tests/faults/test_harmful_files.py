@@ -80,11 +80,11 @@ def test_metadata_that_promise_too_much(store: Path, array: str, change: Callabl
     assert verify_files(store)[1] == []
 
 
-@pytest.mark.parametrize("field", ["d_model", "shard_rows", "num_sequences", "num_shards"])
+@pytest.mark.parametrize("field", ["row_width", "shard_rows", "num_sequences", "num_shards"])
 def test_a_signed_header_that_promises_too_much(store: Path, field: str) -> None:
     header = read_header(store)
     with changed(store / "zarr.json"):
         StoreHeader(**{**vars(header), field: 10**12}).write(store)
         with pytest.raises((CorruptError, InputError)):
-            StoreReader(store).read_batch(torch.empty(1, 1, header.d_model, dtype=torch.float16), [0], [0], [1])
+            StoreReader(store).read_batch(torch.empty(1, 1, header.row_width, dtype=torch.float16), [0], [0], [1])
     read_rows(StoreReader(store), 0)

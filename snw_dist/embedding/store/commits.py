@@ -148,10 +148,10 @@ def is_committed(part: Path, plan: EmbeddingPlan, shard: int, layout: ShardLayou
 
 
 def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Mean over the rows of each sequence: [sequences, d_model].
+    """Mean over the rows of each sequence: [sequences, row_width].
 
-    `rows` [sum of lengths, d_model] are as stored, so that anybody can compute the same from the store: runs of 64 rows
-    are summed in float32 one row after another, their sums in float64.
+    `rows` [sum of lengths, row_width] are as stored, so that anybody can compute the same from the store: runs of 64
+    rows are summed in float32 one row after another, their sums in float64.
     """
     means = np.empty((len(lengths), rows.shape[1]), dtype=np.float32)
     start = 0
@@ -166,9 +166,11 @@ def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     return means
 
 
-def pool_shard(opened: OpenShard, logical_dtype: str, d_model: int, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+def pool_shard(
+    opened: OpenShard, logical_dtype: str, row_width: int, lengths: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """`pool` of the sequences of a shard file; they follow each other in it without a gap."""
-    rows = np.empty((int(lengths.sum()), d_model), dtype=stored_dtype(logical_dtype))
+    rows = np.empty((int(lengths.sum()), row_width), dtype=stored_dtype(logical_dtype))
     opened.copy(as_bytes(rows), 0, 0, rows.nbytes)
     return pool(as_logical(rows, logical_dtype), lengths)
 

@@ -40,7 +40,7 @@ from snw_dist.embedding.store.plan import EmbeddingPlan, sequence_digest
 from snw_dist.embedding.store.tables import TABLES, Name, chunk_rows_of, read_table, read_tables
 
 ShardResult = tuple[int, int, NDArray[np.float32]]
-"""The row of a shard in `commits`, and its rows of `pooled`: [sequences of the shard, d_model]."""
+"""The row of a shard in `commits`, and its rows of `pooled`: [sequences of the shard, row_width]."""
 
 
 def create_part(
@@ -96,9 +96,9 @@ def write_skeleton(folder: Path, plan: EmbeddingPlan, header: StoreHeader, names
     group = zarr.open_group(folder, mode="w", zarr_format=3)
     group.create_array(
         "residues",
-        shape=(plan.num_shards * plan.shard_rows, header.d_model),
-        shards=(plan.shard_rows, header.d_model),
-        chunks=(plan.chunk_rows, header.d_model),
+        shape=(plan.num_shards * plan.shard_rows, header.row_width),
+        shards=(plan.shard_rows, header.row_width),
+        chunks=(plan.chunk_rows, header.row_width),
         dtype=stored_dtype(header.logical_dtype),
         fill_value=fill_value(header.logical_dtype),
         compressors=[Crc32cCodec()],
@@ -162,9 +162,9 @@ def _recorded(part: Path, plan: EmbeddingPlan) -> Iterator[ShardResult]:
 def write_results(folder: Path, header: StoreHeader, shards: Iterable[ShardResult]) -> None:
     """Write `pooled` and `commits` into a new Zarr group; every chunk is written once."""
     group = zarr.open_group(folder, mode="a", zarr_format=3)
-    pooled = create_table(group, "pooled", (header.num_sequences, header.d_model), np.dtype("float32"))
+    pooled = create_table(group, "pooled", (header.num_sequences, header.row_width), np.dtype("float32"))
     commits = np.zeros((header.num_shards, 2), dtype=np.uint32)
-    block = np.empty((0, header.d_model), dtype=np.float32)
+    block = np.empty((0, header.row_width), dtype=np.float32)
     written, size = 0, pooled.chunks[0]
     for shard, (digest, sequences_crc, means) in enumerate(shards):
         commits[shard] = digest, sequences_crc

@@ -24,7 +24,8 @@ from snw_dist.embedding.store.dtypes import stored_dtype
 
 FORMAT_VERSION = 2
 GROUP = "zarr.json"
-
+_WIDTH = "d_model"
+"""What the width of a row is called in every store, and in the digests that it goes into."""
 
 MOST_CHUNK_BYTES = 1 << 30
 MOST_CHUNKS_OF_SHARD = 1 << 22
@@ -43,7 +44,7 @@ class StoreHeader:
     encoder: Mapping[str, Any]
     """Name, description, weights, weights_sha256, layers, combine, arithmetic and window of the encoder."""
     logical_dtype: Annotated[str, Field(pattern=r"^(float32|float16|bfloat16)$")]
-    d_model: Size
+    row_width: Annotated[Size, Field(alias=_WIDTH)]
     """Values in a row: the width of the encoder, for each of several layers side by side."""
     plan_digest: str
     """SHA-256 over the sequences and all settings that the rows depend on."""
@@ -62,14 +63,23 @@ class StoreHeader:
     """SHA-256 of every other file of a complete part but the shards, by relative path."""
 
     @property
+    def row_settings(self) -> dict[str, Any]:
+        """See `row_settings`."""
+        return row_settings(self.encoder, self.logical_dtype, self.row_width)
+
+    @property
     def rows_digest(self) -> str:
         """SHA-256 of what decides the rows of a sequence; equal in all parts, and in stores of other sequences."""
-        facts = {**encoder_identity(self.encoder), "logical_dtype": self.logical_dtype, "d_model": self.d_model}
+        facts = {**encoder_identity(self.encoder), "logical_dtype": self.logical_dtype, _WIDTH: self.row_width}
         return hashlib.sha256(_canonical(facts)).hexdigest()
+
+    def attributes(self) -> dict[str, Any]:
+        """The fields by their names in the file."""
+        return {_WIDTH if name == "row_width" else name: value for name, value in dataclasses.asdict(self).items()}
 
     def to_bytes(self) -> bytes:
         """The whole `zarr.json` of the group."""
-        attributes = dataclasses.asdict(self)
+        attributes = self.attributes()
         attributes["header_sha256"] = hashlib.sha256(_canonical(attributes)).hexdigest()
         return _canonical({"attributes": attributes, "node_type": "group", "zarr_format": 3})
 
@@ -82,6 +92,11 @@ def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:
     """The facts about an encoder that its rows depend on; a name or a path of the same weights is not one of them."""
     keys = ("weights_sha256", "layers", "combine", "arithmetic", "window_residues", "window_overlap")
     return {f"encoder.{key}": encoder[key] for key in keys}
+
+
+def row_settings(encoder: Mapping[str, Any], logical_dtype: str, row_width: int) -> dict[str, Any]:
+    """All that decides the rows of a sequence, by the names with which it goes into the digest of a plan."""
+    return {**encoder_identity(encoder), "dtype": logical_dtype, _WIDTH: row_width}
 
 
 def read_header(part: Path) -> StoreHeader:
@@ -121,7 +136,7 @@ def no_store(part: Path) -> InputError:
 
 def sizes_problem(header: StoreHeader) -> str:
     """What is wrong with the sizes of shards and chunks, of which a reader holds some in memory; empty if nothing."""
-    chunk_bytes = header.chunk_rows * header.d_model * stored_dtype(header.logical_dtype).itemsize
+    chunk_bytes = header.chunk_rows * header.row_width * stored_dtype(header.logical_dtype).itemsize
     if header.shard_rows % header.chunk_rows:
         return f"shards of {header.shard_rows:,} rows are not made of chunks of {header.chunk_rows:,}"
     if chunk_bytes > MOST_CHUNK_BYTES:
@@ -136,7 +151,7 @@ REPAIR = "Mend it: python launch/embed.py --repair"
 
 def check_same_plan(part: Path, present: StoreHeader, wanted: StoreHeader) -> None:
     """Raises `InputError` rather than mix two encoders, layers, dtypes or inputs in one part."""
-    old, new = (dataclasses.asdict(item) | encoder_identity(item.encoder) for item in (present, wanted))
+    old, new = (item.attributes() | encoder_identity(item.encoder) for item in (present, wanted))
     differences = [
         f"{key}: {old.get(key)!r} there, {new[key]!r} now"
         for key in new

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import CorruptError
-from snw_dist.embedding.store.header import StoreHeader, encoder_identity
+from snw_dist.embedding.store.header import StoreHeader
 from snw_dist.embedding.store.plan import pack, plan_embedding, sequence_digest
 from snw_dist.embedding.store.tables import Name, read_names, read_table
 
@@ -90,12 +89,10 @@ def check_against_input(part: Path, header: StoreHeader, tables: Tables, source:
     if not all(digest in known for digest in digests):
         return
     plan = plan_embedding([known[digest] for digest in digests], header.shard_rows, header.chunk_rows)
-    settings: dict[str, Any] = encoder_identity(header.encoder)
-    settings |= {"dtype": header.logical_dtype, "d_model": header.d_model}
     crcs = [plan.sequences_crc(shard) for shard in range(plan.num_shards)]
     if (
         [sequence_digest(sequence) for sequence in plan.sequences] != digests
-        or plan.digest(settings) != header.plan_digest
+        or plan.digest(header.row_settings) != header.plan_digest
         or read_table(part, "commits")[:, 1].tolist() != crcs
     ):
         raise CorruptError(

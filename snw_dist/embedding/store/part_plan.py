@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.errors import InputError
-from snw_dist.embedding.store.header import GROUP, StoreHeader, encoder_identity, no_store, read_header
+from snw_dist.embedding.store.header import GROUP, StoreHeader, no_store, read_header, row_settings
 from snw_dist.embedding.store.part_names import RECORDS, is_begun, part_path, part_paths
 from snw_dist.embedding.store.plan import EmbeddingPlan, plan_embedding, sequence_digest
 from snw_dist.embedding.store.tables import Name, read_names, read_table
@@ -40,14 +40,13 @@ class PartPlan:
     names: list[Name]
     first_sequence: int
 
-    def header(self, encoder: Mapping[str, object], logical_dtype: str, d_model: int) -> StoreHeader:
+    def header(self, encoder: Mapping[str, object], logical_dtype: str, row_width: int) -> StoreHeader:
         """Its attributes while it is being filled."""
-        settings = {**encoder_identity(encoder), "dtype": logical_dtype, "d_model": d_model}
         return StoreHeader(
             encoder=dict(encoder),
             logical_dtype=logical_dtype,
-            d_model=d_model,
-            plan_digest=self.plan.digest(settings),
+            row_width=row_width,
+            plan_digest=self.plan.digest(row_settings(encoder, logical_dtype, row_width)),
             num_sequences=len(self.plan.sequences),
             num_shards=self.plan.num_shards,
             num_residues=self.plan.num_residues,
@@ -175,10 +174,7 @@ def replan_part(
 
 def check_mixes(store: Path, wanted: StoreHeader) -> None:
     """Raises `InputError` for rows of another encoder, layer or number format than those of a store."""
-    present = read_header(store)
-    facts = [encoder_identity(h.encoder) | {"dtype": h.logical_dtype, "d_model": h.d_model} for h in (present, wanted)]
-    differences = [
-        f"{key}: {facts[0][key]!r} there, {new!r} now" for key, new in facts[1].items() if facts[0][key] != new
-    ]
+    old, new = read_header(store).row_settings, wanted.row_settings
+    differences = [f"{key}: {old[key]!r} there, {new[key]!r} now" for key in new if old[key] != new[key]]
     if differences:
         raise InputError(f"{store}: made with other settings ({'; '.join(differences)}). Choose another store.path.")

@@ -56,7 +56,7 @@ class StoreReader:
     @property
     def row_width(self) -> int:
         """Values in a row."""
-        return self.header.d_model
+        return self.header.row_width
 
     def index(self, sequence: str) -> int:
         """Number of a sequence in the store; raises `InputError` when it was not embedded."""
@@ -104,7 +104,7 @@ class _PartReader:
             return
         tables = read_tables(path, self.header)
         self.lengths, self.digests, self._offsets = tables["lengths"], tables["digests"], tables["offsets"]
-        self._row_bytes = self.header.d_model * stored_dtype(self.header.logical_dtype).itemsize
+        self._row_bytes = self.header.row_width * stored_dtype(self.header.logical_dtype).itemsize
         chunk_bytes = self.header.chunk_rows * self._row_bytes
         self._layout = ShardLayout(self.header.shard_rows // self.header.chunk_rows, chunk_bytes)
 

@@ -59,5 +59,5 @@ def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage
 def _from_shards(planned: PartPlan, header: StoreHeader) -> Iterator[ShardResult]:
     for shard in range(header.num_shards):
         opened = OpenShard(shard_path(planned.path, shard), header_layout(header))
-        pooled = pool_shard(opened, header.logical_dtype, header.d_model, planned.plan.lengths_of(shard))
+        pooled = pool_shard(opened, header.logical_dtype, header.row_width, planned.plan.lengths_of(shard))
         yield opened.digest(), planned.plan.sequences_crc(shard), pooled

@@ -1,7 +1,7 @@
 """The bytes of one Zarr v3 shard of `residues`, written and checked without going through zarr.
 
 Layout, by the sharding-indexed codec of the Zarr v3 specification with inner codecs [bytes little-endian, crc32c]:
-the inner chunks one after another, each `chunk_rows * d_model` values and a crc32c of 4 bytes, with zeros up to
+the inner chunks one after another, each `chunk_rows * row_width` values and a crc32c of 4 bytes, with zeros up to
 the next multiple of 64 bytes; then the index, an (offset, size) pair of uint64 for each chunk of a whole shard, both
 2**64 - 1 for chunks that hold padding only; then the crc32c of the index. Copying from memory that is aligned like its
 target is faster, and the specification leaves it to the writer where in a shard a chunk lies.
@@ -86,7 +86,7 @@ class ShardLayout:
 def write_shard(path: Path, rows: NDArray[Any], layout: ShardLayout) -> int:
     """Write a shard durably and atomically; returns its digest.
 
-    `rows` [rows, d_model] are little-endian and contiguous, padded to whole chunks.
+    `rows` [rows, row_width] are little-endian and contiguous, padded to whole chunks.
     They go to the file from where they lie, only the
     checksums and the index are added.
     """

@@ -132,7 +132,7 @@ _CRC: dict[str, Any] = {"name": "crc32c", "configuration": {}}
 
 def check_residues(part: Path, header: StoreHeader, stored_dtype: str) -> None:
     """Raise `ValueError` where the metadata of the rows say something else than the header."""
-    inner = [header.chunk_rows, header.d_model]
+    inner = [header.chunk_rows, header.row_width]
     sharding = {
         "chunk_shape": inner,
         "codecs": [_BYTES, _CRC],
@@ -140,8 +140,8 @@ def check_residues(part: Path, header: StoreHeader, stored_dtype: str) -> None:
         "index_location": "end",
     }
     codecs = [{"name": "sharding_indexed", "configuration": sharding}]
-    shape = [header.num_shards * header.shard_rows, header.d_model]
-    wanted = array_metadata(shape, stored_dtype, [header.shard_rows, header.d_model], ".", codecs)
+    shape = [header.num_shards * header.shard_rows, header.row_width]
+    wanted = array_metadata(shape, stored_dtype, [header.shard_rows, header.row_width], ".", codecs)
     check_metadata(read_json(part / "residues" / "zarr.json", _MOST_METADATA_BYTES), wanted)
 
 

@@ -48,12 +48,12 @@ class PartTables:
     commits: NDArray[np.uint32] | None
     """[num_shards, 2]"""
     pooled: NDArray[np.float32] | None
-    """[num_sequences, d_model]"""
+    """[num_sequences, row_width]"""
 
 
 def header_layout(header: StoreHeader) -> ShardLayout:
     """The sizes of every shard of a part."""
-    chunk_bytes = header.chunk_rows * header.d_model * stored_dtype(header.logical_dtype).itemsize
+    chunk_bytes = header.chunk_rows * header.row_width * stored_dtype(header.logical_dtype).itemsize
     return ShardLayout(header.shard_rows // header.chunk_rows, chunk_bytes)
 
 
@@ -98,7 +98,7 @@ def _contradictions(part: Path, header: StoreHeader) -> list[Damage]:
         tables = read_tables(part, header)
         pooled = read_table(part, "pooled")
         packing = packing_problem(header, tables["lengths"], tables["offsets"], tables["digests"])
-        if pooled.shape != (header.num_sequences, header.d_model):
+        if pooled.shape != (header.num_sequences, header.row_width):
             packing = packing or f"pooled has the shape {pooled.shape}"
         names = names_problem(header, read_names(part))
     except CorruptError as error:
@@ -139,7 +139,7 @@ def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int
                 raise ValueError("offsets and lengths put no whole sequence into it")
             if lengths.sum() > header.shard_rows:
                 raise ValueError("offsets and lengths put more rows into it than it holds")
-            pooled = pool_shard(opened, header.logical_dtype, header.d_model, lengths)
+            pooled = pool_shard(opened, header.logical_dtype, header.row_width, lengths)
             if not np.isfinite(pooled).all():
                 bad = first + int(np.argmin(np.isfinite(pooled).all(axis=1)))
                 raise ValueError(f"sequence {bad} has rows that are not finite")

@@ -26,9 +26,9 @@ class ShardWriter:
     call. A context manager: at its end everything is committed.
     """
 
-    def __init__(self, part: Path, plan: EmbeddingPlan, d_model: int, dtype: torch.dtype, fence: Fence) -> None:
+    def __init__(self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence) -> None:
         self._part, self._plan, self._fence = part, plan, fence
-        self._buffers = [shard_buffer(plan, d_model, dtype) for _ in range(2)]
+        self._buffers = [shard_buffer(plan, row_width, dtype) for _ in range(2)]
         self._thread = ThreadPoolExecutor(1, "shard-writer")
         self._pending: Future[int] | None = None
         self.waited_s = 0.0
@@ -49,7 +49,7 @@ class ShardWriter:
 
     @property
     def buffer(self) -> torch.Tensor:
-        """Where the rows of the next shard go: [shard_rows, d_model]."""
+        """Where the rows of the next shard go: [shard_rows, row_width]."""
         return self._buffers[0]
 
     def commit(self, shard: int) -> None:

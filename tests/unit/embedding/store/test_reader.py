@@ -117,7 +117,7 @@ def test_the_reader_and_zarr_agree_with_what_was_written(tmp_path: Path, dtype: 
     plan = finished_store(path, SEQUENCES, dtype)
     assert plan.num_shards > 3
     header = read_header(path)
-    assert (header.logical_dtype, header.complete, header.d_model) == (dtype, True, WIDTH)
+    assert (header.logical_dtype, header.complete, header.row_width) == (dtype, True, WIDTH)
     residues = as_zarr(path, "residues")
     assert residues.dtype == ("uint16" if dtype == "bfloat16" else dtype)
     offsets, lengths = (np.asarray(as_zarr(path, name)[...]) for name in ("offsets", "lengths"))
