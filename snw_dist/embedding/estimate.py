@@ -15,10 +15,11 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
 from snw_dist.embedding.esmc.packed import numbered
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
-from snw_dist.embedding.store.commits import shard_layout
+from snw_dist.embedding.store.dtypes import stored_dtype
 from snw_dist.embedding.store.header import StoreHeader, read_header
 from snw_dist.embedding.store.part_names import RECORDS, owner_name
 from snw_dist.embedding.store.part_plan import PartPlan, complete_parts
+from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.weights.read import read_shape
 
 _TABLE_FILES = 20  # metadata and small arrays of a part; `pooled` of a large store has a few more
@@ -38,7 +39,8 @@ class StoreEstimate:
     def of(planned: PartPlan, row_width: int, logical_dtype: str) -> StoreEstimate:
         """Count the files and bytes of a planned part, with its records while it is being filled."""
         plan = planned.plan
-        layout = shard_layout(plan, row_width, logical_dtype)
+        row_bytes = row_width * stored_dtype(logical_dtype).itemsize
+        layout = ShardLayout.of(plan.shard_rows, plan.chunk_rows, row_bytes)
         chunks = sum(-(-int(plan.lengths_of(shard).sum()) // plan.chunk_rows) for shard in range(plan.num_shards))
         pooled = len(plan.sequences) * row_width * 4
         return StoreEstimate(

@@ -21,7 +21,7 @@ from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weig
 from snw_dist.embedding.esmc.batch_size import agreed_tokens_per_batch
 from snw_dist.embedding.esmc.gemm import gemm_rate
 from snw_dist.embedding.meter import Meter
-from snw_dist.embedding.store.commits import is_committed, num_without_record, shard_layout
+from snw_dist.embedding.store.commits import is_committed, num_without_record
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.group import create_part, finalize_part, tidy_part
 from snw_dist.embedding.store.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
@@ -132,7 +132,7 @@ def _embed(config: SnwConfig, runtime: Runtime, append: bool) -> None:
             encoder.tokens_per_batch = config.encoder.tokens_per_batch or agreed_tokens_per_batch(
                 encoder.model, runtime.comm, num_sharing, planned.path / RECORDS
             )
-            _fill(config, runtime, encoder, planned, fence)
+            _fill(config, runtime, encoder, planned, header, fence)
             runtime.comm.on_rank_0(functools.partial(_close, planned, fence.work))
         return
     log.info("%s is complete already", config.store_path)
@@ -206,7 +206,9 @@ def own_shards(plan_shards: int, task: int, num_tasks: int) -> list[int]:
     return list(range(task, plan_shards, num_tasks))[::-1]
 
 
-def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPlan, fence: Fence) -> None:
+def _fill(
+    config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, fence: Fence
+) -> None:
     """Compute and commit this rank's share; a stop request is honoured between forward passes."""
     plan, part, model = planned.plan, planned.path, encoder.model
     dtype = torch_dtype(config.store.dtype)
@@ -214,7 +216,6 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPl
     residues = {shard: int(plan.lengths_of(shard).sum()) for shard in shards}
     meter = Meter(runtime.progress, sum(residues.values()), gemm_rate(model.shape, model.device, model.dtype))
     records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
-    layout = shard_layout(plan, model.row_width, config.store.dtype)
     try:
         with (
             ShardWriter(part, plan, model.row_width, dtype, fence) as writer,
@@ -223,7 +224,7 @@ def _fill(config: SnwConfig, runtime: Runtime, encoder: Encoder, planned: PartPl
             for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
                 if _stop_requested(runtime) or is_complete(part):
                     break  # complete: another job saw the last record, and the records are gone
-                if is_committed(part, plan, shard, layout):
+                if is_committed(part, plan, shard, header.layout):
                     meter.skip(residues[shard])
                     continue
                 waited_s = writer.waited_s

@@ -24,12 +24,12 @@ import zarr
 from zarr.codecs import Crc32cCodec
 
 from snw_dist.config import StoreSection
-from snw_dist.embedding.store.commits import RECORDS, commit_shard, shard_layout, shard_path
+from snw_dist.embedding.store.commits import RECORDS, commit_shard, shard_path
 from snw_dist.embedding.store.group import create_part, finalize_part
 from snw_dist.embedding.store.part_plan import PartPlan
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.embedding.store.shard_file import write_shard
+from snw_dist.embedding.store.shard_file import ShardLayout, write_shard
 from tests.bench.common import finish, medians, parser, seconds, show
 
 WIDTH, BATCH = 960, 32
@@ -160,7 +160,7 @@ class Bench:
     def write_rates(self, count: int = 6) -> dict[str, Callable[[], float]]:
         """Shards written one after another by each writer, megabytes a second."""
         rows = np.ascontiguousarray(self.whole[: self.plan.shard_rows])
-        layout = shard_layout(self.plan, WIDTH, "float16")
+        layout = ShardLayout.of(self.plan.shard_rows, self.plan.chunk_rows, WIDTH * rows.itemsize)
         total = count * rows.nbytes / 1e6
         tensor = torch.from_numpy(rows.copy())
 

@@ -10,7 +10,7 @@ import torch
 import zarr
 from numpy.typing import NDArray
 
-from snw_dist.embedding.store.commits import commit_shard, is_committed, shard_buffer, shard_layout
+from snw_dist.embedding.store.commits import commit_shard, is_committed, shard_buffer
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.group import checksums, complete_header, create_part, finalize_part
 from snw_dist.embedding.store.header import StoreHeader, read_header
@@ -71,7 +71,7 @@ def fill_store(path: Path, plan: EmbeddingPlan, order: Sequence[int] | None = No
 
 
 def committed(path: Path, plan: EmbeddingPlan) -> set[int]:
-    layout = shard_layout(plan, WIDTH, read_header(path).logical_dtype)
+    layout = read_header(path).layout
     return {shard for shard in range(plan.num_shards) if is_committed(path, plan, shard, layout)}
 
 

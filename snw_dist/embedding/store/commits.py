@@ -49,12 +49,6 @@ def shard_path(part: Path, shard: int) -> Path:
     return part / "residues" / f"c.{shard}.0"
 
 
-def shard_layout(plan: EmbeddingPlan, row_width: int, logical_dtype: str) -> ShardLayout:
-    """The sizes of every shard."""
-    chunk_bytes = plan.chunk_rows * row_width * stored_dtype(logical_dtype).itemsize
-    return ShardLayout(plan.shard_rows // plan.chunk_rows, chunk_bytes)
-
-
 def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> torch.Tensor:
     """Memory for the rows of any shard of a plan: [shard_rows, row_width]; `InputError` where there is not so much."""
     size, free = plan.shard_rows * row_width * dtype.itemsize, available_bytes(torch.device("cpu"))
@@ -89,7 +83,7 @@ def commit_shard(
     if not np.isfinite(pooled).all():  # a mean is finite only if all its rows are
         raise _not_finite(plan, shard, buffer[:num_rows], logical)
     buffer[num_rows:padded] = torch.nan
-    layout = shard_layout(plan, buffer.shape[1], logical)
+    layout = ShardLayout.of(plan.shard_rows, plan.chunk_rows, buffer.shape[1] * buffer.itemsize)
     final = shard_path(part, shard)
     made = (part / RECORDS if work is None else work) / f"{final.name}.{secrets.token_hex(4)}"
     try:

@@ -21,6 +21,7 @@ from hpc.disk.reading import BadFileError, parse_json, read_small
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.store.dtypes import stored_dtype
+from snw_dist.embedding.store.shard_file import ShardLayout
 
 FORMAT_VERSION = 2
 GROUP = "zarr.json"
@@ -61,6 +62,16 @@ class StoreHeader:
     complete: Annotated[bool, Field(strict=True)] = False
     files: Mapping[_FileName, _Sha256] = field(default_factory=dict)
     """SHA-256 of every other file of a complete part but the shards, by relative path."""
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, as it is stored."""
+        return self.row_width * stored_dtype(self.logical_dtype).itemsize
+
+    @property
+    def layout(self) -> ShardLayout:
+        """The sizes of every shard."""
+        return ShardLayout.of(self.shard_rows, self.chunk_rows, self.row_bytes)
 
     @property
     def row_settings(self) -> dict[str, Any]:
@@ -136,13 +147,13 @@ def no_store(part: Path) -> InputError:
 
 def sizes_problem(header: StoreHeader) -> str:
     """What is wrong with the sizes of shards and chunks, of which a reader holds some in memory; empty if nothing."""
-    chunk_bytes = header.chunk_rows * header.row_width * stored_dtype(header.logical_dtype).itemsize
+    layout = header.layout
     if header.shard_rows % header.chunk_rows:
         return f"shards of {header.shard_rows:,} rows are not made of chunks of {header.chunk_rows:,}"
-    if chunk_bytes > MOST_CHUNK_BYTES:
-        return f"chunks of {chunk_bytes:,} bytes, more than {MOST_CHUNK_BYTES:,}"
-    if header.shard_rows // header.chunk_rows > MOST_CHUNKS_OF_SHARD:
-        return f"shards of {header.shard_rows // header.chunk_rows:,} chunks, more than {MOST_CHUNKS_OF_SHARD:,}"
+    if layout.chunk_bytes > MOST_CHUNK_BYTES:
+        return f"chunks of {layout.chunk_bytes:,} bytes, more than {MOST_CHUNK_BYTES:,}"
+    if layout.num_chunks > MOST_CHUNKS_OF_SHARD:
+        return f"shards of {layout.num_chunks:,} chunks, more than {MOST_CHUNKS_OF_SHARD:,}"
     return ""
 
 

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from hpc.errors import CorruptError, InputError
 from snw_dist.arrays import IntArray
 from snw_dist.embedding.store.commits import shard_path
-from snw_dist.embedding.store.dtypes import as_bytes, as_stored, stored_dtype, torch_dtype
+from snw_dist.embedding.store.dtypes import as_bytes, as_stored, torch_dtype
 from snw_dist.embedding.store.header import REPAIR, read_header
 from snw_dist.embedding.store.open_shard import OpenShard, most_kept_open
 from snw_dist.embedding.store.part_names import part_paths
 from snw_dist.embedding.store.plan import sequence_digest
-from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.store.tables import read_tables
 
 
@@ -104,9 +103,7 @@ class _PartReader:
             return
         tables = read_tables(path, self.header)
         self.lengths, self.digests, self._offsets = tables["lengths"], tables["digests"], tables["offsets"]
-        self._row_bytes = self.header.row_width * stored_dtype(self.header.logical_dtype).itemsize
-        chunk_bytes = self.header.chunk_rows * self._row_bytes
-        self._layout = ShardLayout(self.header.shard_rows // self.header.chunk_rows, chunk_bytes)
+        self._row_bytes, self._layout = self.header.row_bytes, self.header.layout
 
     def copy(self, target: NDArray[np.uint8], at: IntArray, index: IntArray, start: IntArray, count: IntArray) -> None:
         """Copy `count` rows from row `start` of the sequences `index` to the bytes `at` of `target`."""

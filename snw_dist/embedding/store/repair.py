@@ -21,7 +21,7 @@ from snw_dist.embedding.store.group import (
 from snw_dist.embedding.store.header import StoreHeader
 from snw_dist.embedding.store.open_shard import OpenShard
 from snw_dist.embedding.store.part_plan import PartPlan
-from snw_dist.embedding.store.verify import FOREIGN, Damage, header_layout
+from snw_dist.embedding.store.verify import FOREIGN, Damage
 
 
 def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage], work: Path) -> None:
@@ -58,6 +58,6 @@ def repair_files(planned: PartPlan, header: StoreHeader, damage: Iterable[Damage
 
 def _from_shards(planned: PartPlan, header: StoreHeader) -> Iterator[ShardResult]:
     for shard in range(header.num_shards):
-        opened = OpenShard(shard_path(planned.path, shard), header_layout(header))
+        opened = OpenShard(shard_path(planned.path, shard), header.layout)
         pooled = pool_shard(opened, header.logical_dtype, header.row_width, planned.plan.lengths_of(shard))
         yield opened.digest(), planned.plan.sequences_crc(shard), pooled

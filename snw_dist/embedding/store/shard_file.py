@@ -64,6 +64,11 @@ class ShardLayout:
     chunk_bytes: int
     """Of the values of an inner chunk, without its crc32c."""
 
+    @staticmethod
+    def of(shard_rows: int, chunk_rows: int, row_bytes: int) -> ShardLayout:
+        """Of shards of so many rows in such chunks; see also `StoreHeader.layout`."""
+        return ShardLayout(shard_rows // chunk_rows, chunk_rows * row_bytes)
+
     @property
     def stride(self) -> int:
         """Bytes from one inner chunk to the next."""

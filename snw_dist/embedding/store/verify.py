@@ -17,7 +17,6 @@ from snw_dist.embedding.store.group import table_files
 from snw_dist.embedding.store.header import StoreHeader, read_header
 from snw_dist.embedding.store.names import names_problem, packing_problem
 from snw_dist.embedding.store.open_shard import OpenShard
-from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.store.tables import check_residues, read_names, read_table, read_tables
 
 FOREIGN = "does not belong here"
@@ -49,12 +48,6 @@ class PartTables:
     """[num_shards, 2]"""
     pooled: NDArray[np.float32] | None
     """[num_sequences, row_width]"""
-
-
-def header_layout(header: StoreHeader) -> ShardLayout:
-    """The sizes of every shard of a part."""
-    chunk_bytes = header.chunk_rows * header.row_width * stored_dtype(header.logical_dtype).itemsize
-    return ShardLayout(header.shard_rows // header.chunk_rows, chunk_bytes)
 
 
 def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
@@ -127,7 +120,7 @@ def verify_shard(part: Path, header: StoreHeader, tables: PartTables, shard: int
     file = shard_path(part, shard)
     name = str(file.relative_to(part))
     try:
-        opened = OpenShard(file, header_layout(header))
+        opened = OpenShard(file, header.layout)
         digest = opened.digest()
         if tables.commits is not None and digest != tables.commits[shard, 0]:
             raise ValueError("a sound shard, but not the one that was committed here")

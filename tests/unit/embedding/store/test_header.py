@@ -13,6 +13,7 @@ from hpc.errors import CorruptError
 from snw_dist.embedding.store.group import complete_header
 from snw_dist.embedding.store.header import GROUP, read_header
 from snw_dist.embedding.store.plan import plan_embedding
+from snw_dist.embedding.store.shard_file import ShardLayout
 from tests.kit.embedding_tools import ENCODER, WIDTH, header_of
 
 # As written before the Python name of `d_model` became `row_width`.
@@ -82,6 +83,12 @@ def test_a_header_made_before_is_read_and_written_with_the_same_bytes(part: Path
 def test_what_is_written_now_has_the_bytes_of_before() -> None:
     planned = header_of(plan_embedding(["MKV", "GG", "SIINFEKL"], shard_rows=32, chunk_rows=8), "float16")
     assert complete_header(planned, {"lengths/c/0": "a" * 64}).to_bytes().decode() == BEFORE
+
+
+def test_the_layout_of_the_shards_follows_from_the_header(part: Path) -> None:
+    header = read_header(part)
+    assert header.row_bytes == WIDTH * 2
+    assert header.layout == ShardLayout(num_chunks=32 // 8, chunk_bytes=8 * WIDTH * 2)
 
 
 @pytest.mark.parametrize(

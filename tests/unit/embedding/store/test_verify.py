@@ -178,15 +178,12 @@ def test_a_file_that_does_not_belong_there(folder: Path) -> None:
 
 def test_rows_that_are_not_finite_are_found_though_all_checksums_are_right(folder: Path) -> None:
     """A store of a program that did not look: everything is consistent, but a row is NaN."""
-    from snw_dist.embedding.store.commits import shard_layout
     from snw_dist.embedding.store.dtypes import as_bytes
     from snw_dist.embedding.store.open_shard import OpenShard
-    from snw_dist.embedding.store.plan import plan_embedding
     from snw_dist.embedding.store.shard_file import write_shard
 
     store = folder / "s"
-    plan = plan_embedding([*LIGANDS, *RECEPTORS], 64, 8)
-    layout = shard_layout(plan, 128, "float16")
+    layout = read_header(store).layout
     opened = OpenShard(shard_path(store, 1), layout)
     rows = torch.empty(opened.num_present * 8, 128, dtype=torch.float16)
     opened.copy(as_bytes(rows.numpy()), 0, 0, rows.nbytes)
