@@ -162,17 +162,22 @@ REPAIR = "Mend it: python launch/embed.py --repair"
 
 def check_same_plan(part: Path, present: StoreHeader, wanted: StoreHeader) -> None:
     """Raises `InputError` rather than mix two encoders, layers, dtypes or inputs in one part."""
-    old, new = (item.attributes() | encoder_identity(item.encoder) for item in (present, wanted))
-    differences = [
-        f"{key}: {old.get(key)!r} there, {new[key]!r} now"
-        for key in new
-        if key not in ("complete", "files", "encoder") and old.get(key) != new[key]
-    ]
-    if differences:
+    if other := differences(_planned(present), _planned(wanted)):
         raise InputError(
-            f"{part}: made from other input or settings ({'; '.join(differences)}). Choose another "
-            "store.path, or remove the folder to embed again."
+            f"{part}: made from other input or settings ({other}). Choose another store.path, or remove the folder to "
+            "embed again."
         )
+
+
+def _planned(header: StoreHeader) -> dict[str, Any]:
+    """What is known of a part before it is filled, with the facts of the encoder that its rows depend on."""
+    facts = header.attributes() | encoder_identity(header.encoder)
+    return {key: value for key, value in facts.items() if key not in ("complete", "files", "encoder")}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Each value of `new` that is another one in `old`, in words; empty where all are the same."""
+    return "; ".join(f"{key}: {old[key]!r} there, {value!r} now" for key, value in new.items() if old[key] != value)
 
 
 def _canonical(value: Any) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.errors import InputError
-from snw_dist.embedding.store.header import GROUP, StoreHeader, no_store, read_header, row_settings
+from snw_dist.embedding.store.header import GROUP, StoreHeader, differences, no_store, read_header, row_settings
 from snw_dist.embedding.store.part_names import RECORDS, is_begun, part_path, part_paths
 from snw_dist.embedding.store.plan import EmbeddingPlan, plan_embedding, sequence_digest
 from snw_dist.embedding.store.tables import Name, read_names, read_table
@@ -174,7 +174,5 @@ def replan_part(
 
 def check_mixes(store: Path, wanted: StoreHeader) -> None:
     """Raises `InputError` for rows of another encoder, layer or number format than those of a store."""
-    old, new = read_header(store).row_settings, wanted.row_settings
-    differences = [f"{key}: {old[key]!r} there, {new[key]!r} now" for key in new if old[key] != new[key]]
-    if differences:
-        raise InputError(f"{store}: made with other settings ({'; '.join(differences)}). Choose another store.path.")
+    if other := differences(read_header(store).row_settings, wanted.row_settings):
+        raise InputError(f"{store}: made with other settings ({other}). Choose another store.path.")

@@ -11,7 +11,7 @@ import pytest
 
 from hpc.errors import CorruptError
 from snw_dist.embedding.store.group import complete_header
-from snw_dist.embedding.store.header import GROUP, read_header
+from snw_dist.embedding.store.header import GROUP, differences, read_header
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.store.shard_file import ShardLayout
 from tests.kit.embedding_tools import ENCODER, WIDTH, header_of
@@ -102,3 +102,11 @@ def test_errors_call_the_width_as_the_file_does(part: Path, changed: dict[str, i
     (part / GROUP).write_text(signed(json.loads(BEFORE)["attributes"] | changed))
     with pytest.raises(CorruptError, match=said):
         read_header(part)
+
+
+def test_differences_are_told_in_the_order_of_what_is_wanted() -> None:
+    there = {"dtype": "float16", "d_model": 8, "layers": [2]}
+    assert differences(there, {"layers": [3], "d_model": 8, "dtype": "float32"}) == (
+        "layers: [2] there, [3] now; dtype: 'float16' there, 'float32' now"
+    )
+    assert not differences(there, dict(there))
