@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +21,7 @@ from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName
 from snw_dist.evaluate.controls.controls import MEANING
 from snw_dist.evaluate.measure.held_out import TRAIN, VAL
-from snw_dist.evaluate.measure.measured import Measured, describe, measure_scores, parts_of
+from snw_dist.evaluate.measure.measured import Measured, Part, describe, measure_scores, parts_of
 from snw_dist.evaluate.measure.verdict import judge, turned
 from snw_dist.evaluate.pictures import auroc_bars as bars
 from snw_dist.evaluate.pictures import curves as pictures
@@ -36,6 +36,13 @@ _MOST_BYTES = 2**28
 _FILES = ("metrics.json", "predictions.*", "*.png", "*.pdf")
 """What an evaluation writes: what else is in its folder belongs to somebody else, and stays there."""
 COLUMNS = ("ligand_id", "receptor_id", "receptor", "label", "positive", "split", "stratum")
+_TERMS = {
+    "metrics": METRICS,
+    "threshold": f"of largest F1 on {VAL}; a pair is called positive when score >= threshold",
+    "calibration": f"fitted on {VAL}, so figures of {VAL} itself are flattered; `uncalibrated` is before",
+    "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by receptor sequence where there are two",
+    "strata": "how many of a pair's two sequences occur on the same side of a training pair",
+}
 _SYMMETRIC = {
     "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by protein sequence of either side; none of hit@k",
     "strata": "how many of a pair's two sequences occur in a training pair, on either side",
@@ -73,49 +80,18 @@ def evaluate_scores(
     """
     _check(pairs, provenance)
     parts = parts_of(pairs, repeats, seed, symmetric)
-    total = 1 + len(controls)
-    measured(0, total)
-    model = measure_scores(pairs, parts, scores, seed, "model")
-    rivals: dict[str, Measured] = {}
-    for number, (control, values) in enumerate(controls.items(), 1):
-        measured(number, total)
-        rivals[control] = measure_scores(pairs, parts, values, seed, control)
-    measured(total, total)
-    splits = describe(pairs, parts)
-    metrics: dict[str, Any] = without_nan(
-        {
-            "provenance": dict(provenance),
-            "meaning": {
-                "metrics": METRICS,
-                "threshold": f"of largest F1 on {VAL}; a pair is called positive when score >= threshold",
-                "calibration": f"fitted on {VAL}, so figures of {VAL} itself are flattered; `uncalibrated` is before",
-                "low, high": f"{LEVEL:.0%} bootstrap interval (percentile), by receptor sequence where there are two",
-                "strata": "how many of a pair's two sequences occur on the same side of a training pair",
-                **(_SYMMETRIC if symmetric else {}),
-            },
-            "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL},
-            "splits": splits,
-            "model": model.plain(),
-            "controls": {
-                name: {"meaning": MEANING[name], "learned_from": learned_from.get(name), **rivals[name].plain()}
-                for name in controls
-            },
-            "comparison": {
-                name: judge(model, rivals, name, facts) for name, facts in splits.items() if name not in (TRAIN, VAL)
-            },
-        }
-    )
+    model, rivals = _measure_all(pairs, parts, scores, controls, seed, measured)
+    about = {
+        "provenance": dict(provenance),
+        "meaning": _TERMS | (_SYMMETRIC if symmetric else {}),
+        "bootstrap": {"repeats": repeats, "seed": seed, "level": LEVEL},
+    }
+    figures = _figures(describe(pairs, parts), model, rivals, controls, learned_from)
+    metrics: dict[str, Any] = without_nan(about | figures)
     with long_work("drawing the pictures"), canvas.own_style():
         drawn = _pictures(pairs, scores, model, controls, metrics)
         drawn |= _of_training(metrics_log, canvas.about(provenance))
-    text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    predictions = pairs.assign(score=scores, probability=model.probability)
-    with new_folder(folder, ours=_FILES) as fresh:
-        for name, data in drawn.items():
-            (fresh / name).write_bytes(data)
-        write_predictions(fresh, "predictions", predictions)
-        (fresh / "metrics.json").write_text(text, encoding="utf-8")
-        last_check()
+    _write(folder, metrics, pairs.assign(score=scores, probability=model.probability), drawn, last_check)
     return metrics, model
 
 
@@ -142,6 +118,64 @@ def _check(pairs: pd.DataFrame, provenance: Mapping[str, Any]) -> None:
             f"pairs: none in split {VAL!r}, which threshold and calibration are chosen on; "
             f"there are {', '.join(map(str, pairs['split'].unique()))}."
         )
+
+
+def _measure_all(
+    pairs: pd.DataFrame,
+    parts: Sequence[Part],
+    scores: FloatArray,
+    controls: Mapping[ControlName, FloatArray],
+    seed: int,
+    measured: Callable[[int, int], None],
+) -> tuple[Measured, dict[str, Measured]]:
+    """The model and each control; `measured` is called before each of them, and at the end."""
+    total = 1 + len(controls)
+    measured(0, total)
+    model = measure_scores(pairs, parts, scores, seed, "model")
+    rivals: dict[str, Measured] = {}
+    for number, (control, values) in enumerate(controls.items(), 1):
+        measured(number, total)
+        rivals[control] = measure_scores(pairs, parts, values, seed, control)
+    measured(total, total)
+    return model, rivals
+
+
+def _figures(
+    splits: dict[str, dict[str, Any]],
+    model: Measured,
+    rivals: Mapping[str, Measured],
+    controls: Collection[ControlName],
+    learned_from: Mapping[ControlName, Mapping[str, int]],
+) -> dict[str, Any]:
+    """What each split holds, the model and the controls there, and how the model compares with them."""
+    return {
+        "splits": splits,
+        "model": model.plain(),
+        "controls": {
+            name: {"meaning": MEANING[name], "learned_from": learned_from.get(name), **rivals[name].plain()}
+            for name in controls
+        },
+        "comparison": {
+            name: judge(model, rivals, name, facts) for name, facts in splits.items() if name not in (TRAIN, VAL)
+        },
+    }
+
+
+def _write(
+    folder: Path,
+    metrics: Mapping[str, Any],
+    predictions: pd.DataFrame,
+    drawn: Mapping[str, bytes],
+    last_check: Callable[[], None],
+) -> None:
+    """The folder appears at once, with all that is given, when `last_check` has raised nothing."""
+    text = json.dumps(metrics, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    with new_folder(folder, ours=_FILES) as fresh:
+        for name, data in drawn.items():
+            (fresh / name).write_bytes(data)
+        write_predictions(fresh, "predictions", predictions)
+        (fresh / "metrics.json").write_text(text, encoding="utf-8")
+        last_check()
 
 
 def _pictures(

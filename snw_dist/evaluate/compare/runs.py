@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from hpc.disk.folder import new_folder
 from hpc.errors import InputError
+from snw_dist.arrays import FloatArray
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, rows_of
@@ -21,9 +24,10 @@ from snw_dist.evaluate.compare.compared import Comparison
 from snw_dist.evaluate.controls.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import without_repeats
 from snw_dist.evaluate.measure.held_out import TRAIN, pairs_of
-from snw_dist.evaluate.measure.measured import DECISIVE, Measured, describe, measure_scores, parts_of
+from snw_dist.evaluate.measure.measured import DECISIVE, Measured, Part, describe, measure_scores, parts_of
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.run import score_run
+from snw_dist.evaluate.training_cost import Trained
 from snw_dist.metrics.bootstrap import interval
 from snw_dist.trained_run.folder import read_finished
 from snw_dist.trained_run.lineage import Lineage
@@ -32,6 +36,34 @@ from snw_dist.trained_run.resumable import refuse_another_run
 COMPARISON = "comparison.json"
 _FILES = (COMPARISON, "ensemble_*")
 """What a comparison writes into its folder, which appears at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _HeldOut:
+    """The pairs that all are measured on, and by the same draws."""
+
+    pairs: pd.DataFrame
+    parts: list[Part]
+    seed: int
+
+    @classmethod
+    def of(cls, pairs: pd.DataFrame, config: SnwConfig, symmetric: bool) -> _HeldOut:
+        held_out, seed = pairs[pairs["split"] != TRAIN].reset_index(drop=True), config.run.seed
+        return cls(held_out, parts_of(held_out, config.evaluate.bootstrap, seed, symmetric), seed)
+
+    def measure(self, scores: FloatArray, name: str) -> Measured:
+        return measure_scores(self.pairs, self.parts, scores, self.seed, name)
+
+
+class _MeasuredRun(NamedTuple):
+    """One run, on the held-out pairs."""
+
+    name: str
+    measured: Measured
+    encoder: str
+    """In words, as its export says."""
+    made_of: dict[str, str]
+    trained: Trained
 
 
 def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> dict[str, list[SnwConfig]]:
@@ -62,55 +94,34 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     `InputError` when none did, and for a run of other settings, or one that was trained on other data, see
     `measurable`.
     """
-    section, prepared, folder = config.evaluate, load_prepared(config.data_folder), config.run_folder / "compare"
+    prepared, folder = load_prepared(config.data_folder), config.run_folder / "compare"
     digest = data_digest(rows_of(prepared))
-    finished = {m: [run for run in group if _is_finished(run, prepared)] for m, group in runs.items()}
-    missing = [run.run.name for m, group in runs.items() for run in group if run not in finished[m]]
-    if not any(finished.values()):
+    finished, missing = _finished(runs, prepared)
+    if not finished:
         raise InputError(f"{config.run_folder}: none of the runs has reached its end: {', '.join(missing)}")
     usable, left_out = without_repeats(prepared)
-    pairs, names = pairs_of(usable), chosen_controls(section.controls)
-    held_out = pairs[pairs["split"] != TRAIN].reset_index(drop=True)
-    parts = parts_of(held_out, section.bootstrap, config.run.seed, prepared.symmetric)
-    learned = data_controls(pairs, names, prepared.symmetric)
-    controls: dict[str, Measured] = {
-        name: measure_scores(held_out, parts, control.scores, config.run.seed, name)
-        for name, control in learned.items()
-    }
-    measured: dict[str, list[Measured]] = {}
-    encoder, made_of, trained = "", {}, {}
-    for model, group in finished.items():
-        for run in group:
-            scored = score_run(run, prepared, [])
-            if len(scored.scores) != len(held_out):
-                raise InputError(
-                    f"{run.run_folder}: {len(held_out) - len(scored.scores):,} of the pairs that the networks are "
-                    "compared on were trained on, or the weights chosen by. Train it under a new run.name, or leave "
-                    "it out."
-                )
-            encoder, made_of[run.run.name] = str(scored.description["encoder"]["description"]), scored.made_of
-            trained[run.run.name] = scored.trained
-            of_run = measure_scores(held_out, parts, scored.scores, config.run.seed, run.run.name)
-            measured.setdefault(model, []).append(of_run)
-    ensembles, tables = {}, {}
-    for name, members in ensembles_of(measured).items():
-        scores = np.mean([member.probability for member in members], axis=0)
-        ensembles[name] = measure_scores(held_out, parts, scores, config.run.seed, f"ensemble {name}")
-        tables[f"ensemble_{name}"] = held_out.assign(score=scores, probability=ensembles[name].probability)
+    pairs = pairs_of(usable)
+    held_out = _HeldOut.of(pairs, config, prepared.symmetric)
+    learned = data_controls(pairs, chosen_controls(config.evaluate.controls), prepared.symmetric)
+    controls: dict[str, Measured] = {name: held_out.measure(of.scores, name) for name, of in learned.items()}
+    networks = {model: [_measured_run(run, prepared, held_out) for run in group] for model, group in finished.items()}
+    each = [run for group in networks.values() for run in group]
+    measured = {model: [run.measured for run in group] for model, group in networks.items()}
+    ensembles, tables = _ensembles(measured, held_out)
     comparison = Comparison(
-        encoder=encoder,
-        repeats=section.bootstrap,
+        encoder=each[-1].encoder,
+        repeats=config.evaluate.bootstrap,
         seed=config.run.seed,
-        splits=describe(held_out, parts),
-        runs={model: [run.run.name for run in finished[model]] for model in measured},
+        splits=describe(held_out.pairs, held_out.parts),
+        runs={model: [run.name for run in group] for model, group in networks.items()},
         models={model: mean_of(group, "of_runs") for model, group in measured.items()},
         ensembles=ensembles,
         controls=controls,
         missing=missing,
-        made_of=made_of,
+        made_of={run.name: run.made_of for run in each},
         data=[digest],
         left_out=[left_out],
-        trained=trained,
+        trained={run.name: run.trained for run in each},
         learned_from=[{name: control.plain() for name, control in learned.items()}],
     )
     with new_folder(folder, ours=_FILES) as fresh:
@@ -118,6 +129,21 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
             write_predictions(fresh, name, table)
         comparison.write(fresh / COMPARISON)
     return comparison
+
+
+def _finished(
+    runs: Mapping[str, Sequence[SnwConfig]], prepared: Prepared
+) -> tuple[dict[str, list[SnwConfig]], list[str]]:
+    """For each network that has any, its runs that reached their end; and the names of all others."""
+    finished: dict[str, list[SnwConfig]] = {}
+    missing: list[str] = []
+    for model, group in runs.items():
+        for run in group:
+            if _is_finished(run, prepared):
+                finished.setdefault(model, []).append(run)
+            else:
+                missing.append(run.run.name)
+    return finished, missing
 
 
 def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
@@ -130,6 +156,31 @@ def _is_finished(run: SnwConfig, prepared: Prepared) -> bool:
         return finished is not None
     lineage, provenance = Lineage.of(prepared, run.run_folder), {"trained_on": finished.trained_on}
     return not refuse_another_run(run, lineage, finished.trajectory, provenance)
+
+
+def _measured_run(run: SnwConfig, prepared: Prepared, held_out: _HeldOut) -> _MeasuredRun:
+    """One network, scored and measured; raises `InputError` when it was trained on some of the held-out pairs."""
+    scored = score_run(run, prepared, [])
+    if len(scored.scores) != len(held_out.pairs):
+        raise InputError(
+            f"{run.run_folder}: {len(held_out.pairs) - len(scored.scores):,} of the pairs that the networks are "
+            "compared on were trained on, or the weights chosen by. Train it under a new run.name, or leave it out."
+        )
+    encoder = str(scored.description["encoder"]["description"])
+    measured = held_out.measure(scored.scores, run.run.name)
+    return _MeasuredRun(run.run.name, measured, encoder, scored.made_of, scored.trained)
+
+
+def _ensembles(
+    measured: Mapping[str, Sequence[Measured]], held_out: _HeldOut
+) -> tuple[dict[str, Measured], dict[str, pd.DataFrame]]:
+    """Each ensemble, measured; and the table of its scores, by the name of its file."""
+    ensembles, tables = {}, {}
+    for name, members in ensembles_of(measured).items():
+        scores = np.mean([member.probability for member in members], axis=0)
+        ensembles[name] = held_out.measure(scores, f"ensemble {name}")
+        tables[f"ensemble_{name}"] = held_out.pairs.assign(score=scores, probability=ensembles[name].probability)
+    return ensembles, tables
 
 
 def ensembles_of(measured: Mapping[str, Sequence[Measured]]) -> dict[str, list[Measured]]:
