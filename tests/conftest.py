@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.faults.promises import PromisesPlugin
+from tests.faults.promises_plugin import PromisesPlugin
 
 # Before numpy or torch is imported. Each of pytest-xdist's processes would otherwise start a thread for every core.
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -1,27 +1,15 @@
-"""The promises of tests/faults/README.md, row by row, with the tests that keep them.
-
-`make faults` runs these and prints the table.
-
-A test counts as one try of each of its rows, or as many as it records (`record_property("tried", 20)`); `lost_steps` is
-the most that any test of a row has recorded, and 0 is what a promise of "nothing lost" looks like.
-"""
+"""The promises of tests/faults/README.md, row by row, with the tests that keep them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-import pytest
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Sequence
 
 CLAIMS = "tests/unit/hpc/save/test_claims.py::"
+DAMAGED_CLAIMS = "tests/unit/hpc/save/test_damaged_claims.py::"
 EMBED = "tests/faults/test_embedding_kill.py::"
 MAKING = "tests/unit/embedding/store/test_part_names.py::"
 CHECKPOINT = "tests/unit/hpc/save/test_checkpoint.py::"
+SAVING = "tests/unit/hpc/save/test_saving_failures.py::"
 CALIBRATION = "tests/unit/evaluate/measure/test_calibration.py::"
 EXPORT = "tests/unit/predict/test_export_damage.py::"
 WHOLE = "tests/unit/evaluate/test_run.py::"
@@ -37,10 +25,14 @@ ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/trained_run/test_resumable.py::"
 TRAIN = "tests/faults/test_training_faults.py::"
 RETENTION = "tests/unit/hpc/save/test_retention.py::"
+DELETIONS = "tests/unit/hpc/save/test_retention_deletions.py::"
+NAMES = "tests/unit/hpc/save/test_checkpoint_names.py::"
 MANIFEST = "tests/unit/hpc/save/test_manifest.py::"
 SAVED = "tests/unit/train/test_saved.py::"
+SAVES = "tests/unit/train/test_saves.py::"
+PIECES = "tests/unit/train/test_pieces.py::"
 WATCHDOG = "tests/unit/hpc/ranks/test_watchdog.py::"
-STORE = "tests/unit/embedding/store/test_reader.py::"
+COMMITS = "tests/unit/embedding/store/test_commits.py::"
 BOUND = "tests/unit/train/test_bound.py::"
 
 PROMISES: dict[int, tuple[str, Sequence[str]]] = {
@@ -77,11 +69,11 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         [
             f"{KILL}test_killed_while_saving",
             f"{KILL}test_one_rank_killed_while_saving",
-            f"{RETENTION}test_what_is_busy_is_a_warning",
-            f"{RETENTION}test_an_old_one_that_is_read_only",
-            f"{RETENTION}test_what_belongs_to_another_user",
-            f"{RETENTION}test_a_deletion_that_ends_half_way",
-            f"{RETENTION}test_links_in_the_place_of_leftovers",
+            f"{DELETIONS}test_what_is_busy_is_a_warning",
+            f"{DELETIONS}test_an_old_one_that_is_read_only",
+            f"{DELETIONS}test_what_belongs_to_another_user",
+            f"{DELETIONS}test_a_deletion_that_ends_half_way",
+            f"{DELETIONS}test_links_in_the_place_of_leftovers",
         ],
     ),
     6: (
@@ -102,12 +94,12 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{KILL}test_resume_after_the_newest_was_damaged",
             f"{RETENTION}test_after_a_damaged_newest_one_every_start_goes_on",
             f"{RETENTION}test_several_damaged_ones",
-            f"{RETENTION}test_a_damaged_one_that_cannot_be_renamed",
-            f"{RETENTION}test_a_stray_folder_is_left_alone",
-            f"{RETENTION}test_what_was_renamed_is_not_nothing",
-            f"{RETENTION}test_the_name_alone_counts_as_damaged",
-            f"{RETENTION}test_a_folder_of_checkpoints_that_is_gone",
-            f"{SAVED}test_after_a_damaged_newest_one_the_saves_of_a_run_stay",
+            f"{DELETIONS}test_a_damaged_one_that_cannot_be_renamed",
+            f"{NAMES}test_a_stray_folder_is_left_alone",
+            f"{NAMES}test_what_was_renamed_is_not_nothing",
+            f"{NAMES}test_the_name_alone_counts_as_damaged",
+            f"{NAMES}test_a_folder_of_checkpoints_that_is_gone",
+            f"{SAVES}test_after_a_damaged_newest_one_the_saves_of_a_run_stay",
             f"{BOUND}test_checkpoints_that_are_gone",
         ],
     ),
@@ -132,15 +124,15 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         [
             f"{CHECKPOINT}test_files_of_two_saves_mixed",
             f"{RETENTION}test_a_whole_one_of_a_future_that_was_given_up",
-            f"{SAVED}test_an_overlap_does_not_hide_what_is_missing",
-            f"{SAVED}test_signed_pieces_that_are_not_the_network",
+            f"{PIECES}test_an_overlap_does_not_hide_what_is_missing",
+            f"{PIECES}test_signed_pieces_that_are_not_the_network",
             f"{EXPORT}test_two_exports_mixed",
         ],
     ),
     10: (
         "full disk",
         [
-            f"{CHECKPOINT}test_full_disk",
+            f"{SAVING}test_full_disk",
             f"{TRAIN}test_a_full_disk",
             f"{WHOLE}test_a_file_that_may_not_grow",
             "tests/unit/hpc/job/test_run.py::test_a_full_disk_ends_with_3",
@@ -172,7 +164,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{KILL}test_a_stale_attempt_ends_without_committing",
             f"{CLAIMS}test_a_stopped_owner",
             f"{CLAIMS}test_a_late_listing",
-            f"{CHECKPOINT}test_a_superseded_attempt",
+            f"{SAVING}test_a_superseded_attempt",
             "tests/unit/hpc/save/test_saving.py::test_superseded",
             "tests/distributed/test_rendezvous.py::test_a_stale_address_is_not_joined",
         ],
@@ -183,6 +175,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/faults/test_two_jobs.py::",
             "tests/unit/hpc/save/test_fence.py::",
             f"{CLAIMS}test_",
+            f"{DAMAGED_CLAIMS}test_",
             f"{EMBED}test_several_embeddings_at_the_same_instant",
         ],
     ),
@@ -229,21 +222,22 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/faults/test_harmful_files.py::",
             "tests/unit/embedding/store/test_hostile.py::",
             "tests/unit/data/files/test_hostile.py::",
-            "tests/unit/test_config.py::test_any_configuration",
+            "tests/unit/test_config_file.py::test_any_configuration",
             "tests/unit/test_config.py::test_no_number_is_without_a_limit",
-            "tests/unit/model/test_pair_networks.py::test_a_network_larger_than_the_memory",
+            "tests/unit/model/test_build.py::test_a_network_larger_than_the_memory",
             "tests/unit/embedding/weights/test_read.py::test_code_in_a_pth_does_not_run",
             f"{CHECKPOINT}test_files_of_another_user",
             f"{CHECKPOINT}test_names_that_lead_elsewhere",
             f"{MANIFEST}test_",
             f"{SAVED}test_a_signed_",
+            f"{PIECES}test_a_signed_",
             f"{SAVED}test_a_step_beyond_the_plan",
-            f"{SAVED}test_a_header_of_any_length",
-            f"{SAVED}test_headers_that_unfold",
-            f"{SAVED}test_a_random_state_that_is_none",
-            f"{SAVED}test_a_file_of_a_terabyte",
-            f"{SAVED}test_a_state_that_is_no_file",
-            f"{SAVED}test_any_signed_content",
+            f"{PIECES}test_a_header_of_any_length",
+            f"{PIECES}test_headers_that_unfold",
+            f"{PIECES}test_a_random_state_that_is_none",
+            f"{PIECES}test_a_file_of_a_terabyte",
+            f"{PIECES}test_a_state_that_is_no_file",
+            "tests/unit/train/test_saved_any_content.py::test_any_signed_content",
             f"{EXPORT}test_a_manifest_that_means_harm",
             f"{EXPORT}test_weights_that_mean_harm",
             f"{EXPORT}test_what_is_no_file",
@@ -259,7 +253,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{ATTACKS}test_a_gradient_that_is_not_finite_stops_all_ranks",
             f"{ATTACKS}test_fp16_counts_what_it_skips",
             "tests/unit/train/test_finite.py::",
-            f"{STORE}test_a_value_that_is_not_finite_names_its_sequence",
+            f"{COMMITS}test_a_value_that_is_not_finite_names_its_sequence",
             f"{MEND}test_rows_that_are_not_finite",
         ],
     ),
@@ -289,68 +283,3 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
 def rows_of(test: str) -> list[int]:
     """The promises that a test, by its node id, belongs to."""
     return [row for row, (_, prefixes) in PROMISES.items() if any(test.startswith(prefix) for prefix in prefixes)]
-
-
-@dataclass
-class Tally:
-    """What the tests of a row have come to."""
-
-    tried: int = 0
-    kept_promise: int = 0
-    lost_steps: int = 0
-    failed: list[str] = field(default_factory=list)
-
-
-@dataclass(eq=False)  # with ==, it would have no hash, which pytest wants of a plugin
-class PromisesPlugin:
-    """Runs the tests of the promises alone; prints the table and writes it as JSON."""
-
-    file: Path
-    tallies: dict[int, Tally] = field(default_factory=lambda: {row: Tally() for row in PROMISES})
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        kept = [item for item in items if rows_of(item.nodeid)]
-        config.hook.pytest_deselected(items=[item for item in items if not rows_of(item.nodeid)])
-        items[:] = kept
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped or (report.when != "call" and report.passed):
-            return
-        figures: dict[str, Any] = dict(report.user_properties)
-        tried = int(figures.get("tried", 1))
-        for row in rows_of(report.nodeid.partition("@")[0]):
-            tally = self.tallies[row]
-            tally.tried += tried
-            tally.kept_promise += tried if report.passed else 0
-            tally.lost_steps = max(tally.lost_steps, int(figures.get("lost_steps", 0)))
-            tally.failed += [] if report.passed else [report.nodeid]
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps(as_rows(self.tallies.items()), indent=1) + "\n")
-        table = Table("row", "fault", "tried", "kept", "lost steps")
-        for row, tally in self.tallies.items():
-            shown = (str(value) for value in (tally.tried, tally.kept_promise, tally.lost_steps))
-            table.add_row(str(row), PROMISES[row][0], *shown)
-        console = Console(width=100)
-        with console.capture() as capture:
-            console.print(table)
-        terminalreporter.write_line("")
-        terminalreporter.write(capture.get())
-        terminalreporter.write_line(f"Written to {self.file}")
-
-
-def as_rows(tallies: Iterable[tuple[int, Tally]]) -> list[dict[str, Any]]:
-    """The table as plain data, in the order of the rows."""
-    return [
-        {
-            "row": row,
-            "fault": PROMISES[row][0],
-            "tried": tally.tried,
-            "kept_promise": tally.kept_promise,
-            "lost_steps": tally.lost_steps,
-            "failed": tally.failed,
-        }
-        for row, tally in sorted(tallies)
-    ]

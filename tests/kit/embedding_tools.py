@@ -111,3 +111,18 @@ def put(path: Path, name: str, change: Callable[[np.ndarray], np.ndarray]) -> No
     )
     new[...] = values
     sign(path)
+
+
+DTYPES = ("float32", "float16", "bfloat16")
+SEQUENCES = random_sequences([1, 1, 2, 3, 5, 8, 8, 9, 13, 16, 17, 30, 32], seed=3)
+
+
+def as_zarr(path: Path, name: str) -> zarr.Array:
+    array = zarr.open_group(path, mode="r")[name]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def tensor_of(rows: np.ndarray, dtype: str) -> torch.Tensor:
+    """Rounding by torch, as a second opinion on ours."""
+    return torch.from_numpy(rows).to(getattr(torch, dtype))

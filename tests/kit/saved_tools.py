@@ -5,19 +5,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from hpc.errors import CorruptError
 from hpc.ranks.communicator import Communicator
-from hpc.save.checkpoint import MANIFEST, Checkpoint, manifest_digest
+from hpc.save.checkpoint import MANIFEST, Checkpoint, checkpoint_name, find_checkpoint, manifest_digest
 from hpc.save.saving import save_checkpoint
 from snw_dist.train.portable import Piece, read_into, restore_random_state, snapshot, write_snapshot
 from snw_dist.train.progress import Progress
-from snw_dist.train.saved import Expected
+from snw_dist.train.saved import Expected, verifier
 from snw_dist.trained_run.resumable import check_resumable
+from tests.kit.harm import little_memory
 
 ALONE = Communicator.alone()
 SHAPES = {"a.weight": [4, 3], "b.bias": [7], "c": [], "d.weight": [5, 2, 2]}
@@ -128,3 +132,42 @@ def take_up(found: Checkpoint) -> torch.Tensor:
     assert progress.step == found.step <= EXPECTED.num_steps or meta["trajectory"] != EXPECTED.trajectory
     masters = torch.cat([piece.view(piece.owner) for piece in pieces])
     return masters.clone()
+
+
+STATE = "state_00000.safetensors"
+Change = Callable[[dict[str, Any]], object]
+
+
+def step_found(root: Path, expected: Expected = EXPECTED) -> int:
+    with little_memory():
+        found = find_checkpoint(root, ALONE, verifier(expected))
+    assert found is not None
+    return found.step
+
+
+def passed_over(newest: Path, caplog: pytest.LogCaptureFixture) -> str:
+    assert step_found(newest.parent) == 60
+    [line] = [record.message for record in caplog.records if "checkpoint skipped" in record.message]
+    assert len(line.splitlines()) == 1
+    assert len(line) < 1200
+    shutil.rmtree(newest.parent / checkpoint_name(60))
+    with pytest.raises(CorruptError, match="none of 1 checkpoints verifies"):
+        find_checkpoint(newest.parent, ALONE, verifier(EXPECTED))
+    return line
+
+
+def meta(**changes: Any) -> Change:
+    """`progress__step=3` is the step in the progress."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        for key, value in changes.items():
+            inner = manifest["meta"]
+            *folders, last = key.split("__")
+            for folder in folders:
+                inner = inner[folder]
+            if value is ...:
+                del inner[last]
+            else:
+                inner[last] = value
+
+    return change

@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, get_args
-
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
-from hpc.errors import InputError
-from snw_dist.config import ModelName, ModelSection
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, InputProjection, two_ended_positions
-from snw_dist.model.build import SIZES, build_model, count_parameters, size_of
 from snw_dist.model.complex import CrossAttentionBlock
 from snw_dist.model.legal_losses import loss_of
-from snw_dist.model.losses import contrastive_loss
-from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
+from snw_dist.model.pair import PairOutput, Side, unit_distance
 from snw_dist.predict.batches import Target
 from snw_dist.train.objective import Objective
+from tests.kit.model_tools import LEFT, LIGANDS, NAMES, RECEPTORS, RIGHT, compared, model_of, side
 
-D_INPUT = 24
-SMALL = ModelSection(
-    d_model=32, num_heads=4, num_conv_layers=1, num_transformer_layers=1, num_pooling_queries=4, embedding_size=16
-)
-NAMES: tuple[ModelName, ...] = get_args(ModelName)
 TOLERANCE = 1e-6
-
-
-def model_of(name: str, seed: int = 1, **changes: Any) -> nn.Module:
-    return build_model(dataclasses.replace(SMALL, name=name, **changes), D_INPUT, seed)  # type: ignore[arg-type]
-
-
-def side(lengths: list[int], pairs: list[int], seed: int = 0, extra: int = 0, garbage: float | None = None) -> Side:
-    """Random sequences; `garbage` fills what lies behind them, `extra` positions beyond the longest."""
-    states = torch.full((len(lengths), max(lengths) + extra, D_INPUT), 0.0 if garbage is None else garbage)
-    for row, length in enumerate(lengths):
-        states[row, :length] = torch.randn(length, D_INPUT, generator=torch.Generator().manual_seed(seed * 1000 + row))
-    mask = torch.arange(states.shape[1]) < torch.tensor(lengths)[:, None]
-    return Side(states, mask, torch.tensor(pairs))
-
-
-LIGANDS, RECEPTORS, LEFT, RIGHT = [1, 8, 9, 15], [30, 2, 41], [0, 1, 2, 3, 3, 0], [0, 1, 2, 2, 1, 1]
-
-
-def compared(output: PairOutput) -> torch.Tensor:
-    """What the score is made of, before it is cut to [0, 1]."""
-    raw = output.distance if output.logit is None else output.logit
-    assert raw is not None
-    return raw
 
 
 def difference(a: PairOutput, b: PairOutput) -> float:
@@ -201,47 +166,6 @@ def test_a_new_network_moves_its_queries() -> None:
     assert model.tower.pooling.queries.weight.grad.abs().max() > 0
 
 
-def test_the_gradient_is_finite_at_distance_zero() -> None:
-    vector = nn.functional.normalize(torch.randn(3, 8), dim=-1).requires_grad_()
-    distance = unit_distance(vector, vector.detach().clone())
-    assert distance.max() < 2e-3
-    assert closeness(distance, 1.0).min() > 0.998
-    distance.sum().backward()
-    assert torch.isfinite(vector.grad).all()
-    same = model_of("siamese").eval()
-    both = side(LIGANDS, LEFT)
-    contrastive_loss(same(both, both).distance, torch.zeros(6), 1.0).sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in same.parameters() if p.grad is not None)
-
-
-@pytest.mark.parametrize("margin", [0.1, 1.0, 2.0, 5.0])
-def test_the_score_is_in_zero_to_one_and_falls_with_distance(margin: float) -> None:
-    a, b = (nn.functional.normalize(torch.randn(500, 3, dtype=torch.float64), dim=-1) for _ in range(2))
-    b[:10] = -a[:10]
-    distance = unit_distance(a, b)
-    score = closeness(distance, margin)
-    assert score.dtype == distance.dtype == torch.float32
-    assert 0.0 <= score.min() <= score.max() <= 1.0
-    assert distance.min() >= 0.0
-    assert distance.max() == pytest.approx(2.0, abs=1e-5)
-    expected = 1 - np.linalg.norm(a.numpy() - b.numpy(), axis=1) / margin
-    straight = expected > 0.05
-    np.testing.assert_allclose(score.numpy()[straight], expected[straight], atol=2e-3 / margin)
-    assert (score[distance.argsort()].diff() <= 0).all()
-
-
-@pytest.mark.parametrize("margin", [0.1, 1.0, 2.0])
-def test_scores_beyond_the_margin_never_tie(margin: float) -> None:
-    distance = torch.linspace(0.0, 2.0, 2001, dtype=torch.float64).requires_grad_()
-    score = closeness(distance.float(), margin)
-    assert (score.diff() < 0).all()
-    assert score.min() > 0.0
-    assert closeness(torch.tensor(margin), margin) == pytest.approx(0.025)
-    closeness(distance, margin).sum().backward()
-    slopes = distance.grad.numpy() * margin
-    assert np.abs(np.diff(slopes)).max() < 0.05 / margin * 2, "a jump"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_is_close_and_trains(name: str) -> None:
     full, half = model_of(name).eval(), model_of(name).eval().to(torch.bfloat16)
@@ -296,74 +220,3 @@ def test_dropout_is_only_in_training() -> None:
     assert difference(model(ligand, receptor), model(ligand, receptor)) > 0
     model.eval()
     assert difference(model(ligand, receptor), model(ligand, receptor)) == 0
-
-
-# ---- building
-
-
-def test_weights_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeded: list[int] = []
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
-    torch.manual_seed(5)
-    seeded.clear()
-    before = torch.get_rng_state()
-    one = model_of("pseudo_siamese", seed=3)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert seeded == []  # a seed for the GPUs would give every rank the same dropout
-    torch.rand(17)
-    two = model_of("pseudo_siamese", seed=3)
-    other = model_of("pseudo_siamese", seed=4)
-    for (label, a), b, c in zip(one.state_dict().items(), two.parameters(), other.parameters(), strict=True):
-        assert torch.equal(a, b)
-        assert a.dtype == torch.float32
-        assert a.device.type == "cpu"
-        constant = bool((a == a.flatten()[0]).all()) or label.endswith(("centre", "norm.bias"))
-        assert constant == torch.equal(a, c), label
-
-
-def test_the_towers_of_a_pseudo_siamese_network_differ() -> None:
-    model = model_of("pseudo_siamese")
-    assert not torch.equal(model.ligand_tower.pooling.value.weight, model.receptor_tower.pooling.value.weight)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_is_null_is_that_of_the_size(name: ModelName) -> None:
-    sizes = [ModelSection(name=name, size=size) for size in ("light", "base", "large")]  # type: ignore[arg-type]
-    numbers = [sum(p.numel() for p in build_model(section, D_INPUT, 1).parameters()) for section in sizes]
-    assert numbers == sorted(numbers)
-    assert numbers[0] * 4 < numbers[1]
-    given = ModelSection(name=name, size="light", num_conv_layers=3, num_heads=2)
-    assert size_of(given) == dataclasses.replace(SIZES["light"], num_conv_layers=3, num_heads=2)
-
-
-def test_a_light_tower_has_no_convolutions_and_no_transformer() -> None:
-    assert not build_model(ModelSection(name="siamese", size="light"), D_INPUT, 1).tower.encoder.blocks
-
-
-def test_heads_that_do_not_divide_the_width() -> None:
-    with pytest.raises(InputError, match=r"model\.d_model 32 must be a multiple of model\.num_heads 5"):
-        model_of("siamese", num_heads=5)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "changes", [{"num_conv_layers": 0}, {"num_transformer_layers": 0}, {"kernel_size": 4}, {"num_pooling_queries": 1}]
-)
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
-def test_every_legal_size_runs(name: str, changes: dict[str, int]) -> None:
-    output = model_of(name, **changes)(side([1, 1], [0, 1]), side([1, 3], [0, 1], 1))
-    assert torch.isfinite(compared(output)).all()
-
-
-@pytest.mark.parametrize("name", get_args(ModelName))
-def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(name: ModelName) -> None:
-    section = ModelSection(name, "large", 65_536, 64, 2, 2, num_pooling_queries=65_536)
-    with pytest.raises(InputError, match=r"the network has [\d,]+ parameters, [\d,.]+ GB of memory, and [\d,.]+ GB"):
-        build_model(section, 960, seed=0)
-
-
-def test_the_parameters_are_counted_without_the_network() -> None:
-    for name in get_args(ModelName):
-        section = ModelSection(name=name)
-        made = sum(parameter.numel() for parameter in build_model(section, 96, seed=0).parameters())
-        assert count_parameters(section, 96) == made

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.store.group import complete_header
-from snw_dist.embedding.store.header import GROUP, differences, read_header
+from snw_dist.embedding.store.header import GROUP, check_same_plan, differences, read_header
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.store.shard_file import ShardLayout
-from tests.kit.embedding_tools import ENCODER, WIDTH, header_of
+from tests.kit.embedding_tools import ENCODER, SEQUENCES, WIDTH, header_of, open_store
 
 # As written before the Python name of `d_model` became `row_width`.
 BEFORE = """\
@@ -110,3 +110,24 @@ def test_differences_are_told_in_the_order_of_what_is_wanted() -> None:
         "layers: [2] there, [3] now; dtype: 'float16' there, 'float32' now"
     )
     assert not differences(there, dict(there))
+
+
+def test_a_store_of_another_version(tmp_path: Path) -> None:
+    open_store(tmp_path / "s", SEQUENCES)
+    file = tmp_path / "s" / "zarr.json"
+    file.write_text(file.read_text().replace('"format_version": 2', '"format_version": 1'))
+    with pytest.raises(CorruptError, match="format version 1, this program reads 2"):
+        read_header(tmp_path / "s")
+
+
+def test_another_encoder_or_input_is_refused_by_name(tmp_path: Path) -> None:
+    plan = open_store(tmp_path / "s", SEQUENCES, "float16")
+    present = read_header(tmp_path / "s")
+    check_same_plan(tmp_path / "s", present, header_of(plan, "float16"))
+    other = plan_embedding(SEQUENCES[1:], 32, 16)
+    with pytest.raises(InputError) as caught:
+        check_same_plan(tmp_path / "s", present, header_of(other, "float32"))
+    assert caught.value.exit_code == 2
+    for word in ("logical_dtype: 'float16' there, 'float32' now", "num_sequences: 13 there, 12 now", "chunk_rows: 8"):
+        assert word in str(caught.value)
+    assert "complete" not in str(caught.value)

@@ -1,3 +1,5 @@
+"""Checkpoints that are saved and found, damaged, or made to do harm."""
+
 import json
 import os
 import random
@@ -7,46 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from hpc.errors import CorruptError, EnvironmentProblem, ExitCode, InputError
-from hpc.ranks.communicator import Communicator
-from hpc.save.checkpoint import (
-    MANIFEST,
-    Checkpoint,
-    checkpoint_name,
-    committed_checkpoints,
-    find_checkpoint,
-    prune_checkpoints,
-    verify_checkpoint,
-)
-from hpc.save.fence import Fence
+from hpc.errors import CorruptError, ExitCode
+from hpc.save.checkpoint import MANIFEST, checkpoint_name, committed_checkpoints, prune_checkpoints, verify_checkpoint
 from hpc.save.saving import save_checkpoint
-from tests.kit.ranks import names, small_disk
-
-ALONE = Communicator.alone()
-FILES = ("model.bin", "nested/deep/optimizer.bin", "empty", "größe é.txt")
-
-
-def save(root: Path, step: int, text: str = "", **options: Any) -> Path:
-    def write(folder: Path) -> tuple[str, ...]:
-        (folder / FILES[1]).parent.mkdir(parents=True)
-        for name in FILES:
-            content = b"" if name == "empty" else f"{step} {name} {text}".encode() * 20
-            (folder / name).write_bytes(content)
-        return FILES
-
-    return save_checkpoint(root, step, {"loss": 0.1 + step, "rate": 1e-9, 10: "ä", 9: None}, write, ALONE, **options)
-
-
-def find(root: Path) -> Checkpoint | None:
-    return find_checkpoint(root, ALONE)
-
-
-def step_found(root: Path) -> int:
-    found = find(root)
-    assert found is not None
-    return found.step
+from tests.kit.checkpoint_tools import ALONE, FILES, find, save, step_found
+from tests.kit.ranks import names
 
 
 def hidden(root: Path) -> list[str]:
@@ -65,8 +33,6 @@ def edit_manifest(path: Path, change: Callable[[dict[str, Any]], object]) -> Non
 
 
 # ---------------------------------------------------------------------------- saving and finding
-
-
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert find(tmp_path / "missing") is None
     assert find(tmp_path) is None
@@ -134,8 +100,6 @@ def test_other_people_may_read(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- damage
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_any_flipped_bit_is_found_and_the_previous_one_taken(tmp_path: Path, name: str) -> None:
     save(tmp_path, 1)
@@ -228,8 +192,6 @@ def test_a_damaged_one_is_replaced_by_the_next_save(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- malice
-
-
 @pytest.mark.parametrize("name", ["../secret", "nested/../../secret", "/etc/hostname", "nul\0", "nested", ""])
 def test_names_that_lead_elsewhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret").write_bytes(b"")
@@ -276,104 +238,3 @@ def test_files_of_another_user(tmp_path: Path, name: str) -> None:
             verify_checkpoint(path)
     os.chown(path / name, os.getuid(), -1)
     assert step_found(tmp_path) == 1
-
-
-# ---------------------------------------------------------------------------- failing saves
-
-
-@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), RuntimeError("unexpected pos"), ValueError("no")])
-def test_a_failed_write_leaves_the_older_ones(tmp_path: Path, error: Exception) -> None:
-    def write(folder: Path) -> list[str]:
-        (folder / "part").write_bytes(b"part")
-        raise error
-
-    save(tmp_path, 1)
-    for step in (1, 2):
-        with pytest.raises(CorruptError, match=r"rank 0: .* GB are free there") as raised:
-            save_checkpoint(tmp_path, step, {}, write, ALONE)
-        assert raised.value.exit_code == ExitCode.CORRUPT
-    assert names(tmp_path) == [checkpoint_name(1)]
-    assert step_found(tmp_path) == 1
-
-
-def test_an_error_with_its_own_exit_code_keeps_it(tmp_path: Path) -> None:
-    def write(folder: Path) -> list[str]:
-        raise InputError("not to be saved")
-
-    with pytest.raises(InputError, match="not to be saved"):
-        save_checkpoint(tmp_path, 1, {}, write, ALONE)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("written", [["missing"], ["../a"], ["."]])
-def test_what_was_not_written_is_not_committed(tmp_path: Path, written: list[str]) -> None:
-    (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(CorruptError):
-        save_checkpoint(tmp_path / "root", 1, {}, lambda folder: written, ALONE)
-    assert names(tmp_path / "root") == []
-
-
-def test_meta_that_is_not_json_is_not_committed(tmp_path: Path) -> None:
-    for value in (float("nan"), {1, 2}):
-        with pytest.raises(CorruptError, match="JSON"):
-            save_checkpoint(tmp_path, 1, {"loss": value}, lambda folder: [], ALONE)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("how", ["plain", "torch"])
-def test_full_disk(tmp_path: Path, how: str) -> None:
-    def write(folder: Path) -> list[str]:
-        if how == "torch":  # torch says RuntimeError, not OSError
-            torch.save({"a": torch.zeros(1_000_000)}, folder / "a")
-        else:
-            (folder / "a").write_bytes(bytes(4_000_000))
-        return ["a"]
-
-    with small_disk(tmp_path / "disk") as disk:
-        save(disk / "root", 1)
-        with pytest.raises(CorruptError, match="GB are free there") as raised:
-            save_checkpoint(disk / "root", 2, {}, write, ALONE)
-        assert raised.value.exit_code == ExitCode.CORRUPT
-        assert names(disk / "root") == [checkpoint_name(1)]
-        assert step_found(disk / "root") == 1
-        if how == "plain":  # pytest keeps torch's traceback, and with it the removed file open
-            save(disk / "root", 2)
-            assert step_found(disk / "root") == 2
-
-
-def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "root").write_text("a file")
-    with pytest.raises(CorruptError, match="could not be written"):
-        save(tmp_path / "root", 1)
-
-
-# ---------------------------------------------------------------------------- two incarnations
-
-
-def test_a_superseded_attempt_does_not_commit(tmp_path: Path) -> None:
-    old = Fence(tmp_path, "41-0")
-    save(tmp_path / "root", 1, fence=old.check)
-
-    def superseded_meanwhile(folder: Path) -> list[str]:
-        Fence(tmp_path, "41-1")
-        return []
-
-    with pytest.raises(EnvironmentProblem, match="superseded by attempt 41-1") as raised:
-        save_checkpoint(tmp_path / "root", 2, {}, superseded_meanwhile, ALONE, old.check)
-    assert raised.value.exit_code == ExitCode.ENVIRONMENT
-    assert names(tmp_path / "root") == [checkpoint_name(1)]
-
-
-def test_a_superseded_attempt_does_not_touch_the_save_of_its_successor(tmp_path: Path) -> None:
-    old, new = Fence(tmp_path, "41-0"), Fence(tmp_path, "41-1")
-
-    def write(folder: Path) -> list[str]:
-        (folder / "a").write_bytes(b"new")
-        with pytest.raises(EnvironmentProblem, match="superseded"):
-            save(tmp_path / "root", 7, "old", fence=old.check)
-        return ["a"]
-
-    save_checkpoint(tmp_path / "root", 7, {}, write, ALONE, new.check)
-    found = find(tmp_path / "root")
-    assert found is not None
-    assert (found.path / "a").read_bytes() == b"new"

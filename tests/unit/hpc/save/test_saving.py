@@ -1,4 +1,4 @@
-"""A save in the background: what is there before the commit, what a failure leaves. More in `test_checkpoint`."""
+"""A save in the background: what is there before the commit, what a failure leaves. More in `test_saving_failures`."""
 
 from __future__ import annotations
 
