@@ -112,7 +112,9 @@ def _train(runs: dict[Any, tuple[SnwConfig, Path | None]], folder: Path) -> None
         place = folder / str(world_size)
         device = "cuda" if items[0]["config"]["train"]["device"] == "cuda" else "cpu"
         timeout_s = 60.0 + 20 * len(items)
-        for rank in run_ranks("trainings", world_size, {"trainings": items}, place, timeout_s, device=device):
+        for rank in run_ranks(
+            "tests.kit.trainings:trainings", world_size, {"trainings": items}, place, timeout_s, device=device
+        ):
             assert rank.returncode == 0, rank.log
 
 

@@ -20,7 +20,7 @@ RENDEZVOUS = "rendezvous-job-0.json"
 
 def test_ranks_started_as_a_script_does(tmp_path: Path) -> None:
     """`python -m hpc.job.run REQUEST.json` for each rank, as in the last line of a hand-written batch script."""
-    request = {"entry_point": "tests.kit.entry_points:collectives", "config": {}, "job_folder": str(tmp_path)}
+    request = {"entry_point": "tests.kit.jobs:collectives", "config": {}, "job_folder": str(tmp_path)}
     (tmp_path / "request.json").write_text(json.dumps({**request, "time_min": 5, "device": "cpu"}))
     command = [sys.executable, "-W", "error", "-m", "hpc.job.run", str(tmp_path / "request.json")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM_", "SUBMITIT_"))}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.distributed
 
 
 def shared(world_size: int, num_pairs: int, folder: Path) -> dict[str, Any]:
-    for rank in run_ranks("shared_losses", world_size, {"num_pairs": num_pairs}, folder):
+    for rank in run_ranks("tests.kit.trainings:shared_losses", world_size, {"num_pairs": num_pairs}, folder):
         assert rank.returncode == 0, rank.log
     found: list[dict[str, Any]] = [
         json.loads((folder / "job" / f"losses-rank{rank}.json").read_text()) for rank in range(world_size)

@@ -20,9 +20,9 @@ from snw_dist.train.progress import Progress
 from snw_dist.train.remake import lost_export
 from tests.kit.ranks import Finished, run_ranks
 from tests.kit.shipped import embedded_run
+from tests.kit.trainings import TRAINING
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(300)]
-TRAIN = "training"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def named(base: SnwConfig, name: str, **train: Any) -> SnwConfig:
 
 
 def train(config: SnwConfig, world_size: int, folder: Path) -> list[Finished]:
-    return run_ranks(TRAIN, world_size, config_to_dict(config), folder, timeout_s=200)
+    return run_ranks(TRAINING, world_size, config_to_dict(config), folder, timeout_s=200)
 
 
 def records(config: SnwConfig, kind: str) -> list[dict[str, Any]]:

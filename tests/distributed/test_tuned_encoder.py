@@ -28,6 +28,7 @@ from tests.bench.embed import esm_model
 from tests.bench.natural import INNER, WIDTH
 from tests.kit.ranks import run_ranks
 from tests.kit.shipped import embedded_run
+from tests.kit.trainings import TRAINING
 
 pytestmark = [pytest.mark.distributed, pytest.mark.timeout(400)]
 
@@ -44,7 +45,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
         model={"d_model": 16, "num_conv_layers": 1, "num_transformer_layers": 1, "embedding_size": 16, "dropout": 0},
         train={"max_steps": 2, "validate_every": 2, "global_batch_size": 24, "warmup_steps": 1},
     )
-    [rank] = run_ranks("training", 1, config_to_dict(config), folder / "train", timeout_s=200)
+    [rank] = run_ranks(TRAINING, 1, config_to_dict(config), folder / "train", timeout_s=200)
     assert rank.returncode == 0, rank.log
     return config
 
@@ -62,7 +63,7 @@ def test_trains_resumes_and_scores(base: SnwConfig, mode: Any, stage: Any, tmp_p
     config = dataclasses.replace(base, run=dataclasses.replace(base.run, name=f"{mode}{stage}"), train=section)
 
     def train() -> bytes:
-        for rank in run_ranks("training", 2, config_to_dict(config), tmp_path, timeout_s=200):
+        for rank in run_ranks(TRAINING, 2, config_to_dict(config), tmp_path, timeout_s=200):
             assert rank.returncode == 0, rank.log
         return (config.run_folder / "export" / "model.safetensors").read_bytes()
 
@@ -99,7 +100,7 @@ def test_a_frozen_encoder_has_no_learning_rate(base: SnwConfig, tmp_path: Path) 
             model=model,
             train=dataclasses.replace(base.train, encoder_learning_rate_ratio=ratio),
         )
-        [rank] = run_ranks("training", 1, config_to_dict(config), tmp_path / str(ratio), timeout_s=200)
+        [rank] = run_ranks(TRAINING, 1, config_to_dict(config), tmp_path / str(ratio), timeout_s=200)
         assert rank.returncode == 0, rank.log
         model_at_end, _ = read_export(config.run_folder / "export")
         weights.append(model_at_end.state_dict())

@@ -18,7 +18,7 @@ MODELS = get_args(ModelName)
 
 def trained(stage: int, precision: str, folder: Path) -> dict[str, Any]:
     config = {"stage": stage, "precision": precision, "models": MODELS}
-    for rank in run_ranks("zero_stages", 2, config, folder, timeout_s=250):
+    for rank in run_ranks("tests.kit.trainings:zero_stages", 2, config, folder, timeout_s=250):
         assert rank.returncode == 0, rank.log
     found: dict[str, Any] = json.loads((folder / "job" / "trained-rank0.json").read_text())
     return found

@@ -13,7 +13,7 @@ from hpc.ranks.communicator import Communicator
 from hpc.save.checkpoint import committed_checkpoints, find_checkpoint
 from hpc.save.fence import Fence
 from hpc.save.saving import save_checkpoint
-from tests.kit.entry_points import payload
+from tests.kit.jobs import payload
 from tests.kit.ranks import names, start_ranks
 
 pytestmark = pytest.mark.faults

@@ -28,7 +28,7 @@ def nothing_left(before: set[str]) -> None:
 def test_a_rank_that_waits_in_shared_memory_for_a_dead_one_is_ended(tmp_path: Path) -> None:
     """Rank 0 turns in C code with the interpreter's lock: without a watchdog of its own it would for ever."""
     before = buffers()
-    with start_ranks("killed_before_mapping", 2, {}, tmp_path) as ranks:
+    with start_ranks("tests.kit.trainings:killed_before_mapping", 2, {}, tmp_path) as ranks:
         end = time.monotonic() + 100
         while ranks.processes[1].poll() is None:
             assert time.monotonic() < end, ranks.logs()
@@ -48,7 +48,7 @@ def test_a_rank_that_waits_in_shared_memory_for_a_dead_one_is_ended(tmp_path: Pa
 def test_a_rank_without_a_buffer_of_its_own_ends_the_job(tmp_path: Path) -> None:
     """DeepSpeed looks at no error: that rank dies of it, or waits in C code as the others do, with no news at all."""
     before = buffers()
-    with start_ranks("starved", 2, {}, tmp_path) as ranks:
+    with start_ranks("tests.kit.trainings:starved", 2, {}, tmp_path) as ranks:
         done = ranks.finish(100)
     assert all(rank.returncode < 0 for rank in done), ranks.logs()
     assert any("No thread of this rank can run" in rank.log for rank in done), ranks.logs()

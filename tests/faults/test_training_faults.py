@@ -23,6 +23,7 @@ from hpc.save.checkpoint import committed_checkpoints, find_checkpoint, step_of
 from snw_dist.config import SnwConfig, config_to_dict
 from tests.bench.elastic import embedded
 from tests.kit.ranks import Ranks, run_ranks, small_disk, start_ranks
+from tests.kit.trainings import TRAINING
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed]
 REPEATS = int(os.environ.get("SNW_FAULT_REPEATS", "4"))
@@ -47,7 +48,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> SnwConfig:
     train = dataclasses.replace(config.train, max_steps=NUM_STEPS, save_every=1, validate_every=20, zero_stage=2)
     data = dataclasses.replace(config.data, folder=str(config.data_folder))
     config = dataclasses.replace(config, train=train, data=data)
-    for rank in run_ranks("training", 2, config_to_dict(named(config, "peace")), Path(config.run.folder) / "peace-job"):
+    for rank in run_ranks(TRAINING, 2, config_to_dict(named(config, "peace")), Path(config.run.folder) / "peace-job"):
         assert rank.returncode == 0, rank.log
     return config
 
@@ -92,14 +93,14 @@ def disturbed(config: SnwConfig, folder: Path, repeats: int, disturb: Callable[[
     kept, most_lost = 0, 0
     for number in range(repeats):
         before = committed_step(config)
-        with start_ranks("training", 2, config_to_dict(config), folder / str(number)) as ranks:
+        with start_ranks(TRAINING, 2, config_to_dict(config), folder / str(number)) as ranks:
             expected = disturb(ranks, before)
             done = ranks.finish(120)
         assert [rank.returncode for rank in done] == expected, ranks.logs()
         committed, reached = committed_step(config), max(last_step(config), before)
         kept += before <= committed <= reached
         most_lost = max(most_lost, reached - committed)
-    for rank in run_ranks("training", 2, config_to_dict(config), folder / "last"):
+    for rank in run_ranks(TRAINING, 2, config_to_dict(config), folder / "last"):
         assert rank.returncode == 0, rank.log
     return Tried(repeats, kept, most_lost, same_end(config))
 
@@ -159,7 +160,7 @@ def test_a_full_disk_ends_all_ranks_and_keeps_what_is_there(base: SnwConfig, tmp
     config = named(base, "full")
     config = dataclasses.replace(config, train=dataclasses.replace(config.train, keep_last=100))
     with small_disk(config.run_folder / "checkpoints") as disk:
-        done = run_ranks("training", 2, config_to_dict(config), tmp_path)
+        done = run_ranks(TRAINING, 2, config_to_dict(config), tmp_path)
         assert [rank.returncode for rank in done] == [3, 3], done[0].log
         assert all("GB are free there" in rank.outcome["message"] for rank in done)
         whole = committed_checkpoints(disk)

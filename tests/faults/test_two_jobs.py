@@ -11,6 +11,7 @@ import pytest
 from snw_dist.config import SnwConfig, config_to_dict
 from tests.kit.ranks import run_ranks, start_ranks
 from tests.kit.shipped import embedded_run
+from tests.kit.trainings import TRAINING
 
 pytestmark = [pytest.mark.faults, pytest.mark.distributed, pytest.mark.timeout(300)]
 
@@ -24,10 +25,10 @@ def config(tmp_path: Path) -> SnwConfig:
 
 def test_the_second_job_is_refused_and_the_first_goes_on(config: SnwConfig, tmp_path: Path) -> None:
     lines = config.run_folder / "metrics.jsonl"
-    with start_ranks("training", 2, config_to_dict(config), tmp_path / "first") as first:
+    with start_ranks(TRAINING, 2, config_to_dict(config), tmp_path / "first") as first:
         first.wait_for(lambda: lines.exists() and len(lines.read_text().splitlines()) >= 3)
         before = json.loads((config.run_folder / "attempt.json").read_text())
-        second = run_ranks("training", 1, config_to_dict(config), tmp_path / "second", env={"SLURM_JOB_ID": "77"})
+        second = run_ranks(TRAINING, 1, config_to_dict(config), tmp_path / "second", env={"SLURM_JOB_ID": "77"})
         assert [rank.returncode for rank in second] == [4], second[0].log
         assert (
             f"in use by job {before['attempt'].rpartition('-')[0]}, of {before['user']} on {before['host']}"

@@ -18,7 +18,7 @@ from hpc.errors import SnwError
 from hpc.job.runtime import Runtime
 from hpc.ranks.preemption import PreemptionGuard
 from hpc.save.saving import Save
-from tests.kit.entry_points import leave
+from tests.kit.jobs import leave
 
 Config = dict[str, Any]
 

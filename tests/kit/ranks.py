@@ -95,7 +95,8 @@ def _serve() -> None:
 
     Stdin ends with the process that runs the tests, however that ends; the ranks must not live on.
     """
-    import tests.kit.entry_points  # noqa: F401 - imported here once for all ranks
+    import tests.kit.jobs  # imported here once for all ranks
+    import tests.kit.trainings  # noqa: F401
     from hpc.job.run import run_job
 
     ranks: set[int] = set()
@@ -210,14 +211,14 @@ def start_ranks(
 ) -> Iterator[Ranks]:
     """Start the ranks in `present` (default: all) of a job; at the end none of them is left.
 
-    `entry_point` without a module is one of `tests.kit.entry_points`. `payload` is added to the request.
+    `entry_point` without a module is one of `tests.kit.jobs`. `payload` is added to the request.
     """
     job_folder = folder / "job"
     job_folder.mkdir(parents=True, exist_ok=True)
     request = folder / "request.json"
     content: dict[str, Any] = {"entry_point": entry_point, "config": dict(config), "job_folder": str(job_folder)}
     if ":" not in entry_point:
-        content["entry_point"] = f"tests.kit.entry_points:{entry_point}"
+        content["entry_point"] = f"tests.kit.jobs:{entry_point}"
     request.write_text(json.dumps({**content, "time_min": None, "device": "cpu", **payload}))
     environ = {"SUBMITIT_EXECUTOR": "local", "SUBMITIT_LOCAL_NTASKS": str(world_size)}
     environ |= {"SUBMITIT_LOCAL_NODEID": "0", **(env or {})}

@@ -15,6 +15,7 @@ from snw_dist.config_file import load_config
 from snw_dist.data.ensure import ensure_prepared
 from tests.kit.ranks import REPOSITORY, Finished, run_ranks
 from tests.kit.train_tools import stored
+from tests.kit.trainings import TRAINING
 
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 SPLIT = {"method": "random", "clusters": "identical", "val_fraction": 0.2, "test_fraction": 0.2}
@@ -66,7 +67,7 @@ def trained(config: SnwConfig, log: Path) -> Finished:
 
 def trained_as_it_is(config: SnwConfig, log: Path) -> Finished:
     """The job alone, without the checks that the command makes first."""
-    [rank] = run_ranks("training", 1, config_to_dict(config), log)
+    [rank] = run_ranks(TRAINING, 1, config_to_dict(config), log)
     return rank
 
 

@@ -23,6 +23,7 @@ from snw_dist.train.precheck import check_run_folder, check_training
 from snw_dist.trained_run.folder import read_finished, refuse_lost_checkpoints
 from tests.kit.ranks import run_ranks, start_ranks
 from tests.kit.tiny import configured, contents, launched, trained_as_it_is, write_project
+from tests.kit.trainings import TRAINING
 
 
 def replace_data(config: SnwConfig) -> None:
@@ -228,7 +229,7 @@ def test_an_export_is_never_older_than_the_first_checkpoint(tmp_path: Path) -> N
     write_project(tmp_path)
     config = configured(tmp_path, train__save_every=1000)
     ensure_prepared(config)
-    entry = "training_killed_at_its_first_export"
+    entry = "tests.kit.trainings:training_killed_at_its_first_export"
     [rank] = run_ranks(entry, 1, config_to_dict(config), tmp_path / "log")
     assert rank.returncode == -9, rank.log
     assert not (config.run_folder / "export" / "model.safetensors").exists()
@@ -241,7 +242,7 @@ def test_a_finished_run_that_is_extended_is_not_finished_until_its_end(copy: Pat
     finished = config.run_folder / "finished.json"
     assert finished.exists()
 
-    with start_ranks("training", 1, config_to_dict(config), tmp_path / "log") as ranks:
+    with start_ranks(TRAINING, 1, config_to_dict(config), tmp_path / "log") as ranks:
         end = time.monotonic() + 60
         while finished.exists() and time.monotonic() < end:
             time.sleep(0.02)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from snw_dist.train.shared_buffers import BUFFER_BYTES, sweep_dead_buffers
 from tests.kit.ranks import REPOSITORY, names
+from tests.kit.trainings import TRAINING
 
 
 def test_size_and_name_are_those_of_deepspeed() -> None:
@@ -49,7 +50,7 @@ def test_only_what_dead_jobs_of_ours_have_left_is_swept(tmp_path: Path) -> None:
 def test_training_does_not_start_without_room_for_its_buffers(tmp_path: Path) -> None:
     """For real: 16 MB, as containers have them. It is said before any data are looked at."""
     config = {"run": {"name": "r", "folder": str(tmp_path)}, "data": {"ligands": "l", "receptors": "r", "pairs": "p"}}
-    request = {"entry_point": "tests.kit.entry_points:training", "config": config, "job_folder": str(tmp_path)}
+    request = {"entry_point": TRAINING, "config": config, "job_folder": str(tmp_path)}
     (tmp_path / "request.json").write_text(json.dumps(request | {"device": "cpu"}))
     mounted = "mount -t tmpfs -o size=16m snw-test /dev/shm"
     command = f"{mounted} && exec {sys.executable} -m hpc.job.run {tmp_path}/request.json"

@@ -24,6 +24,7 @@ from snw_dist.evaluate.run import score_run
 from tests.kit.evaluate_tools import measured
 from tests.kit.ranks import run_ranks
 from tests.kit.shipped import embedded_run
+from tests.kit.trainings import TRAINING
 
 FOLDS = {"method": "receptor_cold", "clusters": "identical", "folds": 3}
 
@@ -92,7 +93,7 @@ def test_every_receptor_is_new_once(tmp_path: Path) -> None:
     for fold, runs in folds:
         ensure_prepared(fold)
         [run] = runs["siamese"]
-        [rank] = run_ranks("training", 1, config_to_dict(run), tmp_path / "log" / run.run.name)
+        [rank] = run_ranks(TRAINING, 1, config_to_dict(run), tmp_path / "log" / run.run.name)
         assert rank.returncode == 0, rank.log
         pairs = load_prepared(run.data_folder).pairs
         seen, new = (pairs[pairs["split"] == split] for split in ("train", "test"))

@@ -24,6 +24,7 @@ from snw_dist.predict.export import read_export
 from tests.kit.evaluate_tools import measured
 from tests.kit.ranks import run_ranks
 from tests.kit.shipped import embedded_run
+from tests.kit.trainings import TRAINING
 
 
 def test_runs_share_data_split_and_store() -> None:
@@ -76,7 +77,7 @@ def test_runs_together_are_an_ensemble_of_probabilities(tmp_path: Path) -> None:
     base = embedded_run(tmp_path, "base", train=train, model=size, evaluate={"bootstrap": 50, "controls": ["degree"]})
     runs = variants(base, ["siamese"], [1, 2])
     for run in runs["siamese"]:
-        [rank] = run_ranks("training", 1, config_to_dict(run), tmp_path / run.run.name)
+        [rank] = run_ranks(TRAINING, 1, config_to_dict(run), tmp_path / run.run.name)
         assert rank.returncode == 0, rank.log
     earlier = base.run_folder / "compare" / "ensemble_all.csv"
     earlier.parent.mkdir()

@@ -9,13 +9,13 @@ import pytest
 
 from hpc.errors import EnvironmentProblem
 from hpc.job.run import load_entry_point
-from tests.kit import entry_points
+from tests.kit import jobs
 from tests.kit.ranks import REPOSITORY, run_ranks, small_disk, start_ranks
 
 
 def test_entry_point_by_name() -> None:
-    assert load_entry_point("tests.kit.entry_points:nothing") is entry_points.nothing
-    for name in ("tests.kit.entry_points:missing", "tests.missing:nothing", "tests.kit.entry_points"):
+    assert load_entry_point("tests.kit.jobs:nothing") is jobs.nothing
+    for name in ("tests.kit.jobs:missing", "tests.missing:nothing", "tests.kit.jobs"):
         with pytest.raises(EnvironmentProblem, match="cannot be loaded"):
             load_entry_point(name)
 
@@ -57,7 +57,7 @@ def test_bad_environment_ends_with_4(tmp_path: Path, environ: dict[str, str], me
 
 def test_started_by_hand_without_any_launcher(tmp_path: Path) -> None:
     request = {
-        "entry_point": "tests.kit.entry_points:nothing",
+        "entry_point": "tests.kit.jobs:nothing",
         "config": {},
         "job_folder": str(tmp_path),
         "device": "cpu",

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[4]
 def request(folder: Path, **changes: object) -> JobRequest:
     values: dict = {
         "name": "job",
-        "entry_point": "tests.kit.entry_points:nothing",
+        "entry_point": "tests.kit.jobs:nothing",
         "config": {"a": 1},
         "folder": folder,
     }
@@ -70,7 +70,7 @@ def test_a_rank_finds_its_own_request(tmp_path: Path, task: str | None, number: 
     for each in (None, 0, 1):
         folder = task_folder(shared, each)
         folder.mkdir(parents=True)
-        values = {"entry_point": "tests.kit.entry_points:fail", "config": {"error": "input"}, "job_folder": str(folder)}
+        values = {"entry_point": "tests.kit.jobs:fail", "config": {"error": "input"}, "job_folder": str(folder)}
         (folder / "request.json").write_text(json.dumps({**values, "device": "cpu"}))
     environ = {} if task is None else {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": task}
     done = on_node(shared, **environ)
@@ -98,7 +98,7 @@ def test_an_exchanged_folder_does_not_run_as_us() -> None:
         run, mark = place / "run", place / "mark"
         job = run / "jobs" / "here"
         job.mkdir(parents=True, mode=0o700)
-        values = {"entry_point": "tests.kit.entry_points:fail", "config": {"error": "input"}, "job_folder": str(job)}
+        values = {"entry_point": "tests.kit.jobs:fail", "config": {"error": "input"}, "job_folder": str(job)}
         (job / "request.json").write_text(json.dumps(values))
         run.chmod(0o777)
         attack = """
