@@ -1,12 +1,19 @@
-"""Pairs with sequences as `pairs_of` gives them, made up."""
+"""Pairs with sequences as `pairs_of` gives them, made up; and a small export."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from snw_dist.config import ModelSection
+from snw_dist.embedding.store.header import read_header
 from snw_dist.evaluate.measure.held_out import STRATA
 from snw_dist.evaluate.measure.measured import Measured, measure_scores, parts_of
+from snw_dist.model.build import build_model
+from snw_dist.predict.export import verify_export, write_export
+from tests.kit.train_tools import WIDTH, stored
 
 LETTERS = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
 
@@ -62,3 +69,18 @@ def measured(noise: float, seed: int, fold: int = 0) -> Measured:
     )
     scores = np.clip(label + noise * np.random.default_rng(seed).standard_normal(300), 0, 1)
     return measure_scores(pairs, parts_of(pairs, 200, 1 + fold), scores, 1)
+
+
+def exported_siamese(folder: Path, seed: int) -> Path:
+    """An export of random weights beside a store, in place of one that is there."""
+    store = folder / "store.zarr"
+    header = read_header(store) if store.exists() else stored(store, ["ACD"]).header
+    section = ModelSection(name="siamese", d_model=8, num_heads=2, num_conv_layers=0, num_transformer_layers=0)
+    weights = dict(build_model(section, WIDTH, seed).named_parameters())
+    write_export(folder / "export", weights, section, header, {"step": 12, "validation": {}, "provenance": {}})
+    return folder / "export"
+
+
+def made_of(export: Path) -> dict[str, str]:
+    """What `score_run` says of the weights that it has loaded."""
+    return {"weights_sha256": verify_export(export)[0], "store_rows_sha256": "ab" * 32}

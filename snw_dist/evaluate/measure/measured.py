@@ -15,7 +15,7 @@ import pandas as pd
 
 from hpc.told import long_work
 from snw_dist.arrays import FloatArray, IntArray
-from snw_dist.evaluate.measure.calibration import Calibration, choose_calibration
+from snw_dist.evaluate.measure.calibration import choose_calibration
 from snw_dist.evaluate.measure.held_out import STRATA, TRAIN, VAL
 from snw_dist.metrics.bootstrap import Draws, interval, plan_draws, repeat_metrics
 from snw_dist.metrics.metrics import (
@@ -27,6 +27,7 @@ from snw_dist.metrics.metrics import (
     measure,
     probability_metrics,
 )
+from snw_dist.predict.calibration import Calibration
 
 DECISIVE = ("auroc", "spearman")
 """What models are compared by: the first that is defined. Its bootstrap repeats are kept for paired differences."""

@@ -31,9 +31,9 @@ from snw_dist.embedding.store.header import read_header
 from snw_dist.evaluate import report
 from snw_dist.evaluate import run as evaluation
 from snw_dist.evaluate.compare.runs import compare_runs
-from snw_dist.evaluate.measure.calibration import load_calibration
 from snw_dist.evaluate.run import evaluate_run
 from snw_dist.model.build import build_model
+from snw_dist.predict.calibration import load_calibration
 from snw_dist.predict.export import verify_export, write_export
 from snw_dist.trained_run.folder import Finished, write_finished
 from tests.kit.train_tools import WIDTH, stored

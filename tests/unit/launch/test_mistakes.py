@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from snw_dist.evaluate.measure.calibration import load_calibration
+from snw_dist.predict.calibration import load_calibration
 
 ROOT = Path(__file__).resolve().parents[3]
 LIGANDS = "".join(f">l{i}\n{'ACDEFGHIKLMNPQRSTVWY'[i:] + 'AAAA'}\n" for i in range(12))

@@ -1,29 +1,22 @@
 import json
 import math
-import os
 
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
-from hpc.disk.sealed import sealed
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from snw_dist.config import ModelSection
-from snw_dist.embedding.store.header import read_header
 from snw_dist.evaluate.measure import calibration as calibration_module
 from snw_dist.evaluate.measure.calibration import (
-    Calibration,
     choose_calibration,
     fit_isotonic,
     fit_temperature,
-    load_calibration,
     save_calibration,
 )
 from snw_dist.metrics.metrics import probability_metrics
-from snw_dist.model.build import build_model
-from snw_dist.predict.export import verify_export, write_export
-from tests.kit.train_tools import WIDTH, stored
+from snw_dist.predict.calibration import Calibration, load_calibration
+from tests.kit.evaluate_tools import exported_siamese, made_of
 
 
 def planted(seed, num_pairs, distort):
@@ -86,44 +79,28 @@ def test_two_of_a_class_are_enough():
     assert choose_calibration([True, True, False, False], [0.9, 0.8, 0.2, 0.1], seed=1).method != "none"
 
 
-FACTS = {"step": 12, "validation": {}, "provenance": {}}
-SECTION = ModelSection(name="siamese", d_model=8, num_heads=2, num_conv_layers=0, num_transformer_layers=0)
-
-
-def exported(folder, seed):
-    header = stored(folder / "store.zarr", ["ACD"]).header if not (folder / "store.zarr").exists() else None
-    header = header or read_header(folder / "store.zarr")
-    write_export(folder / "export", dict(build_model(SECTION, WIDTH, seed).named_parameters()), SECTION, header, FACTS)
-    return folder / "export"
-
-
 @pytest.fixture
 def export(tmp_path):
-    return exported(tmp_path, 1)
-
-
-def loaded(export):
-    """What `score_run` says of the weights that it has loaded."""
-    return {"weights_sha256": verify_export(export)[0], "store_rows_sha256": "ab" * 32}
+    return exported_siamese(tmp_path, 1)
 
 
 @pytest.mark.parametrize("method", [fit_temperature, fit_isotonic, None])
 def test_what_is_saved_is_what_is_loaded(export, method):
     positive, scores, _ = planted(3, 400, bent)
     calibration = method(positive, scores) if method else Calibration("none")
-    save_calibration(export, calibration, "val", 400, loaded(export))
+    save_calibration(export, calibration, "val", 400, made_of(export))
     assert load_calibration(export) == calibration
     written = json.loads((export / "calibration.json").read_text())
     assert written["fitted_on"] == {"split": "val", "num_pairs": 400}
-    assert written["made_of"] == loaded(export)
+    assert written["made_of"] == made_of(export)
 
 
 def test_missing_and_stale_calibrations_are_refused(export, tmp_path):
     with pytest.raises(InputError, match=r"not calibrated yet.*launch/evaluate\.py"):
         load_calibration(export)
-    save_calibration(export, Calibration("temperature", 2.0), "val", 9, loaded(export))
+    save_calibration(export, Calibration("temperature", 2.0), "val", 9, made_of(export))
     text = (export / "calibration.json").read_text()
-    exported(tmp_path, 2)
+    exported_siamese(tmp_path, 2)
     with pytest.raises(InputError, match="not calibrated yet"):
         load_calibration(export)
     (export / "calibration.json").write_text(text)
@@ -133,16 +110,16 @@ def test_missing_and_stale_calibrations_are_refused(export, tmp_path):
 
 def test_weights_replaced_after_loading_leave_no_calibration(export, tmp_path, monkeypatch):
     """Before it is written, and between that and the last look."""
-    before = loaded(export)
-    exported(tmp_path, 2)
+    before = made_of(export)
+    exported_siamese(tmp_path, 2)
     with pytest.raises(EnvironmentProblem, match="replaced while it was evaluated"):
         save_calibration(export, Calibration("none"), "val", 9, before)
     assert not (export / "calibration.json").exists()
 
-    before, write = loaded(export), calibration_module.write_sealed
+    before, write = made_of(export), calibration_module.write_sealed
 
     def replaced(path, content):
-        exported(tmp_path, 3)
+        exported_siamese(tmp_path, 3)
         write(path, content)
 
     monkeypatch.setattr(calibration_module, "write_sealed", replaced)
@@ -152,7 +129,7 @@ def test_weights_replaced_after_loading_leave_no_calibration(export, tmp_path, m
 
 
 def test_weights_that_were_changed_in_place_are_damage(export):
-    before = loaded(export)
+    before = made_of(export)
     save_calibration(export, Calibration("none"), "val", 9, before)
     data = bytearray((export / "model.safetensors").read_bytes())
     data[-1] ^= 1
@@ -163,62 +140,6 @@ def test_weights_that_were_changed_in_place_are_damage(export):
     ):
         with pytest.raises(CorruptError, match=r"model\.safetensors: SHA-256"):
             use()
-
-
-def test_any_flipped_bit_of_a_calibration_is_seen(export):
-    positive, scores, _ = planted(3, 60, bent)
-    save_calibration(export, fit_isotonic(positive, scores), "val", 60, loaded(export))
-    good = (export / "calibration.json").read_bytes()
-    for bit in np.random.default_rng(0).integers(0, 8 * len(good), 200):
-        data = bytearray(good)
-        data[bit // 8] ^= 1 << int(bit) % 8
-        (export / "calibration.json").write_bytes(data)
-        with pytest.raises(CorruptError, match=r"calibration\.json"):
-            load_calibration(export)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"method": "other"},
-        {"method": "isotonic"},
-        {"temperature": None},
-        {"temperature": "2.0"},
-        {"temperature": -1.0},
-        {"temperature": 10**400},
-        {"points": [[0.1, 0.2]]},
-        {"method": "isotonic", "temperature": None, "points": [[0.1, 0.2], [0.1, 0.1]]},
-        {"method": "isotonic", "temperature": None, "points": [[0.1, 2.0]]},
-        {"method": "isotonic", "temperature": None, "points": [[0.1]]},
-        {"method": "isotonic", "temperature": None, "points": [["0.1", "0.2"]]},
-        {"points": None},
-        {"made_of": {}},
-        {"made_of": []},
-        {"fitted_on": 3},
-        {"more": 1},
-    ],
-    ids=str,
-)
-def test_a_calibration_that_means_harm(export, change):
-    """Its own digest is right."""
-    save_calibration(export, Calibration("temperature", 2.0), "val", 9, loaded(export))
-    content = json.loads((export / "calibration.json").read_text())
-    del content["sha256"]
-    (export / "calibration.json").write_bytes(sealed(content | change))
-    with pytest.raises(CorruptError, match=r"calibration\.json") as caught:
-        load_calibration(export)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 10**6, b'{"sha256": 3}'], ids=range(7))
-def test_what_is_no_calibration(export, data):
-    (export / "calibration.json").write_bytes(data)
-    with pytest.raises(CorruptError, match=r"calibration\.json.*launch/evaluate\.py"):
-        load_calibration(export)
-    (export / "calibration.json").unlink()
-    os.mkfifo(export / "calibration.json")
-    with pytest.raises(CorruptError, match="not a regular file"):
-        load_calibration(export)
 
 
 def test_scores_that_are_not_finite_are_refused():
