@@ -79,6 +79,8 @@ class EncoderSection:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the encoder; `auto` is bf16 on CUDA and fp32 on a CPU."""
+    license: str | None = Field(default=None, max_length=1_000)
+    """Under what the weights may be used; nothing is made of it but a line in what is handed on."""
 
 
 @dataclass(config=SETTINGS, frozen=True)

@@ -130,6 +130,8 @@ class DataSection:
     """B, J, O, U, X, Z: `reject` the sequence, or replace each of them by X."""
     min_length: int = Field(default=1, ge=1, le=1_000_000)
     max_length: int = Field(default=100_000, ge=1, le=10_000_000)
+    license: str | None = Field(default=None, max_length=1_000)
+    """Under what the data may be used; nothing is made of it but a line in what is handed on."""
 
     @model_validator(mode="after")
     def _agrees(self) -> DataSection:

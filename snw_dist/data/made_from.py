@@ -39,7 +39,11 @@ def made_from(data: DataSection, seed: int) -> dict[str, Any]:
     """
     paths = input_paths(data)
     settings = flat("data", dataclasses.asdict(data) | short_names(paths)) | {"data.split.seed": seed}
-    del settings["data.folder"]  # where the result goes is not what it is made from
+    for key in (
+        "data.folder",
+        "data.license",
+    ):  # where the result goes, and who may use it, is not what it is made from
+        del settings[key]
     inputs = {str(table): file_digest(path) for table, path in paths.items()}
     if data.columns.score_file:
         files = score_paths(paths["pairs"], data.columns.score_file)

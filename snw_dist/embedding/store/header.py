@@ -81,8 +81,7 @@ class StoreHeader:
     @property
     def rows_digest(self) -> str:
         """SHA-256 of what decides the rows of a sequence; equal in all parts, and in stores of other sequences."""
-        facts = {**encoder_identity(self.encoder), "logical_dtype": self.logical_dtype, _WIDTH: self.row_width}
-        return hashlib.sha256(_canonical(facts)).hexdigest()
+        return rows_digest(self.encoder, self.logical_dtype, self.row_width)
 
     def attributes(self) -> dict[str, Any]:
         """The fields by their names in the file."""
@@ -97,6 +96,12 @@ class StoreHeader:
     def write(self, part: Path) -> None:
         """Replace the attributes of a part, durably and atomically."""
         atomic_write_bytes(part / GROUP, self.to_bytes())
+
+
+def rows_digest(encoder: Mapping[str, Any], logical_dtype: str, row_width: int) -> str:
+    """See `StoreHeader.rows_digest`; for who has no store but knows of what encoder its rows are."""
+    facts = {**encoder_identity(encoder), "logical_dtype": logical_dtype, _WIDTH: row_width}
+    return hashlib.sha256(_canonical(facts)).hexdigest()
 
 
 def encoder_identity(encoder: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Comparison:
     """For each fold, control -> how many of the training pairs it was learned from, see `learned`."""
     left_out: list[dict[str, dict[str, int]]] = dataclasses.field(default_factory=list)
     """For each fold, the pairs that are not measured because they were trained on, see `measurable`."""
+    each: dict[str, Measured] = dataclasses.field(default_factory=dict)
+    """Run -> what was measured of it alone."""
 
     def plain(self) -> dict[str, Any]:
         """What the file of the comparison holds."""
@@ -67,6 +69,7 @@ class Comparison:
                     name: {
                         "runs": self.runs[name],
                         "trained": {run: vars(self.trained[run]) for run in self.runs[name] if run in self.trained},
+                        "each": {run: self.each[run].plain() for run in self.runs[name] if run in self.each},
                         "splits": model.splits,
                     }
                     for name, model in self.models.items()

@@ -87,6 +87,7 @@ def mean_over_folds(each: Sequence[Comparison]) -> Comparison:
         made_of={name: digests for fold in each for name, digests in fold.made_of.items()},
         data=[digest for fold in each for digest in fold.data],
         left_out=[left_out for fold in each for left_out in fold.left_out],
+        each={name: measured for fold in each for name, measured in fold.each.items()},
         trained={name: trained for fold in each for name, trained in fold.trained.items()},
         learned_from=[learned for fold in each for learned in fold.learned_from],
     )

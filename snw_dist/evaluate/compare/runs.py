@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.evaluate.compare.compared import Comparison
 from snw_dist.evaluate.controls.controls import chosen_controls, data_controls
 from snw_dist.evaluate.measurable import without_repeats
-from snw_dist.evaluate.measure.held_out import TRAIN, pairs_of
+from snw_dist.evaluate.measure.calibration import save_calibration
+from snw_dist.evaluate.measure.held_out import TRAIN, VAL, pairs_of
 from snw_dist.evaluate.measure.measured import DECISIVE, Measured, Part, describe, measure_scores, parts_of
 from snw_dist.evaluate.predictions import write_predictions
 from snw_dist.evaluate.run import score_run
@@ -34,7 +36,7 @@ from snw_dist.trained_run.lineage import Lineage
 from snw_dist.trained_run.resumable import refuse_another_run
 
 COMPARISON = "comparison.json"
-_FILES = (COMPARISON, "ensemble_*")
+_FILES = (COMPARISON, "ensemble_*", "run_*")
 """What a comparison writes into its folder, which appears at once."""
 
 
@@ -54,11 +56,17 @@ class _HeldOut:
     def measure(self, scores: FloatArray, name: str) -> Measured:
         return measure_scores(self.pairs, self.parts, scores, self.seed, name)
 
+    def table(self, scores: FloatArray, measured: Measured) -> pd.DataFrame:
+        return self.pairs.assign(score=scores, probability=measured.probability)
+
 
 class _MeasuredRun(NamedTuple):
     """One run, on the held-out pairs."""
 
     name: str
+    export: Path
+    scores: FloatArray
+    """[held-out pairs]"""
     measured: Measured
     encoder: str
     """In words, as its export says."""
@@ -89,10 +97,10 @@ def variants(config: SnwConfig, models: Sequence[str], seeds: Sequence[int]) -> 
 def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> Comparison:
     """Evaluate the finished runs; writes `comparison.json` into `compare/` of the run folder.
 
-    The scores of each ensemble (see `ensembles_of`) are beside it as `ensemble_NAME.csv` and `.parquet`. Runs that did
-    not reach their end are listed under `missing`. An earlier comparison stays whole until this one is. Raises
-    `InputError` when none did, and for a run of other settings, or one that was trained on other data, see
-    `measurable`.
+    The scores of each run and of each ensemble (see `ensembles_of`) are beside it as `run_NAME` and `ensemble_NAME`,
+    `.csv` and `.parquet`, and the calibration of each run beside its weights. Runs that did not reach their end are
+    listed under `missing`. An earlier comparison stays whole until this one is. Raises `InputError` when none did, and
+    for a run of other settings, or one that was trained on other data, see `measurable`.
     """
     prepared, folder = load_prepared(config.data_folder), config.run_folder / "compare"
     digest = data_digest(rows_of(prepared))
@@ -108,6 +116,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     each = [run for group in networks.values() for run in group]
     measured = {model: [run.measured for run in group] for model, group in networks.items()}
     ensembles, tables = _ensembles(measured, held_out)
+    tables |= {f"run_{run.name}": held_out.table(run.scores, run.measured) for run in each}
     comparison = Comparison(
         encoder=each[-1].encoder,
         repeats=config.evaluate.bootstrap,
@@ -123,11 +132,15 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         left_out=[left_out],
         trained={run.name: run.trained for run in each},
         learned_from=[{name: control.plain() for name, control in learned.items()}],
+        each={run.name: run.measured for run in each},
     )
     with new_folder(folder, ours=_FILES) as fresh:
         for name, table in tables.items():
             write_predictions(fresh, name, table)
         comparison.write(fresh / COMPARISON)
+    num_val = int((held_out.pairs["split"] == VAL).sum())
+    for run in each:
+        save_calibration(run.export, run.measured.calibration, VAL, num_val, run.made_of)
     return comparison
 
 
@@ -168,7 +181,8 @@ def _measured_run(run: SnwConfig, prepared: Prepared, held_out: _HeldOut) -> _Me
         )
     encoder = str(scored.description["encoder"]["description"])
     measured = held_out.measure(scored.scores, run.run.name)
-    return _MeasuredRun(run.run.name, measured, encoder, scored.made_of, scored.trained)
+    export = run.run_folder / "export"
+    return _MeasuredRun(run.run.name, export, scored.scores, measured, encoder, scored.made_of, scored.trained)
 
 
 def _ensembles(
@@ -179,7 +193,7 @@ def _ensembles(
     for name, members in ensembles_of(measured).items():
         scores = np.mean([member.probability for member in members], axis=0)
         ensembles[name] = held_out.measure(scores, f"ensemble {name}")
-        tables[f"ensemble_{name}"] = held_out.pairs.assign(score=scores, probability=ensembles[name].probability)
+        tables[f"ensemble_{name}"] = held_out.table(scores, ensembles[name])
     return ensembles, tables
 
 

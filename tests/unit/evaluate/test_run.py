@@ -264,9 +264,16 @@ def test_a_comparison_stays_until_the_next_is_whole(config: SnwConfig, monkeypat
         run.run.name: verify_export(run.run_folder / "export")[0] for run in runs
     }
     before = content(folder)
-    assert before.keys() == {
-        *("comparison.json", "cross_validation.json", "ensemble_siamese.csv", "ensemble_siamese.parquet"),
-    }
+    tables = [
+        f"{name}.{kind}" for name in ("ensemble_siamese", "run_seed1", "run_seed2") for kind in ("csv", "parquet")
+    ]
+    assert before.keys() == {"comparison.json", "cross_validation.json", *tables}
+    for run in runs:  # each can be used alone: its scores are there, and its calibration is beside its weights
+        own = pd.read_parquet(folder / f"run_{run.run.name}.parquet")
+        calibration = load_calibration(run.run_folder / "export")
+        np.testing.assert_array_equal(own["probability"], calibration(own["score"]))
+        [entry] = [model["each"] for model in json.loads(before["comparison.json"])["models"].values()]
+        assert entry[run.run.name]["calibration"]["method"] == calibration.method
     export(runs[0], 3)
     from snw_dist.evaluate.compare import compared
     from snw_dist.evaluate.compare import runs as module
