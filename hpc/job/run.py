@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,80 +59,117 @@ def run_request(file: Path) -> NoReturn:
     _run(file.parent, lambda: read_request(file))
 
 
+@dataclass
+class _Rank:
+    """What this rank knows of itself so far: wherever it ends, its outcome says that much."""
+
+    folder: Path
+    """Private folder of the job."""
+    begun: float
+    """By the monotonic clock."""
+    number: int = 0
+    identity: JobIdentity = field(default_factory=JobIdentity)
+    requeued: bool = False
+
+
 def _run(folder: Path, read: Callable[[], RankRequest]) -> NoReturn:
-    started = time.monotonic()
+    own = _Rank(folder, time.monotonic())
     never_fail_to_print()
-    rank, requeued, echo, identity = 0, False, False, JobIdentity()
     close_to_others()
     try:
-        identity = JobIdentity.detect()
-        topology = Topology.detect()
-        rank = topology.rank
-        request = read()
-        folder = Path(request.job_folder)
-        check_folder(folder)
-        outcome_file(folder, rank).unlink(missing_ok=True)
-        setup_logging(topology.rank, topology.world_size, folder, verbose=("hpc", request.entry_point.split(".")[0]))
-        start_watchdog(log_file(folder, rank), outcome_file(folder, rank), identity.restart_count, local_controller())
-        # Without this every rank of a node starts as many threads as the node has processors.
-        torch.set_num_threads(topology.num_cpus)
-        attempt = f"{identity.job_id or folder.name}-{identity.restart_count}"
-        log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
-        entry_point = load_entry_point(request.entry_point)
-        device = choose_device(request.device, topology.local_rank)
-        limit_s, left_s = None if request.time_min is None else request.time_min * 60.0, None
-        if limit_s is not None:
-            started = job_begun(identity, started) if rank == 0 else started  # rank 0's clock is enough to stop all
-            left_s = limit_s - stop_margin_s(limit_s) - (time.monotonic() - started)
-        with (
-            process_group(topology, device, folder, attempt, request.startup_deadline_s) as comm,
-            PreemptionGuard(comm, left_s) as guard,
-        ):
-            progress = ProgressFile(folder / "progress", topology.rank)
-            if topology.rank == 0:
-                keep_told(folder / "progress")
-            try:
-                mpi = topology.launcher == "mpi" or request.mpi
-                array = request.array_task, request.num_array_tasks
-                package = request.entry_point.split(".")[0]
-                checks = check_ranks(comm, topology, device, folder, request.config, package)
-                _refuse_or_warn(checks, topology.rank)
-                runtime = Runtime(
-                    topology, comm, guard, progress, attempt, folder, device, mpi, *array, limit_s, tuple(checks)
-                )
-                entry_point(request.config, runtime)
-            except Preempted as stop:
-                if limit_s is not None and ended_by_limit(identity, comm, guard, started, limit_s):
-                    now, first = time.monotonic(), progress.first_report
-                    attempt_ended = Attempt(stop.done, now - started, None if first is None else first - started)
-                    comm.on_rank_0(functools.partial(refuse_hopeless, folder, attempt_ended, limit_s))
-                requeued = requeue_and_wait(identity, comm, guard)
-                raise
+        topology, request = _set_up(own, read)
+        _work(own, topology, request)
         leave_mpi()
-        code, message = int(ExitCode.DONE), "done"
-    except SnwError as error:
-        code, message = int(error.exit_code), str(error)
-    except PeerGoneError as error:
-        code, message, echo = 1, str(error), True
+        outcome = Outcome(int(ExitCode.DONE), "done", own.identity.restart_count)
     except BaseException as error:  # noqa: BLE001 - the outcome of a rank is recorded whatever ended it
-        problem: SnwError | None = storage_problem(error, folder) if isinstance(error, OSError) else None
-        if is_thread_limit(str(error)):
-            problem = EnvironmentProblem(f"rank {rank}: {thread_limit_text()} See {log_file(folder, rank)}.")
-        if problem is None:
-            traceback.print_exc()
-            code, message = 1, f"rank {rank}: {type(error).__name__}: {error}"
-        else:
-            code, message = int(problem.exit_code), str(problem)
-    if code not in (ExitCode.DONE, ExitCode.PREEMPTED):
-        log.error("%s", message)
-    if not requeued:  # a requeued job has not ended: its next incarnation writes the outcome
+        outcome = _outcome_of(error, own)
+    if outcome.exit_code not in (ExitCode.DONE, ExitCode.PREEMPTED):
+        log.error("%s", outcome.message)
+    if not own.requeued:  # a requeued job has not ended: its next incarnation writes the outcome
         try:
-            write_outcome(folder, rank, Outcome(code, message, identity.restart_count, echo))
+            write_outcome(own.folder, own.number, outcome)
         except OSError as error:  # a full disk is why jobs end: the exit code still has to say so
             log.error("the outcome could not be written: %s", error)
     stop_watchdog()
     logging.shutdown()
-    sys.exit(code)
+    sys.exit(outcome.exit_code)
+
+
+def _set_up(own: _Rank, read: Callable[[], RankRequest]) -> tuple[Topology, RankRequest]:
+    """Which rank this is and what it is to do; logs, watchdog and threads of this process."""
+    own.identity = JobIdentity.detect()
+    topology = Topology.detect()
+    own.number = rank = topology.rank
+    request = read()
+    own.folder = folder = Path(request.job_folder)
+    check_folder(folder)
+    outcome_file(folder, rank).unlink(missing_ok=True)
+    setup_logging(rank, topology.world_size, folder, verbose=("hpc", _package(request)))
+    start_watchdog(log_file(folder, rank), outcome_file(folder, rank), own.identity.restart_count, local_controller())
+    # Without this every rank of a node starts as many threads as the node has processors.
+    torch.set_num_threads(topology.num_cpus)
+    return topology, request
+
+
+def _work(own: _Rank, topology: Topology, request: RankRequest) -> None:
+    """Meet the other ranks and call the entry point; a job that was stopped is requeued."""
+    folder, attempt = own.folder, f"{own.identity.job_id or own.folder.name}-{own.identity.restart_count}"
+    log.info("rank %d of %d on %s, attempt %s", topology.rank, topology.world_size, topology.host, attempt)
+    entry_point = load_entry_point(request.entry_point)
+    device = choose_device(request.device, topology.local_rank)
+    limit_s = None if request.time_min is None else request.time_min * 60.0
+    left_s = _left_s(own, limit_s)
+    with (
+        process_group(topology, device, folder, attempt, request.startup_deadline_s) as comm,
+        PreemptionGuard(comm, left_s) as guard,
+    ):
+        progress = ProgressFile(folder / "progress", topology.rank)
+        if topology.rank == 0:
+            keep_told(folder / "progress")
+        try:
+            checks = check_ranks(comm, topology, device, folder, request.config, _package(request))
+            _refuse_or_warn(checks, topology.rank)
+            mpi = topology.launcher == "mpi" or request.mpi
+            array = request.array_task, request.num_array_tasks
+            runtime = Runtime(
+                topology, comm, guard, progress, attempt, folder, device, mpi, *array, limit_s, tuple(checks)
+            )
+            entry_point(request.config, runtime)
+        except Preempted as stop:
+            if limit_s is not None and ended_by_limit(own.identity, comm, guard, own.begun, limit_s):
+                now, first = time.monotonic(), progress.first_report
+                ended = Attempt(stop.done, now - own.begun, None if first is None else first - own.begun)
+                comm.on_rank_0(functools.partial(refuse_hopeless, folder, ended, limit_s))
+            own.requeued = requeue_and_wait(own.identity, comm, guard)
+            raise
+
+
+def _left_s(own: _Rank, limit_s: float | None) -> float | None:
+    """How long the job may work until it stops by itself; from here on it has begun when Slurm says so."""
+    if limit_s is None:
+        return None
+    if own.number == 0:  # whose clock is enough to stop all
+        own.begun = job_begun(own.identity, own.begun)
+    return limit_s - stop_margin_s(limit_s) - (time.monotonic() - own.begun)
+
+
+def _outcome_of(error: BaseException, own: _Rank) -> Outcome:
+    """What to say of the error that is being handled; a defect of ours leaves its traceback too."""
+    restarts = own.identity.restart_count
+    if isinstance(error, PeerGoneError):
+        return Outcome(1, str(error), restarts, echo=True)
+    problem = error if isinstance(error, SnwError) else _storage_or_threads(error, own)
+    if problem is None:
+        traceback.print_exc()
+        return Outcome(1, f"rank {own.number}: {type(error).__name__}: {error}", restarts)
+    return Outcome(int(problem.exit_code), str(problem), restarts)
+
+
+def _storage_or_threads(error: BaseException, own: _Rank) -> SnwError | None:
+    """An error of the system as one for the user; None for what is most likely a defect of ours."""
+    if is_thread_limit(str(error)):
+        return EnvironmentProblem(f"rank {own.number}: {thread_limit_text()} See {log_file(own.folder, own.number)}.")
+    return storage_problem(error, own.folder) if isinstance(error, OSError) else None
 
 
 def load_entry_point(name: str) -> EntryPoint:
@@ -142,6 +180,10 @@ def load_entry_point(name: str) -> EntryPoint:
     except (ImportError, AttributeError) as error:
         raise EnvironmentProblem(f"entry point {name!r} cannot be loaded on this node: {error}") from None
     return entry_point
+
+
+def _package(request: RankRequest) -> str:
+    return request.entry_point.split(".")[0]
 
 
 def _refuse_or_warn(checks: list[Check], rank: int) -> None:
