@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ class Input:
     """`normalized_sequence_length`: the longest sequence, rounded up to a multiple of 8."""
 
 
-def pep_receptor(folder: Path, num_pairs: int) -> Input:
-    """`num_pairs` training pairs (and a few more for validation) of sequences that come once."""
+def pep_receptor(folder: Path, num_pairs: int, files: Sequence[str] = ("pt", "h5py")) -> Input:
+    """`num_pairs` training pairs (and a few more for validation) of sequences that come once; `files` for the peers."""
     draw = np.random.default_rng(0)
     count = num_pairs + 40
     lengths = {
@@ -56,17 +57,19 @@ def pep_receptor(folder: Path, num_pairs: int) -> Input:
     splits = ["train"] * num_pairs + ["val", "test"] * 20
     rows = [f"ligand{i},receptor{i},{int(draw.integers(2))},{split}" for i, split in enumerate(splits)]
     (folder / "pairs.csv").write_text("\n".join(["ligand_id,receptor_id,label,split", *rows]) + "\n")
-    return _embedded(folder, {key: str(folder / f"{key}.fasta") for key in ("ligands", "receptors")}, folder, 400)
+    return _embedded(
+        folder, {key: str(folder / f"{key}.fasta") for key in ("ligands", "receptors")}, folder, 400, files
+    )
 
 
-def mhc_binding(folder: Path) -> Input:
+def mhc_binding(folder: Path, files: Sequence[str] = ("pt", "h5py")) -> Input:
     """The shipped set with its own splits."""
     folder.mkdir()
     data: dict[str, Any] = {key: str(SHIPPED / f"{key}.fasta") for key in ("ligands", "receptors")}
-    return _embedded(folder, {**data, "columns": {"binary": "binds"}}, SHIPPED, 144)
+    return _embedded(folder, {**data, "columns": {"binary": "binds"}}, SHIPPED, 144, files)
 
 
-def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int) -> Input:
+def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int, files: Sequence[str]) -> Input:
     values = {
         "run": {"name": "bench", "folder": str(folder)},
         "data": {**data, "pairs": str(tables / "pairs.csv"), "folder": str(folder / "data")},
@@ -76,12 +79,16 @@ def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int) -> Inp
     prepare(config)
     prepared = load_prepared(config.data_folder)
     reader = _store(config, prepared)
-    (folder / "pt").mkdir()
-    with h5py.File(folder / "rows.h5", "w") as file:
-        for name, sequence in {**prepared.ligands, **prepared.receptors}.items():
-            rows = read_rows(reader, reader.index(sequence))
-            torch.save({"label": name, "representations": {LAYER: rows.float()}}, folder / "pt" / f"{name}.pt")
-            file.create_dataset(name, data=rows.numpy())
+    named = {**prepared.ligands, **prepared.receptors}
+    if "pt" in files:
+        (folder / "pt").mkdir()
+        for name, sequence in named.items():
+            rows = read_rows(reader, reader.index(sequence)).float()
+            torch.save({"label": name, "representations": {LAYER: rows}}, folder / "pt" / f"{name}.pt")
+    if "h5py" in files:
+        with h5py.File(folder / "rows.h5", "w") as file:
+            for name, sequence in named.items():
+                file.create_dataset(name, data=read_rows(reader, reader.index(sequence)).numpy())
     return Input(config, cap)
 
 

@@ -7,10 +7,12 @@ of a rank.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from hpc.job.runtime import Runtime
-from snw_dist.config import SnwConfig, config_from_dict
+from snw_dist.config import Precision, SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.model.blocks import two_ended_positions
 from snw_dist.model.build import build_model
@@ -100,7 +102,7 @@ class Pairs(Dataset[Example]):
 class Padded:
     """Collate function: both sides padded to `cap`, so that every batch has one shape."""
 
-    def __init__(self, caps: tuple[int, int]) -> None:
+    def __init__(self, caps: Sequence[int]) -> None:
         self._caps = caps
 
     def __call__(self, examples: list[Example]) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor]:
@@ -115,6 +117,59 @@ class Padded:
         return sides, torch.tensor([example[2] for example in examples])
 
 
+class Plain:
+    """A network in DDP with AdamW; in bf16 by autocast, as PyTorch's own recipe is."""
+
+    def __init__(self, network: nn.Module, config: SnwConfig, runtime: Runtime, precision: Precision = "fp32") -> None:
+        train, self._margin, self._device = config.train, config.model.margin, runtime.device
+        self._clipping, self._bf16 = train.gradient_clipping, precision == "bf16"
+        self._model = DistributedDataParallel(network.train().to(runtime.device))
+        self._optimizer = torch.optim.AdamW(
+            self._model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
+        )
+
+    def step(self, sides: Any, label: torch.Tensor) -> torch.Tensor:
+        """One step; `sides` are what the network takes, the loss [] stays on the device."""
+        self._optimizer.zero_grad()
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            distance = self._model(sides)
+        loss = contrastive_loss(distance, label, self._margin).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._model.parameters(), self._clipping)
+        self._optimizer.step()
+        return loss
+
+
+def loader_of(config: SnwConfig, runtime: Runtime, source: str, caps: Sequence[int]) -> Iterator[Any]:
+    """Padded batches of this rank from files, epoch after epoch."""
+    data = Pairs(config, source)
+    sampler: DistributedSampler[Example] = DistributedSampler(
+        data, runtime.comm.world_size, runtime.comm.rank, seed=1, drop_last=True
+    )
+    size = config.train.global_batch_size // runtime.comm.world_size
+    loader = DataLoader(
+        data, size, sampler=sampler, num_workers=runtime.topology.num_cpus, collate_fn=Padded(caps),
+        drop_last=True, persistent_workers=True, pin_memory=runtime.device.type == "cuda",
+    )  # fmt: skip
+    for epoch in itertools.count():
+        sampler.set_epoch(epoch)
+        yield from loader
+
+
+def plain_network(config: SnwConfig) -> PlainPair:
+    """The network of a configuration over padded batches."""
+    built = build_model(config.model, WIDTH, config.run.seed)
+    assert isinstance(built, PseudoSiamese)
+    return PlainPair(built)
+
+
+def placed(batch: Any, device: torch.device) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], torch.Tensor]:
+    """A padded batch on its device."""
+    sides, label = batch
+    moved = [(states.to(device, non_blocking=True), mask.to(device)) for states, mask in sides]
+    return moved, label.to(device)
+
+
 def _pin(runtime: Runtime) -> None:
     """A rank of one thread stays on one processor, as Slurm binds it; what reads ahead for it is there too."""
     own = sorted(os.sched_getaffinity(0))
@@ -125,41 +180,17 @@ def _pin(runtime: Runtime) -> None:
 def peer(values: dict[str, Any], runtime: Runtime) -> None:
     """Job: steps of DDP after a warm-up; leaves their seconds, and those waiting for the loader."""
     _pin(runtime)
-    config, train = config_from_dict(values["config"]), config_from_dict(values["config"]).train
-    data = Pairs(config, values["source"])
-    sampler: DistributedSampler[Example] = DistributedSampler(
-        data, runtime.comm.world_size, runtime.comm.rank, seed=1, drop_last=True
-    )
-    size = train.global_batch_size // runtime.comm.world_size
-    loader = DataLoader(
-        data, size, sampler=sampler, num_workers=runtime.topology.num_cpus, collate_fn=Padded(tuple(values["caps"])),
-        drop_last=True, persistent_workers=True, pin_memory=runtime.device.type == "cuda",
-    )  # fmt: skip
-    built = build_model(config.model, WIDTH, config.run.seed)
-    assert isinstance(built, PseudoSiamese)
-    model = DistributedDataParallel(PlainPair(built).train().to(runtime.device))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
-    waited, epoch, batches = 0.0, 0, iter(loader)
+    config = config_from_dict(values["config"])
+    batches = loader_of(config, runtime, values["source"], values["caps"])
+    training, waited = Plain(plain_network(config), config, runtime), 0.0
     for step in range(WARM_UP + values["steps"]):
         if step == WARM_UP:
             runtime.comm.barrier()
             started, waited = time.perf_counter(), 0.0
         asked = time.perf_counter()
-        batch = next(batches, None)
-        if batch is None:
-            epoch += 1
-            sampler.set_epoch(epoch)
-            batches = iter(loader)
-            batch = next(batches)
+        batch = next(batches)
         waited += time.perf_counter() - asked
-        sides = [(states.to(runtime.device, non_blocking=True), mask.to(runtime.device)) for states, mask in batch[0]]
-        label = batch[1].to(runtime.device)
-        optimizer.zero_grad()
-        loss = contrastive_loss(model(sides), label, config.model.margin).mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), train.gradient_clipping)
-        optimizer.step()
-        loss.item()
+        training.step(*placed(batch, runtime.device)).item()
     runtime.comm.barrier()
     _leave(runtime, time.perf_counter() - started, waited, 0.0)
 

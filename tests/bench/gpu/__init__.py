@@ -1,0 +1,1 @@
+"""The benchmark of one CUDA device, in parts."""

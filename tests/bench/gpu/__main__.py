@@ -1,0 +1,94 @@
+"""One CUDA device: ESM C, the embedding job, training, and the tests that need it.
+
+    python -m tests.bench.gpu --json --only encoder --only train
+    python -m tests.bench.gpu --json --against ../old-checkout
+
+Each part prints a line of JSON when it has ended, with the part's name as its key, so that a run which is cut short
+leaves figures; the last line says what is wanted of them (measured, at least wanted). Without `--only` it is all parts
+but `tests`. `--against`: every part is also measured on the code of another checkout, by these same benchmarks and
+without the peers; its line follows with the key `PART, against`. A part that fails says why in its line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.bench.common import say
+from tests.bench.gpu import encoder, job, on_cuda, train
+from tests.bench.gpu.scale import FULL, TINY, Scale
+from tests.bench.gpu.targets import targets
+
+PARTS: dict[str, Callable[[Scale], dict[str, Any]]] = {
+    "encoder": encoder.measure,
+    "job": job.measure,
+    "train": train.measure,
+    "tests": on_cuda.measure,
+}
+HERE, PACKAGES = Path(__file__).parents[3], ("hpc", "snw_dist", "launch")
+
+
+def measured(part: str, scale: Scale) -> dict[str, Any]:
+    """The figures of a part, or why there are none; and how long it took."""
+    started = time.perf_counter()
+    try:
+        found = PARTS[part](scale)
+    except Exception as error:  # noqa: BLE001 - the other parts are to be measured all the same
+        say(traceback.format_exc())
+        found = {"failed": f"{type(error).__name__}: {error}"[:500]}
+    return {**found, "took_s": round(time.perf_counter() - started, 1)}
+
+
+def measured_on(checkout: Path, part: str, arguments: list[str]) -> dict[str, Any]:
+    """The same of another checkout: its packages and these tests side by side in a folder of links."""
+    with tempfile.TemporaryDirectory(prefix="snw-against-") as name:
+        for package in PACKAGES:
+            (Path(name) / package).symlink_to((checkout / package).resolve())
+        (Path(name) / "tests").symlink_to(HERE / "tests")
+        command = [sys.executable, "-m", "tests.bench.gpu", "--json", "--only", part, "--no-peers", *arguments]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([name, os.environ.get("PYTHONPATH", "")])}
+        done = subprocess.run(command, cwd=name, env=env, stdout=subprocess.PIPE, text=True, check=False)
+    for line in done.stdout.splitlines():
+        if line.startswith("{") and part in (found := json.loads(line)):
+            return dict(found[part])
+    return {"failed": f"exit code {done.returncode}"}
+
+
+def show(name: str, found: dict[str, Any], as_json: bool) -> None:
+    """A line of JSON, or the same to read."""
+    print(json.dumps({name: found}) if as_json else f"{name}\n{json.dumps(found, indent=2)}", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--json", action="store_true", help="a line of JSON for each part and nothing else")
+    options.add_argument("--only", action="append", choices=list(PARTS), help="this part; may be given again")
+    options.add_argument("--against", type=Path, help="another checkout, measured too")
+    options.add_argument("--no-peers", action="store_true", help="nothing but this project's own code")
+    options.add_argument(
+        "--tiny", action="store_true", help="on a processor, to see that it runs; the figures say nothing"
+    )
+    chosen = options.parse_args()
+    scale = TINY if chosen.tiny else FULL
+    results: dict[str, Any] = {}
+    for part in chosen.only or [part for part in PARTS if part != "tests"]:
+        results[part] = measured(part, scale.alone() if chosen.no_peers else scale)
+        show(part, results[part], chosen.json)
+        if chosen.against is not None and part != "tests":
+            own = ["--tiny"] if chosen.tiny else []
+            show(f"{part}, against", measured_on(chosen.against, part, own), chosen.json)
+    show("targets", targets(results), chosen.json)
+
+
+if __name__ == "__main__":
+    main()

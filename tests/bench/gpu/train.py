@@ -1,0 +1,97 @@
+"""Training on one device: the real job in fp32 and bf16, beside plain PyTorch.
+
+The network is `pseudo_siamese`, base, in ZeRO stage 2. `cold` is the first pass over steps whose shapes are all new,
+as in a run; `warm` the same steps again. Peers, plain PyTorch DDP with AdamW, in fp32 and by autocast in bf16: `files`
+reads one `.pt` file a sequence with a worker for each processor and pads to the longest of the set; `padded` has such
+batches on the device already; `grouped` has the project's own network and batches on the device already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from snw_dist.config import SnwConfig, config_to_dict
+from tests.bench.common import say
+from tests.bench.gpu.scale import THREADS, Scale
+from tests.bench.gpu.train_jobs import FOUND
+from tests.bench.train_inputs import Input, mhc_binding, pep_receptor
+from tests.bench.train_peers import WARM_UP
+from tests.kit.ranks import run_ranks
+
+JOBS = "tests.bench.gpu.train_jobs"
+
+
+def measure(scale: Scale) -> dict[str, Any]:
+    """All figures of this part, by input."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="snw-gpu-") as name:
+        for title in scale.inputs:
+            data = _input(scale, title, Path(name) / title)
+            found[title] = _ours(scale, data, Path(name))
+            say(f"{title}: {found[title]}")
+            if scale.peers:
+                found[title] |= _peers(scale, data, Path(name))
+                say(f"{title}: {found[title]}")
+    return found
+
+
+def _input(scale: Scale, title: str, folder: Path) -> Input:
+    files = ("pt",) if scale.peers else ()
+    if title == "mhc_binding":
+        return mhc_binding(folder, files)
+    return pep_receptor(folder, scale.pairs_per_step * (WARM_UP + scale.steps + 1), files)
+
+
+def _config(scale: Scale, config: SnwConfig, **train: Any) -> dict[str, Any]:
+    size = {"global_batch_size": scale.pairs_per_step, "micro_batch_size": scale.pairs_per_step}
+    section = dataclasses.replace(config.train, device=scale.device, **size, **train)
+    return config_to_dict(dataclasses.replace(config, train=section))
+
+
+def _ours(scale: Scale, data: Input, folder: Path) -> dict[str, Any]:
+    trainings = {}
+    for precision in scale.precisions:
+        run = dataclasses.replace(data.config.run, folder=str(Path(data.config.run.folder) / precision))
+        own = dataclasses.replace(data.config, run=run)
+        trainings[precision] = _config(scale, own, precision=precision)
+    values = {"trainings": trainings, "steps": scale.steps, "repeats": scale.repeats}
+    found = {}
+    for name, one in _results(scale, "ours", values, folder).items():
+        found[name] = rates(one, scale.steps, scale.pairs_per_step) | {
+            "wait_share": round(one["waited"] / one["seconds"], 4),
+            "first_step_s": round(one["first_step_s"], 2),
+            "start_s": round(one["start_s"], 1),
+            "save_s": round(one["stall"], 3),
+        }
+    return found
+
+
+def _peers(scale: Scale, data: Input, folder: Path) -> dict[str, Any]:
+    values = {"config": _config(scale, data.config), "caps": [data.cap, data.cap], "precisions": scale.precisions}
+    values |= {"steps": scale.steps, "file_steps": scale.file_steps, "repeats": scale.repeats}
+    results = _results(scale, "peers", values, folder)
+    return {name: rates(one, one["num_steps"], scale.pairs_per_step) for name, one in results.items()}
+
+
+def rates(one: dict[str, Any], num_steps: int, pairs_per_step: int) -> dict[str, float]:
+    """Pairs a second of the first pass over the steps, and the median of the further ones."""
+    pairs = num_steps * pairs_per_step
+    return {"cold": round(pairs / one["seconds"]), "warm": round(pairs / median(one["again_s"]))}
+
+
+def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """What a job of one rank leaves, by name."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        env = {"OMP_NUM_THREADS": str(THREADS)}
+        ranks = run_ranks(f"{JOBS}:{job}", 1, values, Path(name), 400, env, device=scale.device)
+        file = Path(name) / "job" / FOUND
+        lines = file.read_text().splitlines() if file.exists() else []
+    if ranks[0].returncode != 0:
+        say(ranks[0].log)
+        assert lines, "the job has left nothing; its log stands above"
+    return {found.pop("name"): found for found in map(json.loads, lines)}
