@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hpc.machine.transfer import sent
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.part_plan import refuse_missing
@@ -86,7 +87,7 @@ def make_batch(
     ligand = _side(table.ligand[pairs], reader, max_length, device)
     receptor = _side(table.receptor[pairs], reader, max_length, device)
     columns = table.label[pairs], table.ligand[pairs], table.receptor[pairs], table.weight[pairs].astype(np.float32)
-    return PairBatch(ligand, receptor, Target(*(_moved(torch.from_numpy(column), device) for column in columns)))
+    return PairBatch(ligand, receptor, Target(*(sent(torch.from_numpy(column), device) for column in columns)))
 
 
 def _side(indices: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device) -> Side:
@@ -99,7 +100,7 @@ def _side(indices: NDArray[np.int64], reader: RowReader, max_length: int, device
     states = _room((len(distinct), int(lengths[-1]), reader.row_width), reader.dtype, device)
     reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
     mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
-    return Side(_moved(states, device), _moved(mask, device), _moved(torch.from_numpy(index), device))
+    return Side(sent(states, device), sent(mask, device), sent(torch.from_numpy(index), device))
 
 
 def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -108,7 +109,3 @@ def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device)
         return torch.empty(shape, dtype=dtype, pin_memory=True)
     zeros = np.zeros(math.prod(shape) * dtype.itemsize, dtype=np.uint8)  # the system's own pages, taken when touched
     return torch.from_numpy(zeros).view(dtype).view(shape)
-
-
-def _moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -49,6 +49,18 @@ def test_the_variable_length_kernel_equals_one_call_for_each_length() -> None:
     assert difference.abs().max() < 0.05
 
 
+def test_nobody_waits_for_the_device_between_passes() -> None:
+    """Whoever waits launches the next pass too late, and the device has nothing to do."""
+    model = PackedEsmc(tiny_random_weights().weights, CUDA, torch.bfloat16)
+    tokens, lengths = tokenize(SEQUENCES)
+    model.forward(tokens, lengths)  # the first call sets up libraries
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        model.forward(tokens, lengths)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_a_batch_that_does_not_fit_the_gpu_is_halved() -> None:
     loaded = tiny_random_weights(960, 1, 2560)
     encoder = build_encoder("esmc-tiny-random", loaded, CUDA, "bf16", [-1], "concat", 2048)

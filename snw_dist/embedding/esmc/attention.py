@@ -14,6 +14,8 @@ from itertools import groupby
 import torch
 import torch.nn.functional as F
 
+from hpc.machine.transfer import sent
+
 HEAD_SIZE = 64  # of every released ESM C: 960/15, 1152/18, 2560/40
 
 
@@ -36,7 +38,7 @@ class PackedLengths:
             groups.append((first, count, length))
             first += count * length
         starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        return PackedLengths(tuple(groups), max(lengths), starts.to(device))
+        return PackedLengths(tuple(groups), max(lengths), sent(starts, device))
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: PackedLengths) -> torch.Tensor:

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
+from hpc.machine.transfer import sent
 from snw_dist.embedding.esmc.attention import HEAD_SIZE, PackedLengths, attend
 from snw_dist.embedding.esmc.linear import linear
 
@@ -226,10 +227,8 @@ class PackedEsmc:
         neighbours. The states of a sequence do not depend on the others; with oneDNN's layers not in a single bit.
         """
         packed = PackedLengths.of(lengths, self.device)
-        rotation = rotation_of(
-            torch.cat([torch.arange(length) for length in lengths]).to(self.device), self._inverse_frequency
-        )
-        x = self._embed[tokens.to(self.device)]
+        rotation = rotation_of(sent(positions(lengths), self.device), self._inverse_frequency)
+        x = self._embed[sent(tokens, self.device)]
         size = self._block_tokens
         buffers = [torch.empty_like(x) for _ in range(3)] if size else []
         states = {0: x.clone()} if 0 in self.layers else {}
@@ -269,6 +268,13 @@ def combined(states: Sequence[torch.Tensor], combine: Combine) -> torch.Tensor:
     if len(states) == 1:
         return states[0]
     return torch.cat(list(states), dim=-1) if combine == "concat" else torch.stack(list(states)).mean(0)
+
+
+def positions(lengths: Sequence[int]) -> torch.Tensor:
+    """0, 1, ... in each of the sequences of `lengths` tokens: [sum of lengths] int64."""
+    each = torch.tensor(lengths)
+    starts = each.cumsum(0) - each
+    return torch.arange(int(each.sum())) - starts.repeat_interleave(each)
 
 
 def inverse_frequencies(device: torch.device) -> torch.Tensor:

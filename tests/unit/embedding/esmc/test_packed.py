@@ -251,6 +251,10 @@ def test_tokens_are_those_of_the_public_tokenizers() -> None:
     assert lengths == [len(text) + 2 for text in SEQUENCES]
 
 
+def test_positions_begin_anew_in_each_sequence() -> None:
+    assert esmc.positions([3, 1, 2]).tolist() == [0, 1, 2, 0, 0, 1]
+
+
 def test_every_other_letter_is_refused() -> None:
     public = EsmcTokenizer()
     for code in range(128):
