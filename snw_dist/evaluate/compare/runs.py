@@ -134,14 +134,18 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
         learned_from=[{name: control.plain() for name, control in learned.items()}],
         each={run.name: run.measured for run in each},
     )
-    with new_folder(folder, ours=_FILES) as fresh:
-        for name, table in tables.items():
-            write_predictions(fresh, name, table)
-        comparison.write(fresh / COMPARISON)
+    _write(folder, comparison, tables)
     num_val = int((held_out.pairs["split"] == VAL).sum())
     for run in each:
         save_calibration(run.export, run.measured.calibration, VAL, num_val, run.made_of)
     return comparison
+
+
+def _write(folder: Path, comparison: Comparison, tables: Mapping[str, pd.DataFrame]) -> None:
+    with new_folder(folder, ours=_FILES) as fresh:
+        for name, table in tables.items():
+            write_predictions(fresh, name, table)
+        comparison.write(fresh / COMPARISON)
 
 
 def _finished(
