@@ -59,7 +59,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             "tests/faults/test_shared_memory.py::",
             f"{WATCHDOG}test_a_peer_that_dies",
             "tests/unit/hpc/submit/test_local_tasks.py::test_tasks_save_and_end_with_their_controller",
-            "tests/unit/hpc/submit/test_executor.py::test_ranks_save_and_end_when_their_controller_is_killed",
+            "tests/unit/hpc/submit/test_executor_on_this_machine.py::test_ranks_save_and_end_when_their_controller_is_killed",
             "tests/unit/hpc/submit/test_submitted.py::test_the_first_cause_is_told",
             f"{EVERY}test_a_failed_node",
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -33,3 +34,12 @@ def error_of(config: SnwConfig) -> str:
         prepare(config)
     assert not config.run_folder.exists()
     return str(caught.value)
+
+
+def outcome(config: Any) -> str:
+    """What is said where it is refused, else the notes."""
+    try:
+        summary = prepare(config)
+    except InputError as error:
+        return str(error)
+    return f"read {summary.counts['pairs'].kept} " + " ".join(summary.notes)
