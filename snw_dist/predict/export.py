@@ -19,7 +19,7 @@ from hpc.disk.folder import new_folder
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from snw_dist.config import ModelSection
-from snw_dist.embedding.esmc.packed import EsmcShape
+from snw_dist.embedding.esmc.architecture import EsmcShape
 from snw_dist.embedding.store.header import StoreHeader
 from snw_dist.model.build import build_model, size_of
 from snw_dist.predict.manifest import (

@@ -12,7 +12,8 @@ from torch import nn
 from hpc.errors import InputError
 from snw_dist.config import SnwConfig
 from snw_dist.embedding.encoder import load_encoder_weights
-from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, EsmcWeights
+from snw_dist.embedding.esmc.architecture import EsmcWeights
+from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT
 from snw_dist.embedding.esmc.tunable import TunableEsmc
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.header import StoreHeader

@@ -23,7 +23,7 @@ from torch._C._distributed_c10d import TCPStore
 
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.work_queue import StoreCounter, guided_blocks
-from snw_dist.embedding.esmc.packed import EsmcShape
+from snw_dist.embedding.esmc.architecture import EsmcShape
 from snw_dist.embedding.run import own_shards
 from snw_dist.embedding.store.plan import EmbeddingPlan
 from snw_dist.embedding.weights.read import tiny_random_weights

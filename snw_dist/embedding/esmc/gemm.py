@@ -7,7 +7,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from snw_dist.embedding.esmc.packed import EsmcShape
+from snw_dist.embedding.esmc.architecture import EsmcShape
 
 TOKENS = 4096
 _LAUNCHES = {"cpu": 1, "cuda": 20}

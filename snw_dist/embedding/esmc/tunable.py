@@ -17,18 +17,10 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from snw_dist.embedding.esmc.architecture import EsmcLayer, EsmcWeights
 from snw_dist.embedding.esmc.attention import PackedLengths, attend
-from snw_dist.embedding.esmc.packed import (
-    BOS,
-    EOS,
-    Block,
-    Combine,
-    EsmcLayer,
-    EsmcWeights,
-    combined,
-    inverse_frequencies,
-    rotation_of,
-)
+from snw_dist.embedding.esmc.packed import BOS, EOS, Combine, combined
+from snw_dist.embedding.esmc.plain import Block, inverse_frequencies, rotation_of
 
 ADAPTED = {"q": "qkv", "k": "qkv", "v": "qkv", "out": "out"}
 """What `lora` updates, and the weight each is a part of."""

@@ -17,8 +17,8 @@ import torch
 
 from hpc.disk.files import file_digest
 from hpc.errors import CorruptError, InputError
+from snw_dist.embedding.esmc.architecture import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 from snw_dist.embedding.esmc.attention import HEAD_SIZE
-from snw_dist.embedding.esmc.packed import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 from snw_dist.embedding.weights.files import WeightFiles, locate_weights
 from snw_dist.embedding.weights.keys import FORMS, TRANSFORMERS, Naming, few, is_needed, recognised
 from snw_dist.embedding.weights.settings import check_sizes, read_settings

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from hpc.errors import EnvironmentProblem
-from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, EsmcWeights, PackedEsmc, combined, tokenize
+from snw_dist.embedding.esmc.architecture import EsmcWeights
+from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, PackedEsmc, combined, tokenize
 from snw_dist.embedding.weights.keys import few
 from snw_dist.embedding.weights.read import LoadedWeights
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from hpc.disk.reading import read_json
 from hpc.errors import CorruptError, InputError
+from snw_dist.embedding.esmc.architecture import ROPE_THETA, VOCABULARY_ROWS, EsmcShape
 from snw_dist.embedding.esmc.attention import HEAD_SIZE
-from snw_dist.embedding.esmc.packed import ROPE_THETA, VOCABULARY_ROWS, EsmcShape
 from snw_dist.embedding.weights.keys import FORMS, in_a_line
 
 _MOST_SHOWN = 100  # letters of a wrong value

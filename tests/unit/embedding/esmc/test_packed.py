@@ -18,9 +18,10 @@ from transformers import EsmcConfig, EsmcForMaskedLM, EsmcModel, EsmcTokenizer
 
 from hpc.errors import EnvironmentProblem
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.esmc import packed as esmc
+from snw_dist.embedding.esmc import plain
 from snw_dist.embedding.esmc.linear import PlainLinear
-from snw_dist.embedding.esmc.packed import PackedEsmc, tokenize
+from snw_dist.embedding.esmc.packed import PackedEsmc, positions, tokenize
+from snw_dist.embedding.esmc.plain import PlainStack
 from snw_dist.embedding.weights.read import load_weights, tiny_random_weights
 from snw_dist.embedding.weights.reference import check_parity, sample
 from tests.kit.embedding_tools import LETTERS, random_sequences
@@ -197,10 +198,11 @@ def test_plain_layers_give_the_same(folder: Path, monkeypatch: pytest.MonkeyPatc
     """What a build of torch without oneDNN, or a GPU, runs."""
     weights = load_weights(str(folder / "base")).weights
     packed = packed_states(PackedEsmc(weights, CPU, torch.float32), SEQUENCES)
-    monkeypatch.setattr(esmc, "BLOCK_TOKENS", None)
-    plain = PackedEsmc(weights, CPU, torch.float32)
-    assert isinstance(plain._blocks[0]._q, PlainLinear)
-    assert worst(packed_states(plain, SEQUENCES), packed) < FP32
+    monkeypatch.setattr(plain, "BLOCK_TOKENS", None)
+    unpacked = PackedEsmc(weights, CPU, torch.float32)
+    assert isinstance(unpacked._stack, PlainStack)
+    assert isinstance(unpacked._stack._blocks[0]._q, PlainLinear)
+    assert worst(packed_states(unpacked, SEQUENCES), packed) < FP32
 
 
 def test_the_number_of_threads_changes_nothing(folder: Path) -> None:
@@ -221,7 +223,8 @@ def test_the_gate_finds_a_wrong_encoder(folder: Path) -> None:
         assert parity.against_reference < (BF16 if dtype == torch.bfloat16 else FP32)
         assert dtype == torch.bfloat16 or parity.alone_against_batch == 0.0
     broken = PackedEsmc(loaded.weights, CPU, torch.float32)
-    broken._inverse_frequency *= 1.001
+    assert isinstance(broken._stack, PlainStack)
+    broken._stack.inverse_frequency *= 1.001
     with pytest.raises(EnvironmentProblem, match="differs from transformers' ESM C by"):
         check_parity(broken, loaded, SEQUENCES)
 
@@ -252,7 +255,7 @@ def test_tokens_are_those_of_the_public_tokenizers() -> None:
 
 
 def test_positions_begin_anew_in_each_sequence() -> None:
-    assert esmc.positions([3, 1, 2]).tolist() == [0, 1, 2, 0, 0, 1]
+    assert positions([3, 1, 2]).tolist() == [0, 1, 2, 0, 0, 1]
 
 
 def test_every_other_letter_is_refused() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from snw_dist.embedding.esmc.packed import Combine, EsmcWeights, PackedEsmc, tokenize
+from snw_dist.embedding.esmc.architecture import EsmcWeights
+from snw_dist.embedding.esmc.packed import Combine, PackedEsmc, tokenize
 from snw_dist.embedding.esmc.tunable import TunableEsmc
 from snw_dist.embedding.weights.read import tiny_random_weights
 

@@ -16,7 +16,7 @@ from transformers import EsmcConfig
 from transformers.models.esmc.modeling_esmc import EsmcRotaryEmbedding
 
 from hpc.errors import SnwError
-from snw_dist.embedding.esmc.packed import inverse_frequencies
+from snw_dist.embedding.esmc.plain import inverse_frequencies
 from snw_dist.embedding.weights.read import load_weights, read_shape
 from tests.kit.harm import EXAMPLES, little_memory, mutated
 from tests.kit.weights_tools import esm_model, folder_model
