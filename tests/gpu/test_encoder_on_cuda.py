@@ -6,14 +6,18 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc.attention import PackedLengths, attend, grouped_attention
 from snw_dist.embedding.esmc.batch_size import MOST_TOKENS, measured_tokens_per_batch
+from snw_dist.embedding.esmc.fused import add_norm, norm_and_rotate, swiglu
+from snw_dist.embedding.esmc.fused_stack import FusedStack, turns_of
 from snw_dist.embedding.esmc.packed import PackedEsmc, tokenize
+from snw_dist.embedding.esmc.plain import PlainStack
 from snw_dist.embedding.esmc.tunable import TunableEsmc
 from snw_dist.embedding.weights.read import tiny_random_weights
-from snw_dist.embedding.weights.reference import check_parity
+from snw_dist.embedding.weights.reference import check_parity, transformers_model
 
 CUDA = torch.device("cuda", 0)
 SEQUENCES = ["ACDEFGHIK", "LMNPQRSTVWY", "LMNPQRSTVWA", "ACDEFGHIKLMNPQRSTVWY" * 12]
@@ -21,6 +25,22 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
 ]
+
+
+def random(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, device=CUDA).bfloat16()
+
+
+def spoil(*shape: int) -> None:
+    """NaN in the memory that the next tensor of this shape gets, so that what a kernel leaves out is seen."""
+    torch.full(shape, torch.nan, device=CUDA, dtype=torch.bfloat16)
+
+
+def close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    """Within the rounding of `actual`; `expected` is float64."""
+    assert actual.shape == expected.shape
+    allowed = 2.0**-8 if actual.dtype == torch.bfloat16 else 1e-6
+    assert ((actual - expected).abs() <= allowed * expected.abs() + 1e-5).all()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 5e-2)])
@@ -39,6 +59,71 @@ def test_packed_esmc_equals_transformers_on_the_same_device(dtype: torch.dtype) 
         loaded = tiny_random_weights(width, 2, inner)
         parity = check_parity(PackedEsmc(loaded.weights, CUDA, dtype), loaded, SEQUENCES)
         assert parity.num_sequences == len(SEQUENCES)
+
+
+def test_bfloat16_takes_the_fused_kernels_and_float32_the_plain_path() -> None:
+    weights = tiny_random_weights().weights
+    assert isinstance(PackedEsmc(weights, CUDA, torch.bfloat16)._stack, FusedStack)
+    assert isinstance(PackedEsmc(weights, CUDA, torch.float32)._stack, PlainStack)
+
+
+@pytest.mark.parametrize("width", [960, 1152, 2560])
+@pytest.mark.parametrize("tokens", [1, 3, 1000])
+def test_the_sum_and_its_norm_equal_float64(width: int, tokens: int) -> None:
+    for residual in (torch.float32, torch.bfloat16):
+        for change in (None, random(tokens, width)):
+            x, weight, bias = random(tokens, width).to(residual), random(width), random(width)
+            total = x.double() + (0.0 if change is None else change.double() * 0.7)
+            spoil(tokens, width)
+            close(add_norm(x, change, 0.7, weight, bias), F.layer_norm(total, (width,), weight.double(), bias.double()))
+            close(x, total)
+
+
+@pytest.mark.parametrize("width", [960, 1152, 2560])
+@pytest.mark.parametrize("tokens", [1, 3, 1000])
+def test_the_norm_and_the_rotation_equal_float64(width: int, tokens: int) -> None:
+    product, weights, turns = random(tokens, 3 * width), random(2, width), turns_of(2048, CUDA)
+    positions = torch.randint(0, 2048, (tokens,), device=CUDA, dtype=torch.int32)
+    cosine, sine = turns[positions.long()].double()[:, :, None].unbind(1)
+    result = product.clone()
+    norm_and_rotate(result, weights, positions, turns)
+    for actual, before, weight in zip(result.chunk(3, 1), product.chunk(3, 1), weights, strict=False):
+        a, b = F.layer_norm(before.double(), (width,), weight.double()).view(tokens, -1, 2, 32).unbind(2)
+        close(actual, torch.stack([a * cosine - b * sine, a * sine + b * cosine], dim=2).view(tokens, width))
+    assert torch.equal(result[:, 2 * width :], product[:, 2 * width :])
+
+
+@pytest.mark.parametrize("inner", [2560, 3072, 6912])
+@pytest.mark.parametrize("tokens", [1, 3, 1000])
+def test_swiglu_equals_float64(inner: int, tokens: int) -> None:
+    product = random(tokens, 2 * inner) * 4
+    gate, up = product.double().chunk(2, 1)
+    spoil(tokens, inner)
+    close(swiglu(product), F.silu(gate) * up)
+
+
+def test_rows_behind_two_to_the_31_elements() -> None:
+    """Offsets of 32 bits would wrap without a word."""
+    tokens, turns = 2**31 // (3 * 960) + 100, turns_of(64, CUDA)
+    product = torch.empty(tokens, 3 * 960, device=CUDA, dtype=torch.bfloat16)
+    product[-4:] = random(4, 3 * 960)
+    last, positions, weights = product[-4:].clone(), torch.full((tokens,), 7, device=CUDA).int(), random(2, 960)
+    norm_and_rotate(product, weights, positions, turns)
+    norm_and_rotate(last, weights, positions[:4], turns)
+    assert torch.equal(product[-4:], last)
+
+
+def test_bfloat16_is_as_near_to_float32_as_transformers() -> None:
+    """On the depth of the 300M model, where what the layers round has added up."""
+    loaded = tiny_random_weights(960, 30, 2560)
+    sequences = [sequence for sequence in SEQUENCES if len(sequence) > 10]
+    tokens, lengths = tokenize(sequences)
+    exact = PackedEsmc(loaded.weights, CUDA, torch.float32).forward(tokens, lengths)
+    ours = PackedEsmc(loaded.weights, CUDA, torch.bfloat16).forward(tokens, lengths).float()
+    public = transformers_model(loaded.weights, CUDA, torch.bfloat16)
+    with torch.inference_mode():
+        parts = [public(input_ids=one[None].to(CUDA)).last_hidden_state[0] for one in tokens.split(lengths)]
+    assert (ours - exact).norm() <= 1.1 * (torch.cat(parts).float() - exact).norm()
 
 
 def test_the_variable_length_kernel_equals_one_call_for_each_length() -> None:
