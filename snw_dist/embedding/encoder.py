@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
 
 from hpc.errors import EnvironmentProblem, InputError
+from hpc.machine.transfer import sent
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT, Combine, PackedEsmc, tokenize
 from snw_dist.embedding.esmc.windows import batch_stop, windows
 from snw_dist.embedding.weights.read import LoadedWeights, load_weights, tiny_random_weights
@@ -18,6 +20,7 @@ from snw_dist.embedding.weights.read import LoadedWeights, load_weights, tiny_ra
 WINDOW_OVERLAP = 512
 RANDOM_NAME = "esmc-tiny-random"
 _NO_MEMORY = ("can't allocate memory", "could not create a")  # torch's allocator; oneDNN's memory or primitive
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -34,9 +37,23 @@ class Piece:
 class Batch:
     """What one forward pass did."""
 
+    task: int
+    """Whose rows these are: the number of the task."""
+    ends: bool
+    """They are the last ones of their task."""
     residues: int
     """Rows stored."""
     flops: int
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A forward pass that the device has been asked for."""
+
+    batch: Batch
+    states: torch.Tensor
+    """[kept rows, row_width] on the device."""
+    computed: torch.cuda.Event | None
 
 
 class Encoder:
@@ -48,6 +65,8 @@ class Encoder:
         """Name, description, weights, weights_sha256, layers, combine, arithmetic, window; stored with every result."""
         self.tokens_per_batch = tokens_per_batch
         """Halved when a batch does not fit the memory."""
+        self.ahead = 1 if model.device.type == "cuda" else 0
+        """Passes asked for before the rows of one are waited for: a device that has a queue of work never waits."""
         self._stream = torch.cuda.Stream(model.device) if model.device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
     def embed(self, sequences: Sequence[str]) -> torch.Tensor:
@@ -58,29 +77,36 @@ class Encoder:
         return rows
 
     def embed_into(self, rows: torch.Tensor, sequences: Sequence[str]) -> Iterator[Batch]:
-        """Fill `rows` [sum of lengths, row_width], of any float type on the CPU; yields after each forward pass.
+        """`embed_tasks` of one task, whose rows are `rows` [sum of lengths, row_width]."""
+        return self.embed_tasks([(0, sequences)], lambda: rows)
+
+    def embed_tasks(
+        self, tasks: Iterable[tuple[int, Sequence[str]]], rows: Callable[[], torch.Tensor]
+    ) -> Iterator[Batch]:
+        """Embed one task, a number and sequences, after another; yields whenever the rows of a pass have arrived.
+
+        `rows()` says where those of the present task go, one after another: [its residues or more, row_width] of any
+        float type on the CPU. After the last batch of a task it may name another place. On CUDA the next pass is asked
+        for before the rows of one are fetched, over the borders of tasks; fetching costs no time in pinned memory.
 
         Sequences longer than the trained context go through in overlapping windows (`esmc.windows`), so the memory
         needed does not grow with the length. Raises `EnvironmentProblem` when not even one window fits the memory.
         """
+        dtype, filled = rows().dtype, 0
+        passes = (one for task, sequences in tasks for one in self._passes(task, sequences, dtype))
+        for done in _held_back(passes, self.ahead):
+            stop = filled + done.batch.residues
+            self._fetch(done, rows()[filled:stop])
+            filled = 0 if done.batch.ends else stop
+            yield done.batch
+
+    def _passes(self, task: int, sequences: Sequence[str], dtype: torch.dtype) -> Iterator[_Pass]:
+        """One forward pass after another of a task, not yet waited for."""
         pieces = [
             Piece(sequence[w.start : w.stop], w.keep_start - w.start, w.keep_stop - w.start)
             for sequence in sequences
             for w in windows(len(sequence), TRAINED_CONTEXT - 2, WINDOW_OVERLAP)
         ]
-        filled, queued = 0, None
-        for states, batch in self._passes(pieces, rows.dtype):
-            fetched = _Fetched(states, self._stream)
-            if queued is not None:
-                filled += queued[0].store(rows, filled)
-                yield queued[1]
-            queued = fetched, batch
-        if queued is not None:
-            queued[0].store(rows, filled)
-            yield queued[1]
-
-    def _passes(self, pieces: Sequence[Piece], dtype: torch.dtype) -> Iterator[tuple[torch.Tensor, Batch]]:
-        """The kept rows of one forward pass after another."""
         lengths, start = [len(piece.residues) + 2 for piece in pieces], 0
         while start < len(pieces):
             stop = batch_stop(lengths, start, self.tokens_per_batch)
@@ -88,7 +114,9 @@ class Encoder:
             if states is None:
                 self._halve(pieces[start:stop])
                 continue
-            yield states, Batch(len(states), self.model.shape.flops(lengths[start:stop], self.model.depth))
+            flops = self.model.shape.flops(lengths[start:stop], self.model.depth)
+            batch = Batch(task, stop == len(pieces), len(states), flops)
+            yield _Pass(batch, states, self._mark())
             start = stop
 
     def _states(self, batch: Sequence[Piece], dtype: torch.dtype) -> torch.Tensor | None:
@@ -97,17 +125,33 @@ class Encoder:
         They are rounded to `dtype` on the device, which is less to fetch.
         """
         tokens, lengths = tokenize([piece.residues for piece in batch])
-        starts = np.cumsum([1, *lengths[:-1]])  # the first residue comes after BOS
-        kept = [np.arange(p.keep_start, p.keep_stop) + start for p, start in zip(batch, starts, strict=True)]
+        kept = _kept(batch)
         try:
             states = self.model.forward(tokens, lengths)
-            return states[torch.from_numpy(np.concatenate(kept)).to(states.device)].to(dtype)
+            return states[sent(kept, states.device)].to(dtype)
         except (torch.OutOfMemoryError, MemoryError):
             return None
         except RuntimeError as error:  # the allocator for processors has no exception of its own
             if any(words in str(error) for words in _NO_MEMORY):
                 return None
             raise
+
+    def _mark(self) -> torch.cuda.Event | None:
+        """What the device reaches when it has done all that it was asked for until now."""
+        return None if self._stream is None else torch.cuda.current_stream(self.model.device).record_event()
+
+    def _fetch(self, done: _Pass, rows: torch.Tensor) -> None:
+        """Bring the rows of a pass to `rows` [kept rows, row_width] and wait for them, but for no later pass."""
+        if self._stream is None or done.computed is None:
+            rows.copy_(done.states)
+            return
+        self._stream.wait_event(done.computed)
+        with torch.cuda.stream(self._stream):
+            rows.copy_(done.states, non_blocking=True)
+        # Such a wait leaves the processor to the thread that writes.
+        arrived = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        arrived.record(self._stream)
+        arrived.synchronize()
 
     def _halve(self, batch: Sequence[Piece]) -> None:
         """Called outside the `except` clause: its traceback holds on to the tensors of the failed pass."""
@@ -123,25 +167,22 @@ class Encoder:
         log.warning("out of memory with %d tokens in a batch: going on with %d", tokens, self.tokens_per_batch)
 
 
-class _Fetched:
-    """Rows on their way to the processor: on CUDA in a stream of their own, while the next pass is computed."""
+def _kept(batch: Sequence[Piece]) -> torch.Tensor:
+    """Which tokens of a batch are residues to keep: [kept rows] int64."""
+    counts = np.array([piece.keep_stop - piece.keep_start for piece in batch])
+    tokens = np.array([len(piece.residues) + 2 for piece in batch])
+    first = tokens.cumsum() - tokens + 1 + [piece.keep_start for piece in batch]  # the first residue comes after BOS
+    return torch.from_numpy(np.arange(counts.sum()) + np.repeat(first - (counts.cumsum() - counts), counts))
 
-    def __init__(self, states: torch.Tensor, stream: torch.cuda.Stream | None) -> None:
-        self._rows, self._arrived = states, None
-        if stream is not None:
-            stream.wait_stream(torch.cuda.current_stream(states.device))
-            with torch.cuda.stream(stream):
-                self._rows = torch.empty(states.shape, dtype=states.dtype, pin_memory=True)
-                self._rows.copy_(states, non_blocking=True)
-                self._arrived = stream.record_event()
-            states.record_stream(stream)
 
-    def store(self, rows: torch.Tensor, first: int) -> int:
-        """Put them into `rows` from row `first` on; how many there are."""
-        if self._arrived is not None:
-            self._arrived.synchronize()
-        rows[first : first + len(self._rows)] = self._rows
-        return len(self._rows)
+def _held_back(items: Iterable[T], count: int) -> Iterator[T]:
+    """Each item, as soon as so many more have been taken or there are no more."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > count:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def load_encoder_weights(name: str, weights: str | None, revision: str | None, sha256: str | None) -> LoadedWeights:

@@ -16,15 +16,16 @@ class Meter:
         """`total_residues` are those of all ranks; `gemm_rate` is the limit in operations a second."""
         self._progress, self._total, self._limit = progress, total_residues, gemm_rate
         self._done = 0
-        self.begin()
+        self._begin()
 
-    def begin(self) -> None:
-        """A new shard."""
+    def _begin(self) -> None:
         self._started, self._residues, self._flops = time.monotonic(), 0, 0
 
     def skip(self, residues: int) -> None:
-        """These were committed before."""
+        """These were committed before; to find that out is not counted as work on a shard that has not begun."""
         self._done += residues
+        if not self._residues:
+            self._begin()
 
     def add(self, batch: Batch) -> None:
         """One forward pass has ended."""
@@ -40,8 +41,10 @@ class Meter:
         return {"residues_per_s": self._residues / seconds, "gemm_share": self._flops / seconds / self._limit}
 
     def record(self) -> dict[str, Any]:
-        """The present shard as a whole."""
-        return {"residues": self._residues, "seconds": time.monotonic() - self._started, **self.speed()}
+        """The present shard as a whole; the next one begins."""
+        record = {"residues": self._residues, "seconds": time.monotonic() - self._started, **self.speed()}
+        self._begin()
+        return record
 
     def end(self) -> None:
         """Leave the last state."""

@@ -141,14 +141,15 @@ def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Da
 def _repair_shards(
     runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int], fence: Fence
 ) -> None:
-    part, plan = planned.path, planned.plan
+    part, plan, pinned = planned.path, planned.plan, encoder.model.device.type == "cuda"
     with (
-        ShardWriter(part, plan, header.row_width, torch_dtype(header.logical_dtype), fence) as writer,
+        ShardWriter(part, plan, header.row_width, torch_dtype(header.logical_dtype), fence, pinned) as writer,
         shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,
     ):
-        for unit in claim_units(runtime.comm, counter, len(shards)):
-            sequences = [plan.sequences[i] for i in plan.shard_sequences(shards[unit])]
-            for _ in encoder.embed_into(writer.buffer, sequences):
-                runtime.guard.mark_boundary()
-            writer.commit(shards[unit])
+        claimed = (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards)))
+        tasks = ((shard, [plan.sequences[i] for i in plan.shard_sequences(shard)]) for shard in claimed)
+        for batch in encoder.embed_tasks(tasks, lambda: writer.buffer):
+            runtime.guard.mark_boundary()
+            if batch.ends:
+                writer.commit(batch.task)
     runtime.comm.barrier()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from hpc.disk.json_lines import JsonLines
 from hpc.errors import EnvironmentProblem, InputError, Preempted
@@ -38,7 +37,7 @@ from snw_dist.embedding.store.part_plan import (
     read_content,
     refuse_other_sequences,
 )
-from snw_dist.embedding.store.plan import EmbeddingPlan
+from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.store.writer import ShardWriter
 from snw_dist.embedding.weights.reference import check_parity
 
@@ -211,30 +210,28 @@ def _fill(
 ) -> None:
     """Compute and commit this rank's share; a stop request is honoured between forward passes."""
     plan, part, model = planned.plan, planned.path, encoder.model
-    dtype = torch_dtype(config.store.dtype)
     shards = own_shards(plan.num_shards, runtime.array_task, runtime.num_array_tasks)
-    residues = {shard: int(plan.lengths_of(shard).sum()) for shard in shards}
-    meter = Meter(runtime.progress, sum(residues.values()), gemm_rate(model.shape, model.device, model.dtype))
+    limit = gemm_rate(model.shape, model.device, model.dtype)
+    dtype, pinned = torch_dtype(config.store.dtype), model.device.type == "cuda"
     records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
+    meter = Meter(runtime.progress, sum(int(plan.lengths_of(shard).sum()) for shard in shards), limit)
     try:
         with (
-            ShardWriter(part, plan, model.row_width, dtype, fence) as writer,
+            ShardWriter(part, plan, model.row_width, dtype, fence, pinned) as writer,
             shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
         ):
-            for shard in (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards))):
-                if _stop_requested(runtime) or is_complete(part):
-                    break  # complete: another job saw the last record, and the records are gone
-                if is_committed(part, plan, shard, header.layout):
-                    meter.skip(residues[shard])
-                    continue
-                waited_s = writer.waited_s
-                meter.begin()
-                if not _compute(runtime, encoder, plan, shard, writer.buffer, meter):
+            claimed = (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards)))
+            open_shards = _open_shards(claimed, runtime, planned, header.layout, meter)
+            for batch in encoder.embed_tasks(open_shards, lambda: writer.buffer):
+                meter.add(batch)
+                if batch.ends:
+                    waited_s = writer.waited_s
+                    writer.commit(batch.task)
+                    facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
+                    timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
+                    records.write({"shard": batch.task, **meter.record(), **timing, **facts})
+                if _stop_requested(runtime):
                     break
-                writer.commit(shard)
-                facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
-                timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
-                records.write({"shard": shard, **meter.record(), **timing, **facts})
     except (EnvironmentProblem, OSError):
         if not is_complete(part):
             raise
@@ -246,15 +243,18 @@ def _fill(
         raise Preempted("asked to stop; committed shards are kept, start the same command again to go on", done)
 
 
-def _compute(
-    runtime: Runtime, encoder: Encoder, plan: EmbeddingPlan, shard: int, buffer: torch.Tensor, meter: Meter
-) -> bool:
-    """Fill `buffer` with the rows of a shard; false when a stop request came in between."""
-    for batch in encoder.embed_into(buffer, [plan.sequences[i] for i in plan.shard_sequences(shard)]):
-        meter.add(batch)
-        if _stop_requested(runtime):
-            return False
-    return True
+def _open_shards(
+    claimed: Iterable[int], runtime: Runtime, planned: PartPlan, layout: ShardLayout, meter: Meter
+) -> Iterator[tuple[int, list[str]]]:
+    """The claimed shards that are not committed, each with its sequences, until there is a reason to stop."""
+    plan = planned.plan
+    for shard in claimed:
+        if _stop_requested(runtime) or is_complete(planned.path):
+            return  # complete: another job saw the last record, and the records are gone
+        if is_committed(planned.path, plan, shard, layout):
+            meter.skip(int(plan.lengths_of(shard).sum()))
+        else:
+            yield shard, [plan.sequences[i] for i in plan.shard_sequences(shard)]
 
 
 def _record_name(runtime: Runtime) -> str:

@@ -49,15 +49,20 @@ def shard_path(part: Path, shard: int) -> Path:
     return part / "residues" / f"c.{shard}.0"
 
 
-def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype) -> torch.Tensor:
-    """Memory for the rows of any shard of a plan: [shard_rows, row_width]; `InputError` where there is not so much."""
+def shard_buffer(plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, pinned: bool = False) -> torch.Tensor:
+    """Memory for the rows of any shard of a plan: [shard_rows, row_width]; `InputError` where there is not so much.
+
+    A GPU fills `pinned` memory by itself. torch takes the next power of two for it.
+    """
     size, free = plan.shard_rows * row_width * dtype.itemsize, available_bytes(torch.device("cpu"))
+    if pinned:
+        size = 1 << (size - 1).bit_length()
     if size > free:
         raise InputError(
             f"a shard of {plan.shard_rows:,} rows needs {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are "
             "free. Choose a smaller store.shard_rows, or fewer ranks on a node."
         )
-    return torch.empty(plan.shard_rows, row_width, dtype=dtype)
+    return torch.empty(plan.shard_rows, row_width, dtype=dtype, pin_memory=pinned)
 
 
 def commit_shard(

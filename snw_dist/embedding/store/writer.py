@@ -26,9 +26,12 @@ class ShardWriter:
     call. A context manager: at its end everything is committed.
     """
 
-    def __init__(self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence) -> None:
+    def __init__(
+        self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence, pinned: bool = False
+    ) -> None:
+        """`pinned`: the rows come from a GPU."""
         self._part, self._plan, self._fence = part, plan, fence
-        self._buffers = [shard_buffer(plan, row_width, dtype) for _ in range(2)]
+        self._buffers = [shard_buffer(plan, row_width, dtype, pinned) for _ in range(2)]
         self._thread = ThreadPoolExecutor(1, "shard-writer")
         self._pending: Future[int] | None = None
         self.waited_s = 0.0
