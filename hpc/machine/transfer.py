@@ -6,7 +6,7 @@ import torch
 
 
 def sent(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The same on `device`, in the stream of the caller.
+    """The same tensor [...] on `device`, in the stream of the caller.
 
     `tensor.to(device)` from ordinary memory waits until the device has done all that was asked of it before, and the
     device then waits for its next work. torch keeps the pinned memory for later copies.

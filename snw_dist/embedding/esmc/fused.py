@@ -39,8 +39,8 @@ def add_norm(
 def norm_and_rotate(qkv: torch.Tensor, weights: torch.Tensor, positions: torch.Tensor, turns: torch.Tensor) -> None:
     """Norm and rotary embedding of q and k in place, in the product qkv [tokens, 3 * width]; v stays as it is.
 
-    weights: [2, width], of the norms of q and k. positions: [tokens] integers, rows of `turns`, the cosines and sines of
-    the angles: [positions, 2, 32] float32.
+    weights: [2, width], of the norms of q and k. positions: [tokens] integers, rows of `turns`, the cosines and sines
+    of the angles: [positions, 2, 32] float32.
     """
     width = qkv.shape[1] // 3
     heads = width // HEAD_SIZE
