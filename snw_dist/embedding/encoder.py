@@ -217,7 +217,7 @@ def build_encoder(
         precision = "bf16" if device.type == "cuda" else "fp32"
     try:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        model = PackedEsmc(loaded.weights, device, dtype, layers, combine)
+        model = PackedEsmc(loaded.on(device), device, dtype, layers, combine)
     except ValueError as error:
         raise InputError(f"encoder.layer: {error}") from None
     random = name == RANDOM_NAME

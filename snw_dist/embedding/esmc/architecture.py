@@ -38,7 +38,7 @@ class EsmcWeights:
 
     embed: torch.Tensor
     """[tokens of the alphabet, d_model]"""
-    layers: tuple[EsmcLayer, ...]
+    layers: Sequence[EsmcLayer]
     final_norm: torch.Tensor
     """[d_model]"""
 

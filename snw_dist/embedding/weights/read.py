@@ -8,15 +8,18 @@ either kind fetched beforehand: compute nodes have no network.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import torch
 
 from hpc.disk.files import file_digest
 from hpc.errors import CorruptError, InputError
+from hpc.machine.processors import usable_processors
 from snw_dist.embedding.esmc.architecture import VOCABULARY_ROWS, EsmcLayer, EsmcShape, EsmcWeights
 from snw_dist.embedding.esmc.attention import HEAD_SIZE
 from snw_dist.embedding.weights.files import WeightFiles, locate_weights
@@ -31,11 +34,17 @@ _FLOATS = "float32", "bfloat16", "float16", "float64"
 class LoadedWeights:
     """Weights with what a result must say about them."""
 
-    weights: EsmcWeights
+    on: Callable[[torch.device], EsmcWeights]
+    """The weights, each layer read straight to a device when it is asked for."""
     sha256: str
     source: str
     folder: Path | None = None
     """Where transformers reads them from; None for another format."""
+
+    @property
+    def weights(self) -> EsmcWeights:
+        """Those on the processor."""
+        return self.on(torch.device("cpu"))
 
 
 def load_weights(name: str, revision: str | None = None, expected_sha256: str | None = None) -> LoadedWeights:
@@ -46,7 +55,7 @@ def load_weights(name: str, revision: str | None = None, expected_sha256: str | 
     if expected_sha256 is not None and digest != expected_sha256:
         raise CorruptError(f"{found.path}: SHA-256 is {digest}, but encoder.sha256 asks for {expected_sha256}")
     folder = found.folder if stored.naming is TRANSFORMERS else None
-    return LoadedWeights(stored.read(), digest, f"{name}@{revision}" if revision else name, folder)
+    return LoadedWeights(stored.weights, digest, f"{name}@{revision}" if revision else name, folder)
 
 
 def read_shape(name: str, revision: str | None) -> EsmcShape:
@@ -58,7 +67,8 @@ def weights_digest(found: WeightFiles) -> str:
     """SHA-256 of the weight file; of several files, SHA-256 over the lines "name digest" in the order of names."""
     if len(found.files) == 1:
         return file_digest(found.files[0])
-    lines = [f"{file.name} {file_digest(file)}\n" for file in found.files]
+    with ThreadPoolExecutor(min(len(found.files), usable_processors())) as threads:
+        lines = [f"{f.name} {d}\n" for f, d in zip(found.files, threads.map(file_digest, found.files), strict=True)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -85,7 +95,7 @@ def tiny_random_weights(
     state = hashlib.sha256()
     for tensor in [embed, *(t for layer in layers for t in vars(layer).values()), ones]:
         state.update(tensor.numpy().astype("<f4").tobytes())
-    return LoadedWeights(weights, state.hexdigest(), f"random, seed {seed}")
+    return LoadedWeights(lambda _: weights, state.hexdigest(), f"random, seed {seed}")
 
 
 @dataclass(frozen=True)
@@ -129,21 +139,39 @@ class _Stored:
             check_sizes(found.folder, settings, shape)
         return _Stored(naming, tensors, shape)
 
-    def read(self) -> EsmcWeights:
-        """Read what is needed."""
+    def weights(self, device: torch.device) -> EsmcWeights:
+        """What is needed, on `device`; a layer is read when it is asked for."""
+        naming = self.naming
+        embed, norm = (self.tensors[name].read(device) for name in (naming.embed, naming.norm))
+        return EsmcWeights(embed, _Layers(self, device, range(self.shape.num_layers)), norm)
 
-        def joined(names: list[str]) -> torch.Tensor:
-            parts = [self.tensors[name].read() for name in names]
+    def layer(self, number: int, device: torch.device) -> EsmcLayer:
+        """Read one layer."""
+
+        def joined(names: Sequence[str]) -> torch.Tensor:
+            parts = [self.tensors[_in_layer(self.naming, number, name)].read(device) for name in names]
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-        naming = self.naming
-        layers = tuple(
-            EsmcLayer(
-                **{part: joined([_in_layer(naming, i, n) for n in names]) for part, names in naming.layer.items()}
-            )
-            for i in range(self.shape.num_layers)
-        )
-        return EsmcWeights(joined([naming.embed]), layers, joined([naming.norm]))
+        return EsmcLayer(**{part: joined(names) for part, names in self.naming.layer.items()})
+
+
+class _Layers(Sequence[EsmcLayer]):
+    """Layers in files, read whenever they are asked for: whoever puts them somewhere else holds one at a time."""
+
+    def __init__(self, stored: _Stored, device: torch.device, numbers: range) -> None:
+        self._stored, self._device, self._numbers = stored, device, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> EsmcLayer: ...
+    @overload
+    def __getitem__(self, index: slice) -> _Layers: ...
+    def __getitem__(self, index: int | slice) -> EsmcLayer | _Layers:
+        if isinstance(index, slice):
+            return _Layers(self._stored, self._device, self._numbers[index])
+        return self._stored.layer(self._numbers[index], self._device)
 
 
 def _in_layer(naming: Naming, number: int, name: str) -> str:

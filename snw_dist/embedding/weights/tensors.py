@@ -5,7 +5,6 @@ What a file is, its first bytes say, not its name. Nothing is unpickled beyond t
 
 from __future__ import annotations
 
-import functools
 import os
 import pickle
 import re
@@ -19,12 +18,15 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from hpc.disk.reading import open_regular
+from hpc.disk.reading import BadFileError, open_regular, parse_json
 from hpc.errors import CorruptError, InputError
+from hpc.machine.transfer import read_to
 from snw_dist.embedding.weights.files import WeightFiles
 from snw_dist.embedding.weights.keys import FORMS, few, in_a_line, unwrapped
 
 _TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+_MAPPED = {"cpu"}
+"""Devices on which files are mapped. For a GPU mapped pages would stay in the memory of a rank that needs them once."""
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _NOT_WEIGHTS = {
     b"version https://git-lfs": "a pointer of git LFS, not the weights: run `git lfs pull` in that folder, or fetch "
@@ -43,8 +45,8 @@ class Stored:
 
     shape: tuple[int, ...]
     dtype: str
-    read: Callable[[], torch.Tensor]
-    """Gives the tensor, [...] as `shape` says."""
+    read: Callable[[torch.device], torch.Tensor]
+    """Gives the tensor, [...] as `shape` says, on a device."""
 
 
 def stored_tensors(found: WeightFiles) -> dict[str, Stored]:
@@ -89,14 +91,48 @@ def _is_safetensors(head: bytes) -> bool:
 def _of_safetensors(file: Path) -> dict[str, Stored]:
     try:
         opened: Any = safe_open(file, framework="pt")
-        tensors = {}
+        places, tensors = _places(file), {}
         for name in opened.keys():  # noqa: SIM118
             part = opened.get_slice(name)
-            dtype = _TYPES.get(part.get_dtype(), part.get_dtype())
-            tensors[name] = Stored(tuple(part.get_shape()), dtype, functools.partial(opened.get_tensor, name))
+            shape, dtype = tuple(part.get_shape()), _TYPES.get(part.get_dtype(), part.get_dtype())
+            read = _Reader(opened, name, file, *places[name], shape, dtype).read
+            tensors[name] = Stored(shape, dtype, read)
         return tensors
-    except (OSError, SafetensorError) as error:
+    except (OSError, BadFileError, SafetensorError) as error:
         raise CorruptError(f"{file}: not a safetensors file ({in_a_line(str(error))})") from None
+
+
+def _places(file: Path) -> dict[str, tuple[int, int]]:
+    """The first byte and the number of bytes of each tensor, in a file that safetensors has found to be right."""
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = parse_json(opened.read(size), str(file))
+    offsets = {name: tensor["data_offsets"] for name, tensor in header.items() if name != "__metadata__"}
+    return {name: (8 + size + first, stop - first) for name, (first, stop) in offsets.items()}
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """One tensor of a safetensors file."""
+
+    opened: Any
+    name: str
+    file: Path
+    first: int
+    num_bytes: int
+    shape: tuple[int, ...]
+    dtype: str
+
+    def read(self, device: torch.device) -> torch.Tensor:
+        """[...] as `shape` says; raises `CorruptError` where the file has changed since it was looked at."""
+        if device.type in _MAPPED:
+            mapped: torch.Tensor = self.opened.get_tensor(self.name)
+            return mapped
+        try:
+            read = read_to(device, self.file, self.first, self.num_bytes)
+        except (OSError, EOFError) as error:
+            raise CorruptError(f"{self.file}: {self.name} cannot be read ({in_a_line(str(error))})") from None
+        return read.view(getattr(torch, self.dtype)).view(self.shape)
 
 
 def _of_pickle(file: Path) -> dict[str, Stored]:
@@ -108,7 +144,7 @@ def _of_pickle(file: Path) -> dict[str, Stored]:
         if not plain or tensor.untyped_storage().nbytes() < num_bytes:
             raise InputError(f"{file}: {few([name])} is not a plain tensor with all its numbers. {FORMS}")
     return {
-        name: Stored(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor.detach)
+        name: Stored(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), tensor.detach().to)
         for name, tensor in tensors.items()
     }
 

@@ -262,7 +262,7 @@ def test_the_login_node_reads_names_and_no_tensor(
     }
     config = config_from_dict(values)
     prepared = ensure_prepared(config)
-    monkeypatch.setattr("snw_dist.embedding.weights.read._Stored.read", None)
+    monkeypatch.setattr("snw_dist.embedding.weights.read._Stored.weights", None)
     monkeypatch.setattr("snw_dist.embedding.weights.read.file_digest", None)
     assert f"{WIDTH} float16" in str(check_embedding(config, prepared, append=False))
     values["encoder"]["layer"] = [3]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from hpc.errors import CorruptError
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc.tunable import TunableEsmc
+from snw_dist.embedding.weights import read as read_module
+from snw_dist.embedding.weights import tensors
+from snw_dist.embedding.weights.files import weight_files
 from snw_dist.embedding.weights.read import LoadedWeights, load_weights
+from snw_dist.embedding.weights.tensors import stored_tensors
 from tests.kit.weights_tools import (
     CPU,
     LAYERS,
@@ -58,3 +65,46 @@ def test_every_type_of_weights_in_every_mode_and_precision(
     states.float().square().sum().backward()
     trained = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
     assert trained == {name for name, _ in network.named_parameters() if mode == "full" or ".updates." in name}
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_reading_gives_what_the_mapped_file_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A file is read for a GPU; here to the processor."""
+    folder_model().to(DTYPES[name]).save_pretrained(tmp_path)
+    stored = stored_tensors(weight_files(tmp_path))
+    mapped = {key: tensor.read(CPU) for key, tensor in stored.items()}
+    monkeypatch.setattr(tensors, "_MAPPED", set())
+    assert len(mapped) > 20
+    for key, expected in mapped.items():
+        read = stored[key].read(CPU)
+        assert (read.dtype, read.shape) == (expected.dtype, expected.shape)
+        assert torch.equal(read, expected)
+
+
+def test_weights_that_are_cut_after_they_were_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder_model().save_pretrained(tmp_path)
+    stored = stored_tensors(weight_files(tmp_path))
+    os.truncate(tmp_path / "model.safetensors", 5000)
+    monkeypatch.setattr(tensors, "_MAPPED", set())
+    with pytest.raises(CorruptError, match=r"model\.safetensors: .* cannot be read \(it ends at byte 5,000\)"):
+        [tensor.read(CPU) for tensor in stored.values()]
+
+
+def test_a_layer_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all layers would be in memory before the first is on its device."""
+    folder_model().save_pretrained(tmp_path)
+    read: list[int] = []
+    layer = read_module._Stored.layer
+
+    def counted(self: Any, number: int, device: torch.device) -> Any:
+        read.append(number)
+        return layer(self, number, device)
+
+    monkeypatch.setattr(read_module._Stored, "layer", counted)
+    layers = load_weights(str(tmp_path)).weights.layers
+    assert (len(layers), len(layers[:1]), read) == (LAYERS, 1, [])
+    for number, one in enumerate(layers[1:], start=1):
+        assert read[-1] == number
+        assert torch.equal(one.out, layers[number].out)
+    with pytest.raises(IndexError):
+        layers[LAYERS]
