@@ -141,9 +141,9 @@ def _verify_shards(part: Path, header: StoreHeader, runtime: Runtime) -> list[Da
 def _repair_shards(
     runtime: Runtime, encoder: Encoder, planned: PartPlan, header: StoreHeader, shards: list[int], fence: Fence
 ) -> None:
-    part, plan, pinned = planned.path, planned.plan, encoder.model.device.type == "cuda"
+    part, plan, on_gpu = planned.path, planned.plan, encoder.model.device.type == "cuda"
     with (
-        ShardWriter(part, plan, header.row_width, torch_dtype(header.logical_dtype), fence, pinned) as writer,
+        ShardWriter(part, plan, header.row_width, torch_dtype(header.logical_dtype), fence, on_gpu) as writer,
         shared_counter(runtime.comm, f"repair-{next(_ROUND)}", runtime.mpi) as counter,
     ):
         claimed = (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards)))

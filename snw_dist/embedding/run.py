@@ -212,12 +212,12 @@ def _fill(
     plan, part, model = planned.plan, planned.path, encoder.model
     shards = own_shards(plan.num_shards, runtime.array_task, runtime.num_array_tasks)
     limit = gemm_rate(model.shape, model.device, model.dtype)
-    dtype, pinned = torch_dtype(config.store.dtype), model.device.type == "cuda"
+    dtype, on_gpu = torch_dtype(config.store.dtype), model.device.type == "cuda"
     records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
     meter = Meter(runtime.progress, sum(int(plan.lengths_of(shard).sum()) for shard in shards), limit)
     try:
         with (
-            ShardWriter(part, plan, model.row_width, dtype, fence, pinned) as writer,
+            ShardWriter(part, plan, model.row_width, dtype, fence, on_gpu) as writer,
             shared_counter(runtime.comm, f"embed-{runtime.attempt}", runtime.mpi) as counter,
         ):
             claimed = (shards[unit] for unit in claim_units(runtime.comm, counter, len(shards)))

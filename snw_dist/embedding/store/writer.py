@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -22,18 +23,19 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 class ShardWriter:
     """At most one shard is being written while another one is filled, so a kill costs no more than one finished shard.
 
-    Checksums, padding, pooled rows and the write itself happen in a thread; what goes wrong there is raised at the next
+    Two are written at once where a GPU fills them: it takes 30 ms for one, and 40 ms are needed to make it durable.
+    Checksums, padding, pooled rows and the write itself happen in threads; what goes wrong there is raised at a later
     call. A context manager: at its end everything is committed.
     """
 
     def __init__(
-        self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence, pinned: bool = False
+        self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence, from_gpu: bool = False
     ) -> None:
-        """`pinned`: the rows come from a GPU."""
         self._part, self._plan, self._fence = part, plan, fence
-        self._buffers = [shard_buffer(plan, row_width, dtype, pinned) for _ in range(2)]
-        self._thread = ThreadPoolExecutor(1, "shard-writer")
-        self._pending: Future[int] | None = None
+        self._at_once = 2 if from_gpu else 1
+        self._buffers = deque(shard_buffer(plan, row_width, dtype, from_gpu) for _ in range(self._at_once + 1))
+        self._threads = ThreadPoolExecutor(self._at_once, "shard-writer")
+        self._pending: deque[Future[int]] = deque()
         self.waited_s = 0.0
         """Time in which this rank could not compute because a shard was still being written."""
         self.written_bytes = 0
@@ -48,7 +50,7 @@ class ShardWriter:
             if error is None:
                 self.wait()
         finally:
-            self._thread.shutdown(wait=True)
+            self._threads.shutdown(wait=True)
 
     @property
     def buffer(self) -> torch.Tensor:
@@ -56,18 +58,16 @@ class ShardWriter:
         return self._buffers[0]
 
     def commit(self, shard: int) -> None:
-        """Hand the filled buffer over; waits for the shard before."""
-        self.wait()
-        self._pending = self._thread.submit(self._write, shard, self._buffers[0])
-        self._buffers.reverse()
+        """Hand the filled buffer over; waits until another one is free."""
+        self.wait(self._at_once - 1)
+        self._pending.append(self._threads.submit(self._write, shard, self._buffers[0]))
+        self._buffers.rotate(-1)
 
-    def wait(self) -> None:
-        """Until everything handed over is committed; raises what went wrong."""
-        if self._pending is None:
-            return
+    def wait(self, most: int = 0) -> None:
+        """Until all but `most` of what was handed over is committed, the oldest first; raises what went wrong."""
         started = time.monotonic()
-        pending, self._pending = self._pending, None
-        self.written_bytes += pending.result()
+        while len(self._pending) > most:
+            self.written_bytes += self._pending.popleft().result()
         self.waited_s += time.monotonic() - started
 
     def _write(self, shard: int, buffer: torch.Tensor) -> int:

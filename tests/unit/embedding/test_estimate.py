@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +12,23 @@ import torch
 from hpc.errors import CorruptError, EnvironmentProblem
 from hpc.save.fence import Fence
 from snw_dist.embedding.estimate import StoreEstimate
+from snw_dist.embedding.store import writer as writer_module
+from snw_dist.embedding.store.commits import shard_buffer
 from snw_dist.embedding.store.group import create_part, finalize_part
 from snw_dist.embedding.store.part_names import RECORDS
 from snw_dist.embedding.store.part_plan import PartPlan
 from snw_dist.embedding.store.plan import EmbeddingPlan, plan_embedding
 from snw_dist.embedding.store.writer import ShardWriter
-from tests.kit.embedding_tools import ENCODER, WIDTH, committed, files_of, filled_buffer, open_store, random_sequences
+from tests.kit.embedding_tools import (
+    ENCODER,
+    WIDTH,
+    committed,
+    files_of,
+    fill_store,
+    filled_buffer,
+    open_store,
+    random_sequences,
+)
 from tests.kit.ranks import small_disk
 
 SEQUENCES = random_sequences([1, 1, 2, 3, 5, 8, 8, 9, 13, 16, 17, 30, 32], seed=3)
@@ -42,6 +54,35 @@ def test_a_shard_is_written_while_the_next_is_filled(tmp_path: Path) -> None:
     assert writer.written_bytes == sum(
         (path / "residues" / f"c.{i}.0").stat().st_size for i in range(plan.num_shards)
     ) - (plan.num_shards * (16 * 4 + 4))
+
+
+def test_two_shards_of_a_gpu_are_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "s"
+    plan = open_store(path, SEQUENCES, "float16")
+    both, commit = threading.Barrier(2, timeout=60), writer_module.commit_shard
+
+    def together(part: Path, plan: EmbeddingPlan, shard: int, *others: Any) -> int:
+        if shard < 2:
+            both.wait()
+        return commit(part, plan, shard, *others)
+
+    def unpinned(plan: EmbeddingPlan, width: int, dtype: torch.dtype, pinned: bool) -> torch.Tensor:
+        assert pinned  # there is no such memory without a GPU
+        return shard_buffer(plan, width, dtype)
+
+    monkeypatch.setattr(writer_module, "commit_shard", together)
+    monkeypatch.setattr(writer_module, "shard_buffer", unpinned)
+    fence = Fence(path / RECORDS, "attempt", "attempt_0.json")
+    with ShardWriter(path, plan, WIDTH, torch.float16, fence, from_gpu=True) as writer:
+        buffers = []
+        for shard in range(plan.num_shards):
+            assert all(writer.buffer is not buffer for buffer in buffers[-2:])
+            buffers.append(writer.buffer)
+            writer.buffer[:] = filled_buffer(plan, shard, "float16")
+            writer.commit(shard)
+    assert committed(path, plan) == set(range(plan.num_shards))
+    fill_store(tmp_path / "one by one", open_store(tmp_path / "one by one", SEQUENCES, "float16"))
+    assert files_of(path / "residues") == files_of(tmp_path / "one by one" / "residues")
 
 
 def write(path: Path, plan: EmbeddingPlan, value: float, shards: int, width: int = WIDTH, newer: bool = False) -> None:
