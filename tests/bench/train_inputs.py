@@ -37,9 +37,15 @@ ENCODER |= {"combine": "concat", "arithmetic": "fp32", "window_residues": 2046, 
 class Input:
     """One data set, ready for ours and for the peers."""
 
-    config: SnwConfig
+    values: dict[str, Any]
+    """What the configuration is made from."""
     cap: int
     """`normalized_sequence_length`: the longest sequence, rounded up to a multiple of 8."""
+
+    @property
+    def config(self) -> SnwConfig:
+        """The run on this data, with the defaults of everything else."""
+        return config_from_dict(self.values)
 
 
 def pep_receptor(folder: Path, num_pairs: int, files: Sequence[str] = ("pt", "h5py")) -> Input:
@@ -89,7 +95,7 @@ def _embedded(folder: Path, data: dict[str, Any], tables: Path, cap: int, files:
         with h5py.File(folder / "rows.h5", "w") as file:
             for name, sequence in named.items():
                 file.create_dataset(name, data=read_rows(reader, reader.index(sequence)).numpy())
-    return Input(config, cap)
+    return Input(values, cap)
 
 
 def _store(config: SnwConfig, prepared: Prepared) -> StoreReader:

@@ -28,39 +28,50 @@ from tests.bench.gpu import encoder, job, on_cuda, train
 from tests.bench.gpu.scale import FULL, TINY, Scale
 from tests.bench.gpu.targets import targets
 
-PARTS: dict[str, Callable[[Scale], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[Scale, Path], dict[str, Any]]] = {
     "encoder": encoder.measure,
     "job": job.measure,
     "train": train.measure,
     "tests": on_cuda.measure,
 }
-HERE, PACKAGES = Path(__file__).parents[3], ("hpc", "snw_dist", "launch")
+HERE = Path(__file__).parent
 
 
-def measured(part: str, scale: Scale) -> dict[str, Any]:
-    """The figures of a part, or why there are none; and how long it took."""
+def measured(part: str, scale: Scale, place: Path) -> dict[str, Any]:
+    """The figures of a part, or why there are none; and how long it took. `place` keeps what it needs."""
     started = time.perf_counter()
     try:
-        found = PARTS[part](scale)
+        found = PARTS[part](scale, place)
     except Exception as error:  # noqa: BLE001 - the other parts are to be measured all the same
         say(traceback.format_exc())
         found = {"failed": f"{type(error).__name__}: {error}"[:500]}
     return {**found, "took_s": round(time.perf_counter() - started, 1)}
 
 
-def measured_on(checkout: Path, part: str, arguments: list[str]) -> dict[str, Any]:
-    """The same of another checkout: its packages and these tests side by side in a folder of links."""
+def measured_on(checkout: Path, part: str, place: Path, arguments: list[str]) -> dict[str, Any]:
+    """The same of another checkout."""
     with tempfile.TemporaryDirectory(prefix="snw-against-") as name:
-        for package in PACKAGES:
-            (Path(name) / package).symlink_to((checkout / package).resolve())
-        (Path(name) / "tests").symlink_to(HERE / "tests")
+        beside(checkout.resolve(), Path(name))
         command = [sys.executable, "-m", "tests.bench.gpu", "--json", "--only", part, "--no-peers", *arguments]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([name, os.environ.get("PYTHONPATH", "")])}
-        done = subprocess.run(command, cwd=name, env=env, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--place", str(place)], cwd=name, env=env, stdout=subprocess.PIPE, text=True, check=False
+        )
     for line in done.stdout.splitlines():
         if line.startswith("{") and part in (found := json.loads(line)):
             return dict(found[part])
     return {"failed": f"exit code {done.returncode}"}
+
+
+def beside(checkout: Path, folder: Path) -> None:
+    """Links in `folder` to all of another checkout, but with this benchmark."""
+    bench = Path("tests/bench")
+    (folder / bench).mkdir(parents=True)
+    for inner, own in ((Path(), "tests"), (bench.parent, "bench"), (bench, "gpu")):
+        for path in (checkout / inner).iterdir():
+            if path.stem != own:
+                (folder / inner / path.name).symlink_to(path)
+    (folder / bench / "gpu").symlink_to(HERE)
 
 
 def show(name: str, found: dict[str, Any], as_json: bool) -> None:
@@ -75,18 +86,23 @@ def main() -> None:
     options.add_argument("--only", action="append", choices=list(PARTS), help="this part; may be given again")
     options.add_argument("--against", type=Path, help="another checkout, measured too")
     options.add_argument("--no-peers", action="store_true", help="nothing but this project's own code")
-    options.add_argument(
-        "--tiny", action="store_true", help="on a processor, to see that it runs; the figures say nothing"
-    )
+    options.add_argument("--place", type=Path, help="a folder that keeps inputs and weights for the next time")
+    options.add_argument("--tiny", action="store_true", help="on a processor, to see that it runs")
     chosen = options.parse_args()
-    scale = TINY if chosen.tiny else FULL
-    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="snw-gpu-") as name:
+        measure(chosen, Path(name) if chosen.place is None else chosen.place.absolute())
+
+
+def measure(chosen: argparse.Namespace, place: Path) -> None:
+    """The parts that were chosen, here and on the other checkout."""
+    place.mkdir(exist_ok=True)
+    scale, results = TINY if chosen.tiny else FULL, dict[str, Any]()
     for part in chosen.only or [part for part in PARTS if part != "tests"]:
-        results[part] = measured(part, scale.alone() if chosen.no_peers else scale)
+        results[part] = measured(part, scale.alone() if chosen.no_peers else scale, place)
         show(part, results[part], chosen.json)
         if chosen.against is not None and part != "tests":
             own = ["--tiny"] if chosen.tiny else []
-            show(f"{part}, against", measured_on(chosen.against, part, own), chosen.json)
+            show(f"{part}, against", measured_on(chosen.against, part, place, own), chosen.json)
     show("targets", targets(results), chosen.json)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -33,8 +34,8 @@ PEER_BATCH, WARM_UP = 16, 64  # sequences
 WAYS = ("file_order", "sorted", "by_tokens")
 
 
-def measure(scale: Scale) -> dict[str, Any]:
-    """All figures of this part."""
+def measure(scale: Scale, place: Path) -> dict[str, Any]:
+    """All figures of this part; nothing is kept in `place`."""
     encoder, sequences = encoder_of(scale), natural_sequences(scale.sequences, 0.2)
     limit = gemm_rate(encoder.model.shape, scale.place, scale.dtype)
     found: dict[str, Any] = {"gemm_tflops": round(limit / 1e12, 1)}

@@ -8,14 +8,12 @@ batches on the device already; `grouped` has the project's own network and batch
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from snw_dist.config import SnwConfig, config_to_dict
 from tests.bench.common import say
 from tests.bench.gpu.scale import THREADS, Scale
 from tests.bench.gpu.train_jobs import FOUND
@@ -23,58 +21,61 @@ from tests.bench.train_inputs import Input, mhc_binding, pep_receptor
 from tests.bench.train_peers import WARM_UP
 from tests.kit.ranks import run_ranks
 
-JOBS = "tests.bench.gpu.train_jobs"
+OURS, PEERS = "tests.bench.gpu.train_jobs:ours", "tests.bench.gpu.plain:peers"
 
 
-def measure(scale: Scale) -> dict[str, Any]:
-    """All figures of this part, by input."""
+def measure(scale: Scale, place: Path) -> dict[str, Any]:
+    """All figures of this part, by input; `place` keeps the inputs."""
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="snw-gpu-") as name:
-        for title in scale.inputs:
-            data = _input(scale, title, Path(name) / title)
-            found[title] = _ours(scale, data, Path(name))
+    for title in scale.inputs:
+        data = _input(scale, title, place / title)
+        found[title] = _ours(scale, data, place)
+        say(f"{title}: {found[title]}")
+        if scale.peers:
+            found[title] |= _peers(scale, data, place)
             say(f"{title}: {found[title]}")
-            if scale.peers:
-                found[title] |= _peers(scale, data, Path(name))
-                say(f"{title}: {found[title]}")
     return found
 
 
 def _input(scale: Scale, title: str, folder: Path) -> Input:
-    files = ("pt",) if scale.peers else ()
-    if title == "mhc_binding":
-        return mhc_binding(folder, files)
-    return pep_receptor(folder, scale.pairs_per_step * (WARM_UP + scale.steps + 1), files)
+    """Made unless it is there, as when another version has just been measured on it."""
+    made = folder / "input.json"
+    if not made.exists():
+        if title == "mhc_binding":
+            data = mhc_binding(folder, ("pt",))
+        else:
+            data = pep_receptor(folder, scale.pairs_per_step * (WARM_UP + scale.steps + 1), ("pt",))
+        made.write_text(json.dumps({"values": data.values, "cap": data.cap}))
+    return Input(**json.loads(made.read_text()))
 
 
-def _config(scale: Scale, config: SnwConfig, **train: Any) -> dict[str, Any]:
+def _config(scale: Scale, data: Input, folder: Path, **train: Any) -> dict[str, Any]:
+    num_steps = WARM_UP + scale.steps * (1 + scale.repeats) + 1  # at whose beginning the last pass has ended
     size = {"global_batch_size": scale.pairs_per_step, "micro_batch_size": scale.pairs_per_step}
-    section = dataclasses.replace(config.train, device=scale.device, **size, **train)
-    return config_to_dict(dataclasses.replace(config, train=section))
+    seldom = {"max_steps": num_steps, "epochs": num_steps, "validate_every": 10**6, "save_every": 10**6}
+    run = {**data.values["run"], "folder": str(folder)}
+    return {**data.values, "run": run, "train": {"device": scale.device, **size, **seldom, **train}}
 
 
-def _ours(scale: Scale, data: Input, folder: Path) -> dict[str, Any]:
-    trainings = {}
-    for precision in scale.precisions:
-        run = dataclasses.replace(data.config.run, folder=str(Path(data.config.run.folder) / precision))
-        own = dataclasses.replace(data.config, run=run)
-        trainings[precision] = _config(scale, own, precision=precision)
-    values = {"trainings": trainings, "steps": scale.steps, "repeats": scale.repeats}
+def _ours(scale: Scale, data: Input, place: Path) -> dict[str, Any]:
     found = {}
-    for name, one in _results(scale, "ours", values, folder).items():
-        found[name] = rates(one, scale.steps, scale.pairs_per_step) | {
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        trainings = {one: _config(scale, data, Path(name) / one, precision=one) for one in scale.precisions}
+        results = _results(scale, OURS, {"trainings": trainings, "steps": scale.steps}, Path(name))
+    for precision, one in results.items():
+        found[precision] = rates(one, scale.steps, scale.pairs_per_step) | {
             "wait_share": round(one["waited"] / one["seconds"], 4),
             "first_step_s": round(one["first_step_s"], 2),
             "start_s": round(one["start_s"], 1),
-            "save_s": round(one["stall"], 3),
         }
     return found
 
 
-def _peers(scale: Scale, data: Input, folder: Path) -> dict[str, Any]:
-    values = {"config": _config(scale, data.config), "caps": [data.cap, data.cap], "precisions": scale.precisions}
+def _peers(scale: Scale, data: Input, place: Path) -> dict[str, Any]:
+    folder = Path(data.values["run"]["folder"])  # where the files of the peers are
+    values = {"config": _config(scale, data, folder), "caps": [data.cap, data.cap], "precisions": scale.precisions}
     values |= {"steps": scale.steps, "file_steps": scale.file_steps, "repeats": scale.repeats}
-    results = _results(scale, "peers", values, folder)
+    results = _results(scale, PEERS, values, place)
     return {name: rates(one, one["num_steps"], scale.pairs_per_step) for name, one in results.items()}
 
 
@@ -88,7 +89,7 @@ def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> di
     """What a job of one rank leaves, by name."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         env = {"OMP_NUM_THREADS": str(THREADS)}
-        ranks = run_ranks(f"{JOBS}:{job}", 1, values, Path(name), 400, env, device=scale.device)
+        ranks = run_ranks(job, 1, values, Path(name), 400, env, device=scale.device)
         file = Path(name) / "job" / FOUND
         lines = file.read_text().splitlines() if file.exists() else []
     if ranks[0].returncode != 0:

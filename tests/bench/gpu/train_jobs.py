@@ -1,133 +1,77 @@
-"""The jobs of the training part: the real one in several arithmetics, and plain PyTorch with batches in memory."""
+"""The job of the training part: the real one, in one arithmetic after another."""
 
 from __future__ import annotations
 
 import gc
 import json
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-import numpy as np
 import torch
-from torch import nn
 
 from hpc.job.runtime import Runtime
-from snw_dist.config import SnwConfig, config_from_dict
-from snw_dist.data.prepared import load_prepared
-from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.model.build import build_model
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
+from snw_dist.train.feed import Feed
 from snw_dist.train.plan import TrainPlan
-from tests.bench.gpu.scale import wait_for
-from tests.bench.train_inputs import WIDTH
-from tests.bench.train_peers import WARM_UP, Padded, Pairs, Plain, loader_of, placed, plain_network, run_job
+from tests.bench.train_peers import WARM_UP
 
 FOUND = "found.jsonl"
-Steps = Callable[[], None]
 
 
 def ours(values: dict[str, Any], runtime: Runtime) -> None:
-    """Job: one training after another; leaves the figures of each when it has ended."""
+    """Job: one whole training after another; leaves the figures of each when it has ended."""
     linear = torch.nn.functional.linear
     for name, config in values["trainings"].items():
-        found = run_job(config_from_dict(config), runtime, values["steps"], values["repeats"])
+        leave(runtime, name, clocked(config, runtime, values["steps"]))
         torch.nn.functional.linear = linear  # DeepSpeed's stage 3 leaves its own there
-        _leave(runtime, name, found)
         gc.collect()
 
 
-def peers(values: dict[str, Any], runtime: Runtime) -> None:
-    """Job: plain PyTorch on one input, in float32 and by autocast in bf16; leaves seconds of a pass over the steps.
+def clocked(config: dict[str, Any], runtime: Runtime, steps: int) -> dict[str, Any]:
+    """A training by its own entry point, timed where it asks for the batches of a step; so any version can be timed.
 
-    `files`: one `.pt` file a sequence, read by workers. `padded`: the same batches, on the device already. `grouped`:
-    the network of the project as it is and its own batches, on the device already.
+    After the warm-up the same `steps` steps come again and again, each with the pairs that it had before. `seconds` is
+    the first pass over them, `again_s` the further ones, `waited` what the first pass waited for data; `start_s` is
+    all before the first step.
     """
-    config, caps, device = config_from_dict(values["config"]), values["caps"], runtime.device
-    pairs = pairs_of_steps(config, WARM_UP + values["steps"])
-    sources = {"grouped": (lambda: OwnPair(config), own_batches(config, pairs, device))}
-    sources["padded"] = (lambda: plain_network(config), padded_batches(config, pairs[: WARM_UP + 4], caps, device))
-    for source, (network, batches) in sources.items():
-        for precision in values["precisions"]:
-            training = Plain(network(), config, runtime, precision)
-            for batch in batches[:WARM_UP]:
-                training.step(*batch)
-            _leave(runtime, f"{source} {precision}", in_memory(training, batches[WARM_UP:], values, device))
-    del sources, training, batches
-    gc.collect()
-    for precision in values["precisions"]:
-        training, loader = (
-            Plain(plain_network(config), config, runtime, precision),
-            loader_of(config, runtime, "pt", caps),
-        )
-        for _ in range(WARM_UP):
-            training.step(*placed(next(loader), device)).item()
-        started = time.perf_counter()
-        for _ in range(values["file_steps"]):
-            training.step(*placed(next(loader), device)).item()
-        took = time.perf_counter() - started
-        loader.close()
-        _leave(runtime, f"files {precision}", {"num_steps": values["file_steps"], "seconds": took, "again_s": [took]})
+    from snw_dist.train.run import run_training
+
+    asked: list[float] = []
+    waited: list[float] = []
+
+    def pairs_of_step(plan: TrainPlan, step: int) -> Any:
+        return real_pairs(plan, step if step < WARM_UP else WARM_UP + (step - WARM_UP) % steps)
+
+    def next_batches(feed: Feed) -> Any:
+        asked.append(time.perf_counter())
+        batches = real_next(feed)
+        waited.append(time.perf_counter() - asked[-1])
+        return batches
+
+    real_pairs, real_next = TrainPlan.pairs_of_step, Feed.__next__
+    began = time.perf_counter()
+    with (
+        mock.patch.object(TrainPlan, "pairs_of_step", pairs_of_step),
+        mock.patch.object(Feed, "__next__", next_batches),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("default")  # DeepSpeed's imports use what torch has deprecated
+        run_training(config, runtime)
+    passes = [asked[at] for at in range(WARM_UP, len(asked), steps)]
+    took = [after - before for before, after in pairwise(passes)]
+    return {
+        "start_s": asked[0] - began,
+        "first_step_s": asked[1] - asked[0],
+        "seconds": took[0],
+        "again_s": took[1:],
+        "waited": sum(waited[WARM_UP : WARM_UP + steps]),
+    }
 
 
-def in_memory(training: Plain, batches: Sequence[Any], values: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Seconds of the first pass over the batches, and of further ones."""
-
-    def run() -> float:
-        wait_for(device)
-        started = time.perf_counter()
-        for batch in batches:
-            training.step(*batch)
-        wait_for(device)
-        return time.perf_counter() - started
-
-    return {"num_steps": len(batches), "seconds": run(), "again_s": [run() for _ in range(values["repeats"])]}
-
-
-class OwnPair(nn.Module):
-    """Distances by the network of the project."""
-
-    def __init__(self, config: SnwConfig) -> None:
-        super().__init__()
-        self.network = build_model(config.model, WIDTH, config.run.seed)
-
-    def forward(self, sides: Any) -> torch.Tensor:
-        """[num_pairs] from the two sides of a batch."""
-        distance: torch.Tensor = self.network(*sides).distance
-        return distance
-
-
-def table_of(config: SnwConfig) -> tuple[IndexedPairs, StoreReader]:
-    """The training pairs and their rows."""
-    reader = StoreReader(config.store_path)
-    return indexed_pairs(load_prepared(config.data_folder), reader, "train"), reader
-
-
-def pairs_of_steps(config: SnwConfig, count: int) -> list[np.ndarray]:
-    """Which pairs the job has in its first steps."""
-    train, (table, _) = config.train, table_of(config)
-    plan = TrainPlan(
-        table.receptor, train.global_batch_size, train.epochs, None, config.run.seed, train.pairs_per_receptor
-    )
-    return [plan.pairs_of_step(step) for step in range(count)]
-
-
-def own_batches(config: SnwConfig, pairs: Sequence[np.ndarray], device: torch.device) -> list[Any]:
-    """As the job makes them."""
-    table, reader = table_of(config)
-    made = (make_batch(table, of_step, reader, config.model.max_length, device) for of_step in pairs)
-    return [((batch.ligand, batch.receptor), batch.target.label) for batch in made]
-
-
-def padded_batches(
-    config: SnwConfig, pairs: Sequence[np.ndarray], caps: Sequence[int], device: torch.device
-) -> list[Any]:
-    """As a DataLoader makes them of files."""
-    data, collate = Pairs(config, "pt"), Padded(caps)
-    return [placed(collate([data[int(pair)] for pair in of_step]), device) for of_step in pairs]
-
-
-def _leave(runtime: Runtime, name: str, found: dict[str, Any]) -> None:
+def leave(runtime: Runtime, name: str, found: dict[str, Any]) -> None:
+    """Add the figures of `name` to what the job has found."""
     with (Path(runtime.job_folder) / FOUND).open("a") as file:
         file.write(json.dumps({"name": name, **found}) + "\n")
