@@ -12,16 +12,25 @@ import json
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.common import say
 from tests.bench.gpu.scale import THREADS, Scale
 from tests.bench.gpu.train_jobs import FOUND
-from tests.bench.train_inputs import Input, mhc_binding, pep_receptor
+from tests.bench.train_inputs import mhc_binding, pep_receptor
 from tests.bench.train_peers import WARM_UP
 from tests.kit.ranks import run_ranks
 
 OURS, PEERS = "tests.bench.gpu.train_jobs:ours", "tests.bench.gpu.plain:peers"
+
+
+class Made(NamedTuple):
+    """An input as it lies in its folder, for any version."""
+
+    values: dict[str, Any]
+    """What its configuration is made from."""
+    cap: int
+    """Of the padding: the longest sequence, rounded up to a multiple of 8."""
 
 
 def measure(scale: Scale, place: Path) -> dict[str, Any]:
@@ -37,7 +46,7 @@ def measure(scale: Scale, place: Path) -> dict[str, Any]:
     return found
 
 
-def _input(scale: Scale, title: str, folder: Path) -> Input:
+def _input(scale: Scale, title: str, folder: Path) -> Made:
     """Made unless it is there, as when another version has just been measured on it."""
     made = folder / "input.json"
     if not made.exists():
@@ -46,10 +55,10 @@ def _input(scale: Scale, title: str, folder: Path) -> Input:
         else:
             data = pep_receptor(folder, scale.pairs_per_step * (WARM_UP + scale.steps + 1), ("pt",))
         made.write_text(json.dumps({"values": data.values, "cap": data.cap}))
-    return Input(**json.loads(made.read_text()))
+    return Made(**json.loads(made.read_text()))
 
 
-def _config(scale: Scale, data: Input, folder: Path, **train: Any) -> dict[str, Any]:
+def _config(scale: Scale, data: Made, folder: Path, **train: Any) -> dict[str, Any]:
     num_steps = WARM_UP + scale.steps * (1 + scale.repeats) + 1  # at whose beginning the last pass has ended
     size = {"global_batch_size": scale.pairs_per_step, "micro_batch_size": scale.pairs_per_step}
     seldom = {"max_steps": num_steps, "epochs": num_steps, "validate_every": 10**6, "save_every": 10**6}
@@ -57,7 +66,7 @@ def _config(scale: Scale, data: Input, folder: Path, **train: Any) -> dict[str, 
     return {**data.values, "run": run, "train": {"device": scale.device, **size, **seldom, **train}}
 
 
-def _ours(scale: Scale, data: Input, place: Path) -> dict[str, Any]:
+def _ours(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
     found = {}
     with tempfile.TemporaryDirectory(dir=place) as name:
         trainings = {one: _config(scale, data, Path(name) / one, precision=one) for one in scale.precisions}
@@ -71,7 +80,7 @@ def _ours(scale: Scale, data: Input, place: Path) -> dict[str, Any]:
     return found
 
 
-def _peers(scale: Scale, data: Input, place: Path) -> dict[str, Any]:
+def _peers(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
     folder = Path(data.values["run"]["folder"])  # where the files of the peers are
     values = {"config": _config(scale, data, folder), "caps": [data.cap, data.cap], "precisions": scale.precisions}
     values |= {"steps": scale.steps, "file_steps": scale.file_steps, "repeats": scale.repeats}
