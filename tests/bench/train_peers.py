@@ -12,7 +12,7 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +140,7 @@ class Plain:
         return loss
 
 
-def loader_of(config: SnwConfig, runtime: Runtime, source: str, caps: Sequence[int]) -> Iterator[Any]:
+def loader_of(config: SnwConfig, runtime: Runtime, source: str, caps: Sequence[int]) -> Generator[Any]:
     """Padded batches of this rank from files, epoch after epoch."""
     data = Pairs(config, source)
     sampler: DistributedSampler[Example] = DistributedSampler(

@@ -42,19 +42,17 @@ def peers(values: dict[str, Any], runtime: Runtime) -> None:
             leave(runtime, f"{source} {precision}", in_memory(training, batches[WARM_UP:], values, device))
     del sources, training, batches
     gc.collect()
+    loader = loader_of(config, runtime, "pt", caps)
     for precision in values["precisions"]:
-        training, loader = (
-            Plain(plain_network(config), config, runtime, precision),
-            loader_of(config, runtime, "pt", caps),
-        )
+        training = Plain(plain_network(config), config, runtime, precision)
         for _ in range(WARM_UP):
             training.step(*placed(next(loader), device)).item()
         started = time.perf_counter()
         for _ in range(values["file_steps"]):
             training.step(*placed(next(loader), device)).item()
         took = time.perf_counter() - started
-        loader.close()
         leave(runtime, f"files {precision}", {"num_steps": values["file_steps"], "seconds": took, "again_s": [took]})
+    loader.close()
 
 
 def in_memory(training: Plain, batches: Sequence[Any], values: dict[str, Any], device: torch.device) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from snw_dist.embedding.encoder import Encoder, build_encoder
 from snw_dist.embedding.weights.read import LoadedWeights, tiny_random_weights
 from tests.bench.natural import INNER, LAYERS_300M, WIDTH
 
+PRECISIONS = ("fp32", "bf16")  # of the training
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -40,6 +41,8 @@ class Scale:
     """Of the peers that read files."""
     repeats: int
     """How often the same steps come again; likewise every figure of the encoder."""
+    model: tuple[tuple[str, int], ...] = ()
+    """Settings of the network that is trained, beside the defaults."""
     peers: bool = True
 
     @property
@@ -51,11 +54,6 @@ class Scale:
     def dtype(self) -> torch.dtype:
         """What the encoder computes in."""
         return torch.bfloat16 if self.device == "cuda" else torch.float32
-
-    @property
-    def precisions(self) -> tuple[Literal["fp32", "bf16"], ...]:
-        """Of the training; DeepSpeed has no fast bf16 on a processor, but it works."""
-        return ("fp32", "bf16")
 
     def alone(self) -> Scale:
         """Without the peers."""
@@ -70,7 +68,8 @@ FULL = Scale(
 TINY = Scale(
     device="cpu", shape=(128, 2, 256), tokens=(512, 1024), passes=2,
     profiled_tokens=512, sequences=12, job_sequences=40, inputs=("pep_receptor",),
-    pairs_per_step=4, steps=2, file_steps=2, repeats=1,
+    pairs_per_step=4, steps=2, file_steps=1, repeats=1,
+    model=(("d_model", 16), ("num_conv_layers", 1), ("num_transformer_layers", 1), ("embedding_size", 16)),
 )  # fmt: skip
 """To see on a processor that the benchmark still runs; its figures say nothing."""
 

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from tests.bench.common import say
-from tests.bench.gpu.scale import THREADS, Scale
+from tests.bench.gpu.scale import PRECISIONS, THREADS, Scale
 from tests.bench.gpu.train_jobs import FOUND
 from tests.bench.train_inputs import mhc_binding, pep_receptor
 from tests.bench.train_peers import WARM_UP
@@ -63,13 +63,14 @@ def _config(scale: Scale, data: Made, folder: Path, **train: Any) -> dict[str, A
     size = {"global_batch_size": scale.pairs_per_step, "micro_batch_size": scale.pairs_per_step}
     seldom = {"max_steps": num_steps, "epochs": num_steps, "validate_every": 10**6, "save_every": 10**6}
     run = {**data.values["run"], "folder": str(folder)}
-    return {**data.values, "run": run, "train": {"device": scale.device, **size, **seldom, **train}}
+    section = {"device": scale.device, **size, **seldom, **train}
+    return {**data.values, "run": run, "model": dict(scale.model), "train": section}
 
 
 def _ours(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
     found = {}
     with tempfile.TemporaryDirectory(dir=place) as name:
-        trainings = {one: _config(scale, data, Path(name) / one, precision=one) for one in scale.precisions}
+        trainings = {one: _config(scale, data, Path(name) / one, precision=one) for one in PRECISIONS}
         results = _results(scale, OURS, {"trainings": trainings, "steps": scale.steps}, Path(name))
     for precision, one in results.items():
         found[precision] = rates(one, scale.steps, scale.pairs_per_step) | {
@@ -82,7 +83,7 @@ def _ours(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
 
 def _peers(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
     folder = Path(data.values["run"]["folder"])  # where the files of the peers are
-    values = {"config": _config(scale, data, folder), "caps": [data.cap, data.cap], "precisions": scale.precisions}
+    values = {"config": _config(scale, data, folder), "caps": [data.cap, data.cap], "precisions": PRECISIONS}
     values |= {"steps": scale.steps, "file_steps": scale.file_steps, "repeats": scale.repeats}
     results = _results(scale, PEERS, values, place)
     return {name: rates(one, one["num_steps"], scale.pairs_per_step) for name, one in results.items()}
