@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import tempfile
-from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,8 @@ class Case(NamedTuple):
     target: Setting
 
 
+Run = tuple[int, SnwConfig, Path | None]
+"""Its number of ranks, and the checkpoint that it begins with."""
 EVERY = [Setting(world_size, stage) for world_size in WORLD_SIZES for stage in STAGES]
 
 
@@ -68,17 +70,21 @@ def differences(
     """
     cases = list(cases)
     sources = {case.source: _named(base, setting_name(case.source), case.source, num_steps) for case in cases}
-    _train({source: (config, None) for source, config in sources.items()}, folder / "sources")
     targets = {}
     for case in cases:
         config = _named(base, name_of(case), case.target, num_steps)
         if precision is not None:
             train = dataclasses.replace(config.train, precision=precision, allow_precision_change=True)
             config = dataclasses.replace(config, train=train)
-        targets[case] = config, sources[case.source].run_folder / "checkpoints" / checkpoint_name(SAVED_AT)
-    _train(targets, folder / "targets")
+        targets[case] = config
+    # The most ranks last and first: sources and targets of that number share their start.
+    runs = [(at.world_size, config, None) for at, config in sorted(sources.items())]
+    for case, config in sorted(targets.items(), key=lambda item: -item[0].target.world_size):
+        saved = sources[case.source].run_folder / "checkpoints" / checkpoint_name(SAVED_AT)
+        runs.append((case.target.world_size, config, saved))
+    _train(runs, folder)
     found = {}
-    for case, (config, _) in targets.items():
+    for case, config in targets.items():
         expected, actual = _losses(sources[case.source]), _losses(config)
         assert sorted(actual) == list(range(SAVED_AT + 1, SAVED_AT + num_steps + 1)), config.run.name
         found[case] = max(abs(actual[step] - expected[step]) / abs(expected[step]) for step in actual)
@@ -102,19 +108,17 @@ def _named(base: SnwConfig, name: str, setting: Setting, num_steps: int) -> SnwC
     return dataclasses.replace(base, run=dataclasses.replace(base.run, name=name), train=train, data=data)
 
 
-def _train(runs: dict[Any, tuple[SnwConfig, Path | None]], folder: Path) -> None:
-    by_world_size: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for key, (config, begin_with) in runs.items():
-        world_size = key.target.world_size if isinstance(key, Case) else key.world_size
-        item = {"config": config_to_dict(config), "checkpoints": str(config.run_folder / "checkpoints")}
-        by_world_size[world_size].append(item | {"begin_with": None if begin_with is None else str(begin_with)})
-    for world_size, items in by_world_size.items():
-        place = folder / str(world_size)
+def _train(runs: Iterable[Run], folder: Path) -> None:
+    """In this order; neighbours of one number of ranks share their start."""
+    for number, (world_size, group) in enumerate(itertools.groupby(runs, key=lambda run: run[0])):
+        items: list[dict[str, Any]] = []
+        for _, config, begin_with in group:
+            checkpoints, first = str(config.run_folder / "checkpoints"), None if begin_with is None else str(begin_with)
+            items.append({"config": config_to_dict(config), "checkpoints": checkpoints, "begin_with": first})
         device = "cuda" if items[0]["config"]["train"]["device"] == "cuda" else "cpu"
-        timeout_s = 60.0 + 20 * len(items)
-        for rank in run_ranks(
-            "tests.kit.trainings:trainings", world_size, {"trainings": items}, place, timeout_s, device=device
-        ):
+        place, timeout_s = folder / f"{number}-of-{world_size}", 60.0 + 20 * len(items)
+        values, job = {"trainings": items}, "tests.kit.trainings:trainings"
+        for rank in run_ranks(job, world_size, values, place, timeout_s, device=device):
             assert rank.returncode == 0, rank.log
 
 
@@ -127,20 +131,24 @@ def main() -> None:
     options = argparse.ArgumentParser(description="Loss differences after a resume, every setting to every other.")
     options.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options.add_argument("--steps", type=int, default=20, help="steps that are compared after the resume")
-    options.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    options.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
+    options.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="one rank alone on cuda")
     arguments = options.parse_args()
-    cases = [Case(source, target) for source in EVERY for target in EVERY]
+    every = EVERY if arguments.device == "cpu" else [setting for setting in EVERY if setting.world_size == 1]
+    cases = [Case(source, target) for source in every for target in every]
     with tempfile.TemporaryDirectory(prefix="snw-elastic-") as name:
-        found = differences(embedded(Path(name), arguments.precision), cases, arguments.steps, Path(name))
+        base = embedded(Path(name), arguments.precision)
+        base = dataclasses.replace(base, train=dataclasses.replace(base.train, device=arguments.device))
+        found = differences(base, cases, arguments.steps, Path(name))
     if not arguments.json:
-        rows = [[setting_name(source), *(f"{found[Case(source, target)]:.0e}" for target in EVERY)] for source in EVERY]
-        show("largest relative difference of the loss, from / to", ["", *map(setting_name, EVERY)], rows)
+        rows = [[setting_name(source), *(f"{found[Case(source, target)]:.0e}" for target in every)] for source in every]
+        show("largest relative difference of the loss, from / to", ["", *map(setting_name, every)], rows)
     keys = {
         "pairs": len(cases),
         "steps": arguments.steps,
         "precision": arguments.precision,
         "largest_difference": max(found.values()),
-        "largest_difference_same_setting": max(found[Case(setting, setting)] for setting in EVERY),
+        "largest_difference_same_setting": max(found[Case(setting, setting)] for setting in every),
     }
     finish(arguments.json, keys)
 

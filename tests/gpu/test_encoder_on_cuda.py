@@ -23,6 +23,7 @@ CUDA = torch.device("cuda", 0)
 SEQUENCES = ["ACDEFGHIK", "LMNPQRSTVWY", "LMNPQRSTVWA", "ACDEFGHIKLMNPQRSTVWY" * 12]
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.encoder,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
 ]
 

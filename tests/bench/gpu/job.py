@@ -13,7 +13,7 @@ from snw_dist.embedding.weights.reference import transformers_model
 from tests.bench.common import say, seconds
 from tests.bench.embedding_job import job_rate
 from tests.bench.gpu.encoder import run_ours
-from tests.bench.gpu.scale import THREADS, Scale, encoder_of, forget, random_weights
+from tests.bench.gpu.scale import Scale, encoder_of, forget, random_weights
 from tests.bench.natural import natural_sequences
 
 
@@ -29,7 +29,7 @@ def measure(scale: Scale, place: Path) -> dict[str, Any]:
         model: Any = transformers_model(random_weights(scale.shape).weights, torch.device("cpu"), torch.float32)
         copy.deepcopy(model).save_pretrained(weights)  # which refuses tensors that are one, as all norms are
     started = time.perf_counter()
-    job = job_rate(sequences, weights, 1, device=scale.device, threads=THREADS)
+    job = job_rate(sequences, weights, 1, device=scale.device, threads=scale.threads)
     whole_s = time.perf_counter() - started
     return {
         "residues": residues,

@@ -14,7 +14,6 @@ from snw_dist.embedding.weights.read import LoadedWeights, tiny_random_weights
 from tests.bench.natural import INNER, LAYERS_300M, WIDTH
 
 PRECISIONS = ("fp32", "bf16")  # of the training
-THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,11 @@ class Scale:
     def place(self) -> torch.device:
         """The device."""
         return torch.device(self.device, 0) if self.device == "cuda" else torch.device("cpu")
+
+    @property
+    def threads(self) -> int:
+        """Of a rank; a GPU has some processors, a processor is often shared with other tests."""
+        return min(8, os.cpu_count() or 1) if self.device == "cuda" else 1
 
     @property
     def dtype(self) -> torch.dtype:

@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from tests.bench.common import say
-from tests.bench.gpu.scale import PRECISIONS, THREADS, Scale
+from tests.bench.gpu.scale import PRECISIONS, Scale
 from tests.bench.gpu.train_jobs import FOUND
 from tests.bench.train_inputs import mhc_binding, pep_receptor
 from tests.bench.train_peers import WARM_UP
@@ -98,7 +98,7 @@ def rates(one: dict[str, Any], num_steps: int, pairs_per_step: int) -> dict[str,
 def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
     """What a job of one rank leaves, by name."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        env = {"OMP_NUM_THREADS": str(THREADS)}
+        env = {"OMP_NUM_THREADS": str(scale.threads)}
         ranks = run_ranks(job, 1, values, Path(name), 400, env, device=scale.device)
         file = Path(name) / "job" / FOUND
         lines = file.read_text().splitlines() if file.exists() else []
