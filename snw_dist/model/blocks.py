@@ -10,8 +10,10 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 POSITION_SIZE = 32
+_WITHOUT_PLANS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def two_ended_positions(mask: torch.Tensor) -> torch.Tensor:
@@ -26,6 +28,33 @@ def two_ended_positions(mask: torch.Tensor) -> torch.Tensor:
     frequency = torch.exp(-math.log(1000.0) * steps)
     angles = torch.stack([from_start, from_end], dim=-1)[..., None].float() * frequency
     return torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(2)
+
+
+def attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, dropout: float
+) -> torch.Tensor:
+    """Attention of [batch, heads, length, channels] to the keys that `mask` [batch, length] has; the same shape.
+
+    Never by cuDNN, which torch prefers in 16 bits on a GPU: it makes a plan for each new shape, and batches of natural
+    lengths have new shapes at every step.
+    """
+    with sdpa_kernel(_WITHOUT_PLANS):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :], dropout_p=dropout)
+
+
+class Convolution(nn.Conv1d):
+    """`nn.Conv1d`, on a GPU as one matrix product: cuDNN makes a plan for each new shape here too."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[batch, channels, length] -> [batch, channels, length by stride and padding]."""
+        return self.as_product(x) if x.is_cuda else super().forward(x)
+
+    def as_product(self, x: torch.Tensor) -> torch.Tensor:
+        """The same, each place side by side with its neighbours, times the weights."""
+        [size], [stride] = self.kernel_size, self.stride
+        sides = ((size - 1) // 2, size // 2) if isinstance(self.padding, str) else 2 * self.padding
+        places = F.pad(x.transpose(1, 2), (0, 0, *sides)).unfold(1, size, stride).flatten(2)
+        return F.linear(places, self.weight.flatten(1), self.bias).transpose(1, 2)
 
 
 class NormLinear(nn.Linear):
@@ -68,7 +97,7 @@ class ConvBlock(nn.Module):
     def __init__(self, d_model: int, kernel_size: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.convolution = nn.Conv1d(d_model, d_model, kernel_size, padding="same")
+        self.convolution = Convolution(d_model, d_model, kernel_size, padding="same")
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -100,7 +129,7 @@ class TransformerBlock(nn.Module):
         """[batch, length, d_model] -> the same; no residue attends to padding."""
         q, k, v = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :], dropout_p=dropout)
+        context = attend(q, k, v, mask, dropout)
         x = x + F.dropout(self.out(context.transpose(1, 2).flatten(2)), self.dropout, self.training)
         fed: torch.Tensor = self.feed_forward(x)
         return x + fed

@@ -6,17 +6,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-OVERHEAD = {"cpu": 48, "cuda": 8192}
-"""What it costs to compute a group by itself, in residues; by type of device."""
+OVERHEAD = {"cpu": 48, "cuda": 65536}
+"""What it costs to compute a group by itself, in residues, by type of device; on a GPU that is to start its kernels."""
+MULTIPLE = {"cpu": 1, "cuda": 32}
+"""What lengths are rounded up to, by type of device: a GPU is faster on shapes that it has had before."""
 
 
-def length_groups(lengths: Sequence[int], overhead: int) -> list[tuple[int, int, int]]:
-    """Cut a line of sequences into groups, each padded to its longest: (start, stop, longest) of each.
+def rounded_up(length: int, multiple: int) -> int:
+    """The next multiple, from `length` on."""
+    return -(-length // multiple) * multiple
+
+
+def length_groups(lengths: Sequence[int], overhead: int, multiple: int = 1) -> list[tuple[int, int, int]]:
+    """Cut a line of sequences into groups, each padded to its longest, rounded up: (start, stop, longest) of each.
 
     The cut has the least residues, padding and `overhead` for every group included, if the line is sorted by length;
     else it is as good as neighbours allow.
     """
-    ceiling = np.maximum.accumulate(np.asarray(lengths))  # equal to the lengths where they are sorted
+    rounded = [rounded_up(length, multiple) for length in lengths]
+    ceiling = np.maximum.accumulate(np.asarray(rounded))  # equal to them where they are sorted
     ends = np.flatnonzero(np.diff(ceiling, append=ceiling[-1] + 1)) + 1  # only between lengths is there a cut
     starts = np.concatenate([[0], ends])
     best, last = np.zeros(len(starts)), np.zeros(len(starts), dtype=np.int64)

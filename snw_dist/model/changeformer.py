@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snw_dist.model.blocks import AttentionPooling, ConvBlock, InputProjection, TransformerBlock
+from snw_dist.model.blocks import AttentionPooling, ConvBlock, Convolution, InputProjection, TransformerBlock
 from snw_dist.model.pair import PairOutput, Side
 
 NUM_STAGES = 3
@@ -63,7 +63,7 @@ class Stage(nn.Module):
         self, d_model: int, num_heads: int, num_blocks: int, kernel_size: int, dropout: float, shrink: bool
     ) -> None:
         super().__init__()
-        self.merge = nn.Conv1d(d_model, d_model, 3, stride=2, padding=1) if shrink else None
+        self.merge = Convolution(d_model, d_model, 3, stride=2, padding=1) if shrink else None
         self.local = ConvBlock(d_model, kernel_size, dropout)
         self.blocks = nn.ModuleList(TransformerBlock(d_model, num_heads, dropout) for _ in range(num_blocks))
 
@@ -83,9 +83,9 @@ class Difference(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.compare = nn.Conv1d(2 * d_model, d_model, 3, padding=1)
+        self.compare = Convolution(2 * d_model, d_model, 3, padding=1)
         self.norm = nn.LayerNorm(d_model)
-        self.refine = nn.Conv1d(d_model, d_model, 3, padding=1)
+        self.refine = Convolution(d_model, d_model, 3, padding=1)
 
     def forward(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """[num_pairs, places, d_model] twice -> the same."""

@@ -21,6 +21,8 @@ class Side(NamedTuple):
     """[num_distinct, max_length] bool, true at residues."""
     pair_index: torch.Tensor
     """[num_pairs] int64: which sequence each pair has on this side."""
+    lengths: tuple[int, ...]
+    """Residues of each sequence, in this process: to ask the mask for them would be to wait for the device."""
 
 
 class PairOutput(NamedTuple):

@@ -16,7 +16,7 @@ class PseudoSiamese(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare the pairs of a batch."""
-        ligands = self.ligand_tower(ligand.states, ligand.mask)[ligand.pair_index]
-        receptors = self.receptor_tower(receptor.states, receptor.mask)[receptor.pair_index]
+        ligands = self.ligand_tower(ligand)[ligand.pair_index]
+        receptors = self.receptor_tower(receptor)[receptor.pair_index]
         distance = unit_distance(ligands, receptors)
         return PairOutput(closeness(distance, self.margin), distance, ligand=ligands, receptor=receptors)

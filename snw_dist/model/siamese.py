@@ -16,7 +16,7 @@ class Siamese(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare the pairs of a batch."""
-        ligands = self.tower(ligand.states, ligand.mask)[ligand.pair_index]
-        receptors = self.tower(receptor.states, receptor.mask)[receptor.pair_index]
+        ligands = self.tower(ligand)[ligand.pair_index]
+        receptors = self.tower(receptor)[receptor.pair_index]
         distance = unit_distance(ligands, receptors)
         return PairOutput(closeness(distance, self.margin), distance, ligand=ligands, receptor=receptors)

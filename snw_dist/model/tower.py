@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.blocks import AttentionPooling, ConvBlock, InputProjection, TransformerBlock
-from snw_dist.model.buckets import OVERHEAD, length_groups
+from snw_dist.model.buckets import MULTIPLE, OVERHEAD, length_groups
+from snw_dist.model.pair import Side
 
 
 class ResidueEncoder(nn.Module):
@@ -41,7 +42,7 @@ class ResidueEncoder(nn.Module):
 
 
 class Tower(nn.Module):
-    """[batch, length, d_input] and a mask -> [batch, embedding_size], float32 unit vectors.
+    """The distinct sequences of a side -> [num_distinct, embedding_size], float32 unit vectors.
 
     The queries of the pooling stay apart, so that the vector keeps what stands where. Sequences of like length go
     through together, so that little is computed for padding; it is best if the batch is sorted by length.
@@ -63,12 +64,12 @@ class Tower(nn.Module):
             nn.Linear(d_model, embedding_size),
         )
 
-    def forward(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """`states`: [batch, length, d_input]; `mask`: [batch, length] bool, true at residues (at least one)."""
-        groups = [(0, *mask.shape)]
+    def forward(self, side: Side) -> torch.Tensor:
+        """Every sequence has at least one residue."""
+        groups, device = [(0, *side.mask.shape)], side.mask.device.type
         if self.groups_lengths:
-            groups = length_groups(mask.sum(dim=1).tolist(), OVERHEAD[states.device.type])
-        pooled = [self._pooled(states[i:j, :longest], mask[i:j, :longest]) for i, j, longest in groups]
+            groups = length_groups(side.lengths, OVERHEAD[device], MULTIPLE[device])
+        pooled = [self._pooled(side.states[i:j, :longest], side.mask[i:j, :longest]) for i, j, longest in groups]
         vector: torch.Tensor = self.output(torch.cat(pooled))
         return F.normalize(vector.float(), dim=-1)
 

@@ -15,6 +15,7 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.part_plan import refuse_missing
 from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.model.buckets import MULTIPLE, rounded_up
 from snw_dist.model.pair import Side
 
 
@@ -80,7 +81,7 @@ def indexed_pairs(prepared: Prepared, store: StoreReader, split: str | None = No
 def make_batch(
     table: IndexedPairs, pairs: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device
 ) -> PairBatch:
-    """The pairs with the given numbers [n], padded to the longest sequence of each side.
+    """The pairs with the given numbers [n], padded to the longest sequence of each side, rounded up on a GPU.
 
     The copy to a GPU is asynchronous, in the stream of the caller and from pinned memory.
     """
@@ -97,10 +98,12 @@ def _side(indices: NDArray[np.int64], reader: RowReader, max_length: int, device
     distinct, index = distinct[by_length], np.argsort(by_length)[index]
     full = reader.lengths[distinct]
     lengths = np.minimum(full, max_length)
-    states = _room((len(distinct), int(lengths[-1]), reader.row_width), reader.dtype, device)
+    longest = rounded_up(int(lengths[-1]), MULTIPLE[device.type])
+    states = _room((len(distinct), longest, reader.row_width), reader.dtype, device)
     reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
     mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
-    return Side(sent(states, device), sent(mask, device), sent(torch.from_numpy(index), device))
+    index_there = sent(torch.from_numpy(index), device)
+    return Side(sent(states, device), sent(mask, device), index_there, tuple(lengths.tolist()))
 
 
 def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

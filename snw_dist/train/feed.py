@@ -63,9 +63,8 @@ class Feed:
             stream = torch.cuda.current_stream(self._device)
             stream.wait_event(copied)
             for batch, _ in step.micro_batches:
-                for part in batch:
-                    for tensor in part:
-                        tensor.record_stream(stream)
+                for tensor in (item for part in batch for item in part if isinstance(item, torch.Tensor)):
+                    tensor.record_stream(stream)
         return step
 
     def close(self) -> None:

@@ -67,7 +67,12 @@ def _built(width: int, layers: int, rank: int | None, stage: int, runtime: Runti
 def _train(engine: Engine, steps: int, runtime: Runtime) -> None:
     draw, both = torch.Generator().manual_seed(runtime.comm.rank), torch.arange(2)
     ligand, receptor = (
-        Side(torch.randint(4, 24, (2, length, 1), generator=draw), torch.ones(2, length, dtype=torch.bool), both)
+        Side(
+            torch.randint(4, 24, (2, length, 1), generator=draw),
+            torch.ones(2, length, dtype=torch.bool),
+            both,
+            (length,) * 2,
+        )
         for length in (12, 100)
     )
     for _ in range(steps):

@@ -79,7 +79,7 @@ def test_every_network_scores_and_learns_as_on_the_cpu(monkeypatch: pytest.Monke
             mask = torch.arange(x.shape[1]) < lengths[:, None]
             if device.type == "cuda":  # as batches are made for it: nobody writes the padding
                 x = x.masked_fill(~mask[..., None], torch.nan)
-            batch.append(Side(x.to(device), mask.to(device), pairs.to(device)))
+            batch.append(Side(x.to(device), mask.to(device), pairs.to(device), tuple(lengths.tolist())))
         output = placed(*batch)
         (output.score * torch.arange(1.0, 5.0, device=device)).sum().backward()
         gradient = torch.cat([p.grad.flatten().cpu() for p in placed.parameters() if p.grad is not None])

@@ -29,7 +29,7 @@ def side(lengths: list[int], pairs: list[int], seed: int = 0, extra: int = 0, ga
     for row, length in enumerate(lengths):
         states[row, :length] = torch.randn(length, D_INPUT, generator=torch.Generator().manual_seed(seed * 1000 + row))
     mask = torch.arange(states.shape[1]) < torch.tensor(lengths)[:, None]
-    return Side(states, mask, torch.tensor(pairs))
+    return Side(states, mask, torch.tensor(pairs), tuple(lengths))
 
 
 LIGANDS, RECEPTORS, LEFT, RIGHT = [1, 8, 9, 15], [30, 2, 41], [0, 1, 2, 3, 3, 0], [0, 1, 2, 2, 1, 1]

@@ -80,7 +80,8 @@ def shared_losses(config: Config, runtime: Runtime) -> None:
             sides = []
             for states in (ligand, receptor[receptor_id]):
                 mask = torch.ones(len(part), states.shape[1], dtype=torch.bool)
-                sides.append(Side(torch.from_numpy(states[part]), mask, torch.arange(len(part))))
+                every = torch.from_numpy(states[part]), mask, torch.arange(len(part))
+                sides.append(Side(*every, (states.shape[1],) * len(part)))
             known = torch.from_numpy(label[part].astype(np.float32)), torch.from_numpy(part)
             target = Target(*known, torch.from_numpy(receptor_id[part]), torch.from_numpy(weight))
             value, own = Objective(loss, 2.0, 0.2, 0.5, "all").shared(model(*sides), target, most)
@@ -164,9 +165,9 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
     assert mapped
     assert all(line.endswith(" (deleted)") for line in mapped)  # they end with the ranks, however these end
     draw = torch.Generator().manual_seed(runtime.comm.rank)
-    lengths = torch.tensor([6, 6, 6, 6 if runtime.comm.rank == 0 else 40])  # one group of like length, and two
-    mask = torch.arange(40) < lengths[:, None]
-    ligand, receptor = (Side(torch.randn(4, 40, 8, generator=draw), mask, torch.arange(4)) for _ in range(2))
+    lengths = 6, 6, 6, 6 if runtime.comm.rank == 0 else 40  # one group of like length, and two
+    mask = torch.arange(40) < torch.tensor(lengths)[:, None]
+    ligand, receptor = (Side(torch.randn(4, 40, 8, generator=draw), mask, torch.arange(4), lengths) for _ in range(2))
     target = Target(
         torch.tensor([0.0, 1.0, 0.5, 0.2]), torch.arange(4), torch.zeros(4, dtype=torch.int64), torch.ones(4)
     )

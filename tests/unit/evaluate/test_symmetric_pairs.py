@@ -83,7 +83,10 @@ def test_a_siamese_score_is_the_same_bits_either_way(size: str, training: bool) 
     draw = torch.Generator().manual_seed(0)
     sides = [
         Side(
-            torch.randn(num, length, 24, generator=draw), torch.ones(num, length, dtype=torch.bool), torch.tensor(index)
+            torch.randn(num, length, 24, generator=draw),
+            torch.ones(num, length, dtype=torch.bool),
+            torch.tensor(index),
+            (length,) * num,
         )
         for num, length, index in ((3, 11, [0, 1, 2, 2]), (2, 30, [0, 1, 1, 0]))
     ]

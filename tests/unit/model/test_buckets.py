@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from itertools import combinations, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snw_dist.model.buckets import length_groups
+from snw_dist.model.buckets import MULTIPLE, OVERHEAD, length_groups, rounded_up
 
 lengths_of = st.lists(st.integers(1, 60), min_size=1, max_size=9)
 
@@ -48,3 +49,18 @@ def test_any_order_is_cut_into_groups_that_hold_it(lengths: list[int], overhead:
 )
 def test_examples(lengths: list[int], overhead: int, groups: list[tuple[int, int, int]]) -> None:
     assert length_groups(lengths, overhead) == groups
+
+
+@given(lengths_of, st.integers(0, 100), st.integers(1, 40))
+def test_lengths_are_rounded_up_before_the_cut(lengths: list[int], overhead: int, multiple: int) -> None:
+    rounded = [rounded_up(length, multiple) for length in lengths]
+    assert all(0 <= new - old < multiple and new % multiple == 0 for new, old in zip(rounded, lengths, strict=True))
+    assert length_groups(lengths, overhead, multiple) == length_groups(rounded, overhead)
+
+
+def test_a_gpu_has_few_shapes_and_a_processor_no_padding() -> None:
+    lengths = sorted(random.Random(1).choices(range(41, 400), k=128))
+    shapes = {tuple(length_groups(lengths[:rest], OVERHEAD["cuda"], MULTIPLE["cuda"])) for rest in range(97, 129)}
+    assert all(longest % 32 == 0 for groups in shapes for _, _, longest in groups)
+    assert all(len(groups) == 1 for groups in shapes)  # a second group would take longer to start than to compute
+    assert MULTIPLE["cpu"] == 1

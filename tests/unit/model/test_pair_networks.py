@@ -60,16 +60,15 @@ def test_a_pair_alone_and_in_a_batch(name: str) -> None:
     ligand, receptor = side(LIGANDS, LEFT), side(RECEPTORS, RIGHT, 1)
     together = compared(model(ligand, receptor))
     for pair, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
-        one = Side(ligand.states[left : left + 1, : LIGANDS[left]], torch.ones(1, LIGANDS[left], dtype=torch.bool), _0)
-        two = Side(
-            receptor.states[right : right + 1, : RECEPTORS[right]],
-            torch.ones(1, RECEPTORS[right], dtype=torch.bool),
-            _0,
-        )
+        one, two = alone(ligand, left), alone(receptor, right)
         assert abs(float(compared(model(one, two)) - together[pair])) < TOLERANCE
 
 
-_0 = torch.zeros(1, dtype=torch.int64)
+def alone(both: Side, row: int) -> Side:
+    """One sequence without its padding, of one pair."""
+    length = both.lengths[row]
+    mask = torch.ones(1, length, dtype=torch.bool)
+    return Side(both.states[row : row + 1, :length], mask, torch.zeros(1, dtype=torch.int64), (length,))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,7 +138,8 @@ def test_the_order_of_pairs_and_of_sequences_is_irrelevant(name: str) -> None:
     )
     assert float((compared(shuffled) - plain[order]).abs().max()) < TOLERANCE
     rows = torch.tensor([2, 0, 3, 1])
-    moved = Side(ligand.states[rows], ligand.mask[rows], rows.argsort()[ligand.pair_index])
+    lengths = tuple(ligand.lengths[row] for row in rows.tolist())
+    moved = Side(ligand.states[rows], ligand.mask[rows], rows.argsort()[ligand.pair_index], lengths)
     assert float((compared(model(moved, receptor)) - plain).abs().max()) < TOLERANCE
 
 

@@ -1,0 +1,95 @@
+"""What a GPU must not be made to do: plan for each new shape, or be waited for."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+
+import snw_dist.model
+from snw_dist.config import LossName, ModelName, ModelSection
+from snw_dist.model.blocks import Convolution
+from snw_dist.model.build import build_model
+from snw_dist.model.legal_losses import LOSSES
+from snw_dist.model.pair import Side
+from snw_dist.predict.batches import Target
+from snw_dist.train.objective import Objective
+
+NAMES = get_args(ModelName)
+D_INPUT = 12
+
+
+def network(name: ModelName) -> nn.Module:
+    return build_model(dataclasses.replace(ModelSection(), name=name, d_model=16), D_INPUT, 1)
+
+
+def side(lengths: tuple[int, ...], num_pairs: int) -> Side:
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    index = torch.arange(num_pairs) % len(lengths)
+    return Side(torch.ones(len(lengths), max(lengths), D_INPUT), mask, index, lengths)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@pytest.mark.parametrize("size", range(1, 7))
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"padding": 1}, {"padding": 1, "stride": 2}], ids=str)
+def test_a_convolution_as_a_product(size: int, options: dict[str, Any]) -> None:
+    draw = torch.Generator().manual_seed(size)
+    layer = Convolution(5, 7, size, **options).double()
+    x = torch.randn(3, 11, 5, generator=draw, dtype=torch.float64).transpose(1, 2).requires_grad_()
+    found = []
+    for way in (layer.as_product, layer):
+        x.grad = None
+        layer.zero_grad()
+        output = way(x)
+        (output * torch.arange(output.numel()).view(output.shape)).sum().backward()
+        found.append([output, x.grad, layer.weight.grad, layer.bias.grad])  # type: ignore[union-attr]
+    for product, convolution in zip(*found, strict=True):
+        torch.testing.assert_close(product, convolution)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_network_lets_cudnn_attend(monkeypatch: pytest.MonkeyPatch, name: ModelName) -> None:
+    asked = []
+    plain = F.scaled_dot_product_attention
+
+    def watched(*arguments: Any, **options: Any) -> torch.Tensor:
+        asked.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    assert torch.backends.cuda.cudnn_sdp_enabled()
+    network(name)(side((3, 5), 4), side((9, 7), 4))
+    assert not any(asked)
+    assert asked or name in ("cross_attention", "pair_of_pairs")  # their own attention is written out
+
+
+def test_attention_and_convolution_are_in_one_place() -> None:
+    """A network that took torch's own would have a plan made for each new shape."""
+    folder = Path(snw_dist.model.__file__).parent
+    for part in ("scaled_dot_product_attention(", "nn.Conv1d", "MultiheadAttention"):
+        users = [path.name for path in sorted(folder.glob("*.py")) if part in path.read_text()]
+        assert users == (["blocks.py"] if part != "MultiheadAttention" else []), part
+
+
+@pytest.mark.parametrize(("name", "loss"), [(name, loss) for name in NAMES for loss in LOSSES[name]])
+def test_a_step_asks_the_device_for_nothing(name: ModelName, loss: LossName) -> None:
+    """Tensors without values: whoever asked for one, to decide or to make a shape, would have to wait for the GPU."""
+    model, sides, count = network(name), (side((3, 5, 30), 6), side((9, 70, 20, 7), 6)), 6
+    target = Target(torch.ones(count), torch.arange(count), torch.arange(count) % 2, torch.ones(count))
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        fake = [one._replace(**{key: mode.from_tensor(getattr(one, key)) for key in TENSORS}) for one in sides]
+        known = Target(*(mode.from_tensor(part) for part in target))
+        value, own = Objective(loss, 2.0, 0.1, 1.0, "all").shared(model(*fake), known, count)
+        value.backward()
+        with pytest.raises(DataDependentOutputException):
+            float(own)
+
+
+TENSORS = ("states", "mask", "pair_index")
