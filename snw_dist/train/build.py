@@ -74,7 +74,7 @@ def build_training(config: SnwConfig, runtime: Runtime) -> Iterator[Training]:
     plan, rate, objective = _plan(config, inputs), _rate(config), _objective(config)
     network, encoder = _network(config, inputs, runtime)
     torch.manual_seed(config.run.seed * 1_000_003 + comm.rank)  # dropout differs between ranks
-    engine = _engine(config, network, comm.world_size)
+    engine = _engine(config, network, runtime)
     identity = Identity.of(config, inputs, runtime)
     with claimed_together(comm, lambda: Fence(config.run_folder, runtime.attempt)) as fence:
         started = time.monotonic()
@@ -155,17 +155,20 @@ def _network(config: SnwConfig, inputs: Inputs, runtime: Runtime) -> tuple[nn.Mo
     return network_of(config, inputs.header)
 
 
-def _engine(config: SnwConfig, network: nn.Module, world_size: int) -> Engine:
+def _engine(config: SnwConfig, network: nn.Module, runtime: Runtime) -> Engine:
     section = config.train
     return Engine(
         network,
         zero_stage=section.zero_stage,
         precision=section.precision,
         micro_batch_size=section.micro_batch_size,
-        accumulation_steps=accumulation_steps(section.global_batch_size, section.micro_batch_size, world_size),
+        accumulation_steps=accumulation_steps(
+            section.global_batch_size, section.micro_batch_size, runtime.comm.world_size
+        ),
         learning_rate=section.learning_rate,
         weight_decay=section.weight_decay,
         gradient_clipping=section.gradient_clipping,
+        device=runtime.device,
         rate_ratios={} if section.encoder_mode == "frozen" else {"encoder.": section.encoder_learning_rate_ratio},
     )
 

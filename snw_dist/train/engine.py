@@ -25,8 +25,9 @@ from snw_dist.config import Precision
 from snw_dist.model.tower import Tower
 from snw_dist.train.engine_settings import deepspeed_settings, parameter_groups, we_clip
 from snw_dist.train.finite import Suspect, refuse_not_finite
+from snw_dist.train.flat import Flat, may_be_flat, parts_of
 from snw_dist.train.gradients import GradientWatch
-from snw_dist.train.partition import Partition, full_shape
+from snw_dist.train.partition import Partition
 from snw_dist.train.portable import Snapshot, read_into, share, snapshot
 from snw_dist.train.shared_buffers import announce_buffer, unlink_buffers
 
@@ -93,6 +94,7 @@ class Engine:
         learning_rate: float,
         weight_decay: float,
         gradient_clipping: float,
+        device: torch.device,
         rate_ratios: Mapping[str, float] | None = None,
     ) -> None:
         """Collective, after `prepare_deepspeed`. Raises `NotFiniteError` for weights that are not finite.
@@ -105,6 +107,7 @@ class Engine:
         `learning_rate`: of every step until `set_learning_rate`.
         `weight_decay`: a step takes this times the learning rate from each weight, as a share of the weight.
         `gradient_clipping`: the largest global norm of a step's gradient; 0 does not clip.
+        `device`: where DeepSpeed trains, the one of `prepare_deepspeed`.
         `rate_ratios`: share of the learning rate for the parameters whose name begins so; 1 for all others.
         """
         import deepspeed
@@ -112,9 +115,21 @@ class Engine:
         refuse_not_finite(dict(model.named_parameters()), "before the first step")  # as from an encoder's file
         _join()
         _group_lengths(model, zero_stage)
+        ratios = rate_ratios or {}
+        if may_be_flat(model, device, zero_stage, ratios):
+            model = Flat(model)
+        self._parts = parts_of(model)
         # With a rate of 0 the step that DeepSpeed makes to set up stage 0 in 16 bits changes nothing but its own count.
-        self._adam = torch.optim.AdamW(parameter_groups(model, rate_ratios or {}), lr=0.0, weight_decay=weight_decay)
-        settings = deepspeed_settings(zero_stage, precision, micro_batch_size, accumulation_steps, gradient_clipping)
+        groups, fused = parameter_groups(model, ratios), device.type == "cuda" or None
+        self._adam = torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay, fused=fused)
+        settings = deepspeed_settings(
+            zero_stage,
+            precision,
+            micro_batch_size,
+            accumulation_steps,
+            gradient_clipping,
+            sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        )
         self._engine, *_ = deepspeed.initialize(
             model=model, optimizer=self._adam, config=settings, dist_init_required=False
         )
@@ -122,8 +137,8 @@ class Engine:
         self._stage, self._precision, self._loss_scale = zero_stage, precision, 1.0
         self._clipping, self._norm, self.stepped, self.scale_is_exhausted = gradient_clipping, 0.0, False, False
         optimiser, named = self._engine.optimizer, dict(self._engine.module.named_parameters())
-        self._watch = GradientWatch(optimiser, self._adam, zero_stage, named)
-        self._partition = Partition(optimiser, named, zero_stage, precision, dist.get_rank())
+        self._watch = GradientWatch(optimiser, self._adam, zero_stage, named, self._parts)
+        self._partition = Partition(optimiser, named, self._parts, zero_stage, precision, dist.get_rank())
         if precision == "fp16" and zero_stage > 0:  # it would end with an exception of its own; `stepped` says it too
             self._scaler().raise_error_at_min_scale = False
         self.set_learning_rate(learning_rate)
@@ -229,13 +244,13 @@ class Engine:
     def full_weights(self, mark: Callable[[], None] = lambda: None) -> dict[str, torch.Tensor]:
         """Collective: the whole network's float32 weights on the CPU, the masters where training is in 16 bits.
 
-        By name, each [...] of its parameter's shape. `mark` is called after each parameter, as they may take long to
-        come together.
+        By name, each [...] of its own shape. `mark` is called after each parameter, as they may take long to come
+        together.
         """
         from deepspeed import zero
         from deepspeed.utils import safe_get_full_fp32_param
 
-        weights, masters = {}, self._partition.masters_of_stage_0()
+        weights, masters = dict[str, torch.Tensor](), self._partition.masters_of_stage_0()
         for name, parameter in self._engine.module.named_parameters():
             full = masters.get(id(parameter))
             if full is None and parameter.requires_grad:
@@ -243,7 +258,8 @@ class Engine:
             if full is None:  # no master: stage 0 in fp32, or not trained
                 with zero.GatheredParameters([parameter]):
                     full = parameter.detach().clone()
-            weights[name] = full.detach().float().cpu().reshape(full_shape(parameter)).clone()
+            flat = full.detach().float().cpu().flatten()
+            weights |= {part.name: flat[part.start : part.stop].view(part.shape).clone() for part in self._parts[name]}
             mark()
         return weights
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from snw_dist.config import Precision
 
+_MOST_AT_ONCE = 500_000_000
+"""Elements of gradients that DeepSpeed brings together in stages 1 and 2, as is its default."""
 # By default ZeRO-3 keeps a billion gathered parameters and fetches fifty million ahead: all of ESM C 600M in every
 # pass, which is what stage 3 is there to avoid. Here a block is dropped after its use; small parameters stay gathered.
 _GATHER_LITTLE = {
@@ -20,14 +22,23 @@ _GATHER_LITTLE = {
 
 
 def deepspeed_settings(
-    zero_stage: int, precision: Precision, micro_batch_size: int, accumulation_steps: int, gradient_clipping: float
+    zero_stage: int,
+    precision: Precision,
+    micro_batch_size: int,
+    accumulation_steps: int,
+    gradient_clipping: float,
+    num_trained: int,
 ) -> dict[str, Any]:
-    """DeepSpeed's configuration; the arguments are those of `snw_dist.train.engine.Engine`."""
+    """DeepSpeed's configuration for a network of which `num_trained` elements are trained.
+
+    The other arguments are those of `snw_dist.train.engine.Engine`.
+    """
+    zero = _GATHER_LITTLE if zero_stage == 3 else {"reduce_bucket_size": max(1, min(num_trained, _MOST_AT_ONCE))}
     return {
         "train_micro_batch_size_per_gpu": micro_batch_size,
         "gradient_accumulation_steps": accumulation_steps,
         "gradient_clipping": 0.0 if we_clip(zero_stage, precision) else gradient_clipping,
-        "zero_optimization": {"stage": zero_stage, **(_GATHER_LITTLE if zero_stage == 3 else {})},
+        "zero_optimization": {"stage": zero_stage, **zero},
         "zero_allow_untested_optimizer": True,
         "bf16": {"enabled": precision == "bf16"},
         "fp16": {"enabled": precision == "fp16"},

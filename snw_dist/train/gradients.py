@@ -9,23 +9,36 @@ ZeRO stage, is known here alone; where it keeps the masters, in `snw_dist.train.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from snw_dist.train.finite import Suspect, find_suspect
+from snw_dist.train.flat import Part, cut
 
 
 class GradientWatch:
     """Looks at the gradients of a step before DeepSpeed, or plain AdamW, would step with them or drop them."""
 
-    def __init__(self, optimiser: Any, adam: torch.optim.Optimizer, zero_stage: int, named: Mapping[str, nn.Parameter]):
-        """`optimiser` is DeepSpeed's around `adam`, or `adam` itself at stage 0 in fp32."""
+    def __init__(
+        self,
+        optimiser: Any,
+        adam: torch.optim.Optimizer,
+        zero_stage: int,
+        named: Mapping[str, nn.Parameter],
+        parts: Mapping[str, Sequence[Part]],
+    ) -> None:
+        """`optimiser` is DeepSpeed's around `adam`, or `adam` itself at stage 0 in fp32.
+
+        `parts`: the weights that each parameter is made of.
+        """
         self.suspect: Suspect | None = None
         self._optimiser, self._stage, self._steps_of_adam = optimiser, zero_stage, 0
-        self._names = {id(parameter): (place, name) for place, (name, parameter) in enumerate(named.items())}
+        self._parts = {id(parameter): parts[name] for name, parameter in named.items()}
+        every = [part.name for name in named for part in parts[name]]
+        self._places = {name: place for place, name in enumerate(every)}
         self._parameters = [parameter for parameter in named.values() if parameter.requires_grad]
         adam.register_step_post_hook(self._count)
         if optimiser is not adam:
@@ -66,15 +79,24 @@ class GradientWatch:
         self._clear(*arguments, **options)
 
     def _search(self) -> Suspect | None:
-        return find_suspect((*self._names[id(parameter)], grad) for parameter, grad in self._gradients())
+        return find_suspect(
+            (self._places[part.name], part.name, grad.reshape(-1)[first - start : last - start])
+            for parameter, start, grad in self._gradients()
+            for part, first, last in cut(self._parts[id(parameter)], start, start + grad.numel())
+        )
 
-    def _gradients(self) -> Iterator[tuple[nn.Parameter, torch.Tensor]]:
-        """This rank's part of the gradients of a step, averaged over the ranks."""
+    def _gradients(self) -> Iterator[tuple[nn.Parameter, int, torch.Tensor]]:
+        """This rank's part of the gradients of a step, averaged over the ranks; from which element of each parameter.
+
+        ZeRO-3 cuts every parameter over the ranks: there the element is not told, and the parameter is one weight.
+        """
         if self._stage == 0:
-            yield from ((item, item.grad) for item in self._parameters if item.grad is not None)
+            yield from ((item, 0, item.grad) for item in self._parameters if item.grad is not None)
             return
         optimiser = self._optimiser
         groups = optimiser.fp16_groups if self._stage == 3 else optimiser.params_in_partition
         for number, parameters in enumerate(groups):
             parts = optimiser.averaged_gradients.get(number) or ()  # one a parameter, and padding at the end
-            yield from zip(parameters, (part for part in parts if not hasattr(part, "_zero_padding")), strict=False)
+            own = [part for part in parts if not hasattr(part, "_zero_padding")]
+            start = 0 if self._stage == 3 else optimiser.first_offset[number]  # of the first; the others are begun here
+            yield from zip(parameters, (start, *[0] * len(own)), own, strict=False)

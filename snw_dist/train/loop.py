@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import torch
+
 from hpc.errors import Preempted
 from hpc.told import tell
 from snw_dist.train.build import Training
@@ -65,13 +67,14 @@ def take_step(run: Training) -> None:
     rate = run.rate(step, run.plan.num_steps)
     engine.set_learning_rate(rate)
     batches = next(run.feed)
-    total = 0.0
+    parts = list[torch.Tensor]()
     for batch, num_rows in batches.micro_batches:
         output = engine(batch.ligand, batch.receptor)
         loss, own = run.objective.shared(output, batch.target, num_rows)
         engine.backward(loss)
         engine.step()
-        total += float(own)
+        parts.append(own)
+    total = sum(torch.stack(parts).tolist())  # asked for once: whoever asks a GPU waits for it
     mean = settle_step(engine, comm, run.progress, run.config.train.precision, total)
     mean /= comm.world_size * len(batches.micro_batches)
     run.progress.step = step + 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from snw_dist.config import Precision
+from snw_dist.train.flat import Part, cut
 from snw_dist.train.portable import Piece
 
 
@@ -16,18 +18,31 @@ class Partition:
     """One rank's part of the parameters that are trained; what is frozen is built again from the configuration."""
 
     def __init__(
-        self, optimiser: Any, named: Mapping[str, nn.Parameter], zero_stage: int, precision: Precision, rank: int
+        self,
+        optimiser: Any,
+        named: Mapping[str, nn.Parameter],
+        parts: Mapping[str, Sequence[Part]],
+        zero_stage: int,
+        precision: Precision,
+        rank: int,
     ) -> None:
-        """`optimiser` is DeepSpeed's, or plain AdamW at stage 0 in fp32; `named` are all parameters of the network."""
+        """`optimiser` is DeepSpeed's, or plain AdamW at stage 0 in fp32; `named` are all parameters of the network.
+
+        `parts`: the weights that each of them is made of.
+        """
         self._optimiser, self._stage, self._precision, self._rank = optimiser, zero_stage, precision, rank
         self._trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+        self._parts = parts
 
     def shapes(self) -> dict[str, list[int]]:
-        """By name, the whole shape of each parameter."""
-        return {name: list(full_shape(parameter)) for name, parameter in self._trained.items()}
+        """By name, the whole shape of each weight that is trained."""
+        return {part.name: list(part.shape) for name in self._trained for part in self._parts[name]}
 
     def pieces(self) -> list[Piece]:
-        """What of each parameter this rank holds, and where; at stage 0 every rank holds all."""
+        """What of each weight this rank holds, and where; at stage 0 every rank holds all."""
+        return [piece for whole in self._of_parameters() for piece in _of_weights(whole, self._parts[whole.name])]
+
+    def _of_parameters(self) -> list[Piece]:
         trained, optimiser = self._trained.items(), self._optimiser
         if self._stage == 3:
             return [piece for name, item in trained for piece in _piece_of_stage_3(name, item, optimiser, self._rank)]
@@ -62,9 +77,10 @@ class Partition:
                 weight.copy_(master)
 
 
-def full_shape(parameter: nn.Parameter) -> torch.Size:
-    """The shape of the whole parameter, of which ZeRO-3 leaves nothing on a rank between its uses."""
-    return torch.Size(getattr(parameter, "ds_shape", parameter.shape))
+def _of_weights(piece: Piece, parts: Sequence[Part]) -> Iterator[Piece]:
+    for part, first, last in cut(parts, piece.start, piece.start + piece.count):
+        start, offset = first - part.start, piece.offset + first - piece.start
+        yield dataclasses.replace(piece, name=part.name, start=start, count=last - first, offset=offset)
 
 
 def _piece_of_a_partition(name: str, parameter: nn.Parameter, optimiser: Any) -> Iterator[Piece]:

@@ -124,7 +124,7 @@ def read_into(
     """
     for owner in {id(piece.owner): piece.owner for piece in pieces}.values():
         adam.state[owner] = {
-            "step": torch.tensor(float(adam_step)),
+            "step": torch.tensor(float(adam_step), device=owner.device if adam.defaults["fused"] else None),
             **{kind: torch.zeros_like(owner, requires_grad=False) for kind in KINDS[1:]},
         }
     wanted: dict[str, list[Piece]] = {}

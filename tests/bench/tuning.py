@@ -60,7 +60,7 @@ def _built(width: int, layers: int, rank: int | None, stage: int, runtime: Runti
     network = with_encoder(build_model(section, width, 1), weights, {"layers": [layers], "combine": "concat"}, rank)
     return Engine(
         network, zero_stage=stage, precision="fp32", micro_batch_size=2, accumulation_steps=1, learning_rate=1e-4,
-        weight_decay=0.01, gradient_clipping=1.0,
+        weight_decay=0.01, gradient_clipping=1.0, device=runtime.device,
     )  # fmt: skip
 
 

@@ -159,7 +159,7 @@ def _trained(name: Any, config: Config, runtime: Runtime) -> dict[str, Any]:
     section = ModelSection(name=name, size="light", d_model=16, num_transformer_layers=1, num_conv_layers=1, dropout=0)
     engine = Engine(
         build_model(section, 8, seed=1), zero_stage=config["stage"], precision=config["precision"], micro_batch_size=4,
-        accumulation_steps=1, learning_rate=1e-3, weight_decay=0.01, gradient_clipping=1.0,
+        accumulation_steps=1, learning_rate=1e-3, weight_decay=0.01, gradient_clipping=1.0, device=runtime.device,
     )  # fmt: skip
     mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if "/dev/shm/deepspeed_" in line]
     assert mapped

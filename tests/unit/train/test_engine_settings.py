@@ -10,7 +10,7 @@ from snw_dist.train.engine_settings import deepspeed_settings, parameter_groups
 @pytest.mark.parametrize("stage", range(4))
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_settings_by_stage_and_precision(stage: int, precision: Precision) -> None:
-    settings = deepspeed_settings(stage, precision, 4, 3, 0.5)
+    settings = deepspeed_settings(stage, precision, 4, 3, 0.5, 1000)
     assert (settings["train_micro_batch_size_per_gpu"], settings["gradient_accumulation_steps"]) == (4, 3)
     assert {name for name in ("bf16", "fp16") if settings[name]["enabled"]} == {precision} - {"fp32"}
     # At stage 0 in fp32 DeepSpeed would multiply all gradients by the clipping of one that is NaN.
@@ -18,6 +18,7 @@ def test_settings_by_stage_and_precision(stage: int, precision: Precision) -> No
     zero = settings["zero_optimization"]
     assert zero["stage"] == stage
     assert ("stage3_max_live_parameters" in zero) == (stage == 3)
+    assert stage == 3 or zero["reduce_bucket_size"] == 1000  # DeepSpeed would take memory for half a billion
 
 
 def test_groups_of_parameters_by_their_share_of_the_rate() -> None:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from hpc.errors import CorruptError
 from snw_dist.train.finite import NotFiniteError, find_suspect, refuse_not_finite
+from snw_dist.train.flat import parts_of
 from snw_dist.train.gradients import GradientWatch
 from snw_dist.train.portable import Piece, Snapshot, read_into, snapshot, write_snapshot
 from snw_dist.train.progress import Progress
@@ -105,7 +106,7 @@ def test_plain_clipping_names_the_gradient_and_changes_no_weight() -> None:
     network = torch.nn.Linear(2, 2)
     named: dict[str, Any] = dict(network.named_parameters())
     adam = torch.optim.AdamW(network.parameters(), lr=0.1)
-    watch = GradientWatch(adam, adam, 0, named)
+    watch = GradientWatch(adam, adam, 0, named, parts_of(network))
     before = network.weight.detach().clone()
     for value, stepped in [(3.0, True), (math.nan, False), (1e30, False)]:  # the square of the last is too large
         for parameter in network.parameters():
