@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.blocks import AttentionPooling, ConvBlock, InputProjection, TransformerBlock
-from snw_dist.model.buckets import MULTIPLE, OVERHEAD, length_groups
+from snw_dist.model.buckets import MULTIPLE, OVERHEAD, ROWS, length_groups
 from snw_dist.model.pair import Side
 
 
@@ -68,7 +68,7 @@ class Tower(nn.Module):
         """Every sequence has at least one residue."""
         groups, device = [(0, *side.mask.shape)], side.mask.device.type
         if self.groups_lengths:
-            groups = length_groups(side.lengths, OVERHEAD[device], MULTIPLE[device])
+            groups = length_groups(side.lengths, OVERHEAD[device], MULTIPLE[device], ROWS[device])
         pooled = [self._pooled(side.states[i:j, :longest], side.mask[i:j, :longest]) for i, j, longest in groups]
         vector: torch.Tensor = self.output(torch.cat(pooled))
         return F.normalize(vector.float(), dim=-1)

@@ -15,7 +15,7 @@ from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.part_plan import refuse_missing
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.model.buckets import MULTIPLE, rounded_up
+from snw_dist.model.buckets import MULTIPLE, ROWS, rounded_up
 from snw_dist.model.pair import Side
 
 
@@ -81,7 +81,7 @@ def indexed_pairs(prepared: Prepared, store: StoreReader, split: str | None = No
 def make_batch(
     table: IndexedPairs, pairs: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device
 ) -> PairBatch:
-    """The pairs with the given numbers [n], padded to the longest sequence of each side, rounded up on a GPU.
+    """The pairs with the given numbers [n], padded to the longest sequence of each side; see `buckets`.
 
     The copy to a GPU is asynchronous, in the stream of the caller and from pinned memory.
     """
@@ -92,18 +92,23 @@ def make_batch(
 
 
 def _side(indices: NDArray[np.int64], reader: RowReader, max_length: int, device: torch.device) -> Side:
-    """The distinct sequences, short ones first; those longer than `max_length` are cropped to their middle."""
+    """The distinct sequences, short ones first; those longer than `max_length` are cropped to their middle.
+
+    Before them come sequences of one empty row that belong to no pair, where their number is rounded up.
+    """
     distinct, index = np.unique(indices, return_inverse=True)
     by_length = np.argsort(reader.lengths[distinct], kind="stable")
     distinct, index = distinct[by_length], np.argsort(by_length)[index]
     full = reader.lengths[distinct]
     lengths = np.minimum(full, max_length)
-    longest = rounded_up(int(lengths[-1]), MULTIPLE[device.type])
-    states = _room((len(distinct), longest, reader.row_width), reader.dtype, device)
-    reader.read_batch(states, distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
+    shape = rounded_up(len(distinct), ROWS[device.type]), rounded_up(int(lengths[-1]), MULTIPLE[device.type])
+    states, added = _room((*shape, reader.row_width), reader.dtype, device), shape[0] - len(distinct)
+    states[:added, 0] = 0
+    reader.read_batch(states[added:], distinct.tolist(), ((full - lengths) // 2).tolist(), lengths.tolist())
+    lengths = np.concatenate([np.ones(added, dtype=np.int64), lengths])
     mask = torch.arange(states.shape[1]) < torch.from_numpy(lengths)[:, None]
-    index_there = sent(torch.from_numpy(index), device)
-    return Side(sent(states, device), sent(mask, device), index_there, tuple(lengths.tolist()))
+    states, mask, pair_index = (sent(item, device) for item in (states, mask, torch.from_numpy(index + added)))
+    return Side(states, mask, pair_index, tuple(lengths.tolist()))
 
 
 def _room(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:

@@ -58,6 +58,14 @@ def test_lengths_are_rounded_up_before_the_cut(lengths: list[int], overhead: int
     assert length_groups(lengths, overhead, multiple) == length_groups(rounded, overhead)
 
 
+@given(lengths_of, st.integers(0, 100), st.integers(1, 6))
+def test_groups_are_cut_at_multiples(lengths: list[int], overhead: int, rows: int) -> None:
+    found = length_groups(lengths, overhead, 1, rows)
+    assert [start for start, _, _ in found] + [len(lengths)] == [0] + [stop for _, stop, _ in found]
+    assert all(start % rows == 0 for start, _, _ in found)
+    assert all(max(lengths[start:stop]) <= longest <= max(lengths) for start, stop, longest in found)
+
+
 def test_a_gpu_has_few_shapes_and_a_processor_no_padding() -> None:
     lengths = sorted(random.Random(1).choices(range(41, 400), k=128))
     shapes = {tuple(length_groups(lengths[:rest], OVERHEAD["cuda"], MULTIPLE["cuda"])) for rest in range(97, 129)}

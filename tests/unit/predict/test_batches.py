@@ -15,7 +15,9 @@ from snw_dist.config import ModelName, ModelSection
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.model import buckets
 from snw_dist.model.build import build_model
+from snw_dist.predict import batches
 from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
 from snw_dist.predict.score import score_pairs
 from tests.kit.train_tools import WIDTH, embedding_of, stored
@@ -119,6 +121,29 @@ def test_scores_come_back_in_the_order_of_the_table(reader: StoreReader, name: M
         with torch.no_grad():
             assert scores[1][pair] == float(model(batch.ligand, batch.receptor).score)
     assert len(score_pairs(model, table.take(np.zeros(0, np.int64)), reader, 20, 5, CPU)) == 0
+
+
+@pytest.mark.parametrize("name", get_args(ModelName))
+def test_sizes_are_rounded_up_on_a_gpu_and_nothing_else_changes(
+    reader: StoreReader, name: ModelName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = ModelSection(name=name, d_model=16, num_pooling_queries=2, embedding_size=8, dropout=0.0)
+    model, table, found = build_model(section, WIDTH, seed=0), indexed_pairs(PREPARED, reader), []
+    for rows, multiple in ((1, 1), (16, 32)):
+        monkeypatch.setitem(buckets.ROWS, "cpu", rows)
+        monkeypatch.setitem(buckets.MULTIPLE, "cpu", multiple)
+        monkeypatch.setattr(batches, "_room", lambda shape, dtype, _: torch.full(shape, torch.nan, dtype=dtype))
+        batch = make_batch(table, np.arange(5), reader, 2048, CPU)
+        assert [side.states.shape[0] % rows for side in batch[:2]] == [0, 0]
+        assert [side.states.shape[1] % multiple for side in batch[:2]] == [0, 0]
+        for side in batch[:2]:
+            assert side.mask.sum(dim=1).tolist() == list(side.lengths) == sorted(side.lengths)
+        model.zero_grad()
+        score = model(batch.ligand, batch.receptor).score
+        (score * torch.arange(1.0, 6.0)).sum().backward()
+        found.append([score, *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)])
+    for exact, rounded in zip(*found, strict=True):
+        torch.testing.assert_close(rounded, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_a_damaged_shard_stops_the_batch(tmp_path: Path) -> None:
