@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hpc.errors import InputError
 from snw_dist.data.files.rejects import Rejects, Table
+from snw_dist.data.made_from import InputFiles
 from snw_dist.data.records.pairs import PairTable
 from snw_dist.data.records.rows import Rows
 from snw_dist.data.records.sequences import SequenceTable
@@ -29,6 +29,7 @@ from snw_dist.data.symmetric import pairs_in_order
 class Checked:
     """The checked inputs, of which nothing is written yet."""
 
+    inputs: InputFiles
     ligands: SequenceTable
     receptors: SequenceTable
     distinct: tuple[Distinct, Distinct]
@@ -98,9 +99,10 @@ class Checked:
             self, pairs=pairs_in_order(pairs, self.ligands.sequences) if self.symmetric else pairs
         )
 
-    def notes(self, names: Mapping[Table, str]) -> list[str]:
-        """What there is to tell about the inputs, `names` being those of the files."""
-        return [*self.ligands.notes, *self.receptors.notes, *self.pairs.notes, *self._unused(names)]
+    @property
+    def notes(self) -> list[str]:
+        """What there is to tell about the inputs."""
+        return [*self.ligands.notes, *self.receptors.notes, *self.pairs.notes, *self._unused()]
 
     def _without(self, lost: NDArray[np.bool_], reason: str) -> Checked:
         if not lost.any():
@@ -109,7 +111,7 @@ class Checked:
         dropped = {**self.dropped, reason: pairs.take(np.flatnonzero(lost))}
         return dataclasses.replace(self, pairs=pairs.take(np.flatnonzero(~lost)), dropped=dropped)
 
-    def _unused(self, names: Mapping[Table, str]) -> list[str]:
+    def _unused(self) -> list[str]:
         """A note for each file with sequences that are in no pair; they are kept, and embedded, all the same."""
         used: dict[Table, tuple[SequenceTable, NDArray[np.int64]]] = {
             "ligands": (self.ligands, self.pairs.ligand),
@@ -123,5 +125,5 @@ class Checked:
         for table, (sequences, index) in used.items():
             num_unused = len(sequences.sequences) - len(np.unique(index))
             if num_unused:
-                notes.append(f"{names[table]}: {num_unused:,} {table} are in no pair (kept).")
+                notes.append(f"{self.inputs.names[table]}: {num_unused:,} {table} are in no pair (kept).")
         return notes

@@ -37,14 +37,14 @@ def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_chang
     `allow_changes` is handed on.
     """
     # here and not above: a rank loads this module (by `precheck`), and never makes data
-    from snw_dist.data.made_from import made_from
+    from snw_dist.data.made_from import input_files, made_from
     from snw_dist.data.prepare import check_inputs, write_prepared
 
     folder, given, config = config.data_folder, {}, as_prepared(config)
     if (folder / SUMMARY).is_file():
         summary = read_summary(folder)
         given = summary.get("given", {})
-        if summary["made_from"] == made_from(config.data, config.split_seed):
+        if summary["made_from"] == made_from(input_files(config.data), config.data, config.split_seed):
             return check(load_prepared(folder))
     found: list[T] = []
     checked = check_inputs(config)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +18,39 @@ from snw_dist.data.files.text import check_readable
 from snw_dist.data.tables import FORMAT
 
 
-def input_paths(data: DataSection) -> dict[Table, Path]:
-    """The three input files; raises `InputError` for one that cannot be read."""
+@dataclass(frozen=True)
+class InputFiles:
+    """The three input files."""
+
+    paths: Mapping[Table, Path]
+    names: Mapping[Table, str]
+    """Their paths below the deepest folder they share, so that outputs do not depend on where that is."""
+
+
+def input_files(data: DataSection) -> InputFiles:
+    """The input files of a configuration; raises `InputError` for one that cannot be read."""
     paths: dict[Table, Path] = {t: Path(getattr(data, t)) for t in TABLES}
     for table, path in paths.items():
         check_readable(path, f"data.{table}")
-    return paths
-
-
-def short_names(paths: dict[Table, Path]) -> dict[Table, str]:
-    """The paths below the deepest folder they share, so that outputs do not depend on where that is."""
     absolute = {table: path.absolute() for table, path in paths.items()}
     base = os.path.commonpath([path.parent for path in absolute.values()])
-    return {table: path.relative_to(base).as_posix() for table, path in absolute.items()}
+    return InputFiles(paths, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
 
 
-def made_from(data: DataSection, seed: int) -> dict[str, Any]:
+def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any]:
     """SHA-256 of the input files, and the data settings by their names (short names for paths, the seed of the split).
 
     The score files that the pair table names count as one input.
     """
-    paths = input_paths(data)
-    settings = flat("data", dataclasses.asdict(data) | short_names(paths)) | {"data.split.seed": seed}
-    for key in (
-        "data.folder",
-        "data.license",
-    ):  # where the result goes, and who may use it, is not what it is made from
+    settings = flat("data", dataclasses.asdict(data) | dict(inputs.names)) | {"data.split.seed": seed}
+    for key in ("data.folder", "data.license"):  # where data go, and who may use them, is not what they are made from
         del settings[key]
-    inputs = {str(table): file_digest(path) for table, path in paths.items()}
+    digests = {str(table): file_digest(path) for table, path in inputs.paths.items()}
     if data.columns.score_file:
-        files = score_paths(paths["pairs"], data.columns.score_file)
-        digests = "".join(file_digest(file) if file.is_file() else "missing" for file in files)
-        inputs["score_files"] = hashlib.sha256(digests.encode()).hexdigest()
-    return {"format": FORMAT, "inputs": inputs, "settings": settings}
+        files = score_paths(inputs.paths["pairs"], data.columns.score_file)
+        joined = "".join(file_digest(file) if file.is_file() else "missing" for file in files)
+        digests["score_files"] = hashlib.sha256(joined.encode()).hexdigest()
+    return {"format": FORMAT, "inputs": digests, "settings": settings}
 
 
 def flat(name: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from snw_dist.data.checked import Checked
 from snw_dist.data.counts import check_splits, count_files, count_splits
 from snw_dist.data.files.entries import read_entries
 from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
-from snw_dist.data.made_from import input_paths, made_from, short_names
+from snw_dist.data.made_from import InputFiles, input_files, made_from
 from snw_dist.data.records.ids import known_in
 from snw_dist.data.records.pairs import PairTable, pairs_of_rows
 from snw_dist.data.records.rows import Rows, read_rows
@@ -60,12 +60,12 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     Raises `EnvironmentProblem` where MMseqs2 is needed and missing.
     """
     data, seed = config.data, config.split_seed
-    origin = made_from(data, seed)  # before reading: a file changed meanwhile is noticed next time
-    paths = input_paths(data)
-    names = short_names(paths)
+    inputs = input_files(data)
+    origin = made_from(inputs, data, seed)  # before reading: a file changed meanwhile is noticed next time
+    paths, names = inputs.paths, inputs.names
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
     with long_work("reading the sequences"):
-        files = _both_files(data, rejects)
+        files = _both_files(inputs, data, rejects)
         ligands, receptors = both_sides(*files) if data.symmetric else files
     sequences: dict[Table, int] = {"ligands": files[0].read, "receptors": files[1].read}
     with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}"):
@@ -76,14 +76,15 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
         pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
     counts = count_files(*files, rows.read, pairs, rejects.counts)
     distinct = _distinct(ligands, receptors, data)
-    checked = Checked(ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
+    checked = Checked(inputs, ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
         _stop_at_rejects(checked, data)
     with rejects_told(rejects, paths, checked.read), long_work(f"splitting and labelling {len(pairs):,} pairs"):
-        return _split_and_labelled(checked, data, seed, str(paths["pairs"]))
+        return _split_and_labelled(checked, data, seed)
 
 
-def _split_and_labelled(checked: Checked, data: DataSection, seed: int, where: str) -> Checked:
+def _split_and_labelled(checked: Checked, data: DataSection, seed: int) -> Checked:
+    where = str(checked.inputs.paths["pairs"])
     checked = checked.without_undetermined()
     if data.split.method != "column":
         split = data.split
@@ -113,18 +114,16 @@ def write_prepared(
     bad record, and, without `allow_changes`, where a network was trained on the older data and these have other pairs
     for it; then nothing is written. Raises `EnvironmentProblem` when the folder cannot be written.
     """
-    pairs, tables = checked.pairs, (checked.ligands, checked.receptors)
+    inputs, pairs, tables = checked.inputs, checked.pairs, (checked.ligands, checked.receptors)
     _stop_at_rejects(checked, config.data)
-    paths = input_paths(config.data)
     if not allow_changes:
-        with rejects_told(checked.rejects, paths, checked.read):
+        with rejects_told(checked.rejects, inputs.paths, checked.read):
             refuse_other_pairs(config, checked)
-    names = short_names(paths)
     with long_work(f"writing {len(pairs):,} pairs"), new_folder(config.data_folder) as folder:
         write_sequences(folder / SEQUENCES, *tables)
         write_pairs(folder / PAIRS, pairs, checked.positive, *tables)
         write_dropped(folder / DROPPED, checked.dropped, *tables)
-        rejects = rejects_csv(checked.rejects, names, paths["pairs"].parent)
+        rejects = rejects_csv(checked.rejects, inputs.names, inputs.paths["pairs"].parent)
         (folder / REJECTS).write_text(rejects, encoding="utf-8")
         if checked.transform is not None:
             write_scores(folder / SCORES, pairs)
@@ -132,19 +131,19 @@ def write_prepared(
         files = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
         splits = count_splits(pairs, checked.positive, *checked.distinct)
         dropped = {reason: len(lost) for reason, lost in checked.dropped.items()}
-        notes = checked.notes(names)
-        summary = PrepareSummary(checked.counts, splits, dropped, notes, checked.origin, dict(given or {}), files)
+        summary = PrepareSummary(
+            checked.counts, splits, dropped, checked.notes, checked.origin, dict(given or {}), files
+        )
         (folder / SUMMARY).write_text(summary.to_json(), encoding="utf-8")
         approve(folder)
     return summary
 
 
-def _sequences(table: Table, data: DataSection, rejects: Rejects) -> SequenceTable:
-    paths = input_paths(data)
+def _sequences(table: Table, inputs: InputFiles, data: DataSection, rejects: Rejects) -> SequenceTable:
     return read_sequences(
         table,
-        paths[table],
-        short_names(paths)[table],
+        inputs.paths[table],
+        inputs.names[table],
         rejects,
         non_standard=data.non_standard,
         min_length=data.min_length,
@@ -152,13 +151,13 @@ def _sequences(table: Table, data: DataSection, rejects: Rejects) -> SequenceTab
     )
 
 
-def _both_files(data: DataSection, rejects: Rejects) -> tuple[SequenceTable, SequenceTable]:
+def _both_files(inputs: InputFiles, data: DataSection, rejects: Rejects) -> tuple[SequenceTable, SequenceTable]:
     """What each FASTA file gives; with `symmetric` the second one what the first has not."""
-    paths = Path(data.ligands), Path(data.receptors)
-    ligands = _sequences("ligands", data, rejects)
+    paths = inputs.paths["ligands"], inputs.paths["receptors"]
+    ligands = _sequences("ligands", inputs, data, rejects)
     if data.symmetric and same_file(paths):
         return ligands, nothing_more(ligands)
-    receptors = _sequences("receptors", data, rejects)
+    receptors = _sequences("receptors", inputs, data, rejects)
     return ligands, without_known(ligands, receptors, paths) if data.symmetric else receptors
 
 
@@ -202,7 +201,7 @@ def _distinct(ligands: SequenceTable, receptors: SequenceTable, data: DataSectio
 
 def _stop_at_rejects(checked: Checked, data: DataSection) -> None:
     if data.on_invalid == "error":
-        raise_rejects(checked.rejects, input_paths(data), checked.read)
+        raise_rejects(checked.rejects, checked.inputs.paths, checked.read)
 
 
 def _with_labels(checked: Checked, data: DataSection) -> Checked:
