@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
-from snw_dist.data.files.rejects import Rejects, Table
-from snw_dist.data.made_from import InputFiles
+from snw_dist.data.files.inputs import InputFiles, Table
+from snw_dist.data.files.rejects import Rejects
 from snw_dist.data.records.pairs import PairTable
 from snw_dist.data.records.rows import Rows
 from snw_dist.data.records.sequences import SequenceTable

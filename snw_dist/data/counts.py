@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
-from snw_dist.data.files.rejects import Table
+from snw_dist.data.files.inputs import Table
 from snw_dist.data.records.pairs import PairTable
 from snw_dist.data.records.sequences import SequenceTable
 from snw_dist.data.splits.clusters import Distinct

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from snw_dist.config import SnwConfig
 from snw_dist.config_file import with_values
+from snw_dist.data.files.inputs import input_files
 from snw_dist.data.prepared import Prepared, load_prepared, read_summary
 from snw_dist.data.tables import SUMMARY
 
@@ -37,14 +38,15 @@ def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_chang
     `allow_changes` is handed on.
     """
     # here and not above: a rank loads this module (by `precheck`), and never makes data
-    from snw_dist.data.made_from import input_files, made_from
+    from snw_dist.data.made_from import made_from
     from snw_dist.data.prepare import check_inputs, write_prepared
 
     folder, given, config = config.data_folder, {}, as_prepared(config)
     if (folder / SUMMARY).is_file():
         summary = read_summary(folder)
         given = summary.get("given", {})
-        if summary["made_from"] == made_from(input_files(config.data), config.data, config.split_seed):
+        inputs = input_files(config.data.ligands, config.data.receptors, config.data.pairs)
+        if summary["made_from"] == made_from(inputs, config.data, config.split_seed):
             return check(load_prepared(folder))
     found: list[T] = []
     checked = check_inputs(config)

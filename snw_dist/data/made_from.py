@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hpc.disk.files import file_digest
 from snw_dist.config_data import DataSection
 from snw_dist.data.files.entries import score_paths
-from snw_dist.data.files.rejects import TABLES, Table
-from snw_dist.data.files.text import check_readable
+from snw_dist.data.files.inputs import InputFiles
 from snw_dist.data.tables import FORMAT
-
-
-@dataclass(frozen=True)
-class InputFiles:
-    """The three input files."""
-
-    paths: Mapping[Table, Path]
-    names: Mapping[Table, str]
-    """Their paths below the deepest folder they share, so that outputs do not depend on where that is."""
-
-
-def input_files(data: DataSection) -> InputFiles:
-    """The input files of a configuration; raises `InputError` for one that cannot be read."""
-    paths: dict[Table, Path] = {t: Path(getattr(data, t)) for t in TABLES}
-    for table, path in paths.items():
-        check_readable(path, f"data.{table}")
-    absolute = {table: path.absolute() for table, path in paths.items()}
-    base = os.path.commonpath([path.parent for path in absolute.values()])
-    return InputFiles(paths, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
 
 
 def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any]:

@@ -31,8 +31,9 @@ from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
 from snw_dist.data.counts import check_splits, count_files, count_splits
 from snw_dist.data.files.entries import read_entries
-from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, Table, raise_rejects, rejects_csv, rejects_told
-from snw_dist.data.made_from import InputFiles, input_files, made_from
+from snw_dist.data.files.inputs import InputFiles, Table, input_files
+from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, raise_rejects, rejects_csv, rejects_told
+from snw_dist.data.made_from import made_from
 from snw_dist.data.records.ids import known_in
 from snw_dist.data.records.pairs import PairTable, pairs_of_rows
 from snw_dist.data.records.rows import Rows, read_rows
@@ -60,7 +61,7 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     Raises `EnvironmentProblem` where MMseqs2 is needed and missing.
     """
     data, seed = config.data, config.split_seed
-    inputs = input_files(data)
+    inputs = input_files(data.ligands, data.receptors, data.pairs)
     origin = made_from(inputs, data, seed)  # before reading: a file changed meanwhile is noticed next time
     paths, names = inputs.paths, inputs.names
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)

@@ -15,8 +15,8 @@ from hpc.disk.files import file_digest
 from hpc.disk.reading import read_json
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError, SnwError
+from snw_dist.data.files.inputs import TABLES
 from snw_dist.data.files.parquet import read_parquet
-from snw_dist.data.files.rejects import TABLES
 from snw_dist.data.scores.transform import LabelTransform, transform_from_json
 from snw_dist.data.summary import PrepareSummary
 from snw_dist.data.tables import (

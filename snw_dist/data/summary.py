@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snw_dist.data.files.rejects import Table
+from snw_dist.data.files.inputs import Table
 
 MIN_OF_EACH = 10
 """Fewest positive and negative pairs of a split that a verdict is given on."""

@@ -19,8 +19,7 @@ MOST_OF_OURS = 50
 READERS = {
     *("snw_dist.data", "snw_dist.data.ensure", "snw_dist.data.prepared", "snw_dist.data.summary"),
     *("snw_dist.data.tables", "snw_dist.data.trained"),
-    *("snw_dist.data.files", "snw_dist.data.files.parquet", "snw_dist.data.files.rejects"),
-    *("snw_dist.data.files.text", "snw_dist.data.files.unpacked"),
+    *("snw_dist.data.files", "snw_dist.data.files.inputs", "snw_dist.data.files.parquet"),
     *("snw_dist.data.scores", "snw_dist.data.scores.transform"),
 }
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hpc.errors import SnwError
-from snw_dist.data.files.text import MAX_TOTAL_BYTES
+from snw_dist.data.files.inputs import MAX_TOTAL_BYTES
 
 MAX_RATIO = 1_000
 """Values in memory, at 8 bytes each, or text, to the size of the file; real tables have up to some 200."""

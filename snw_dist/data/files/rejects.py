@@ -9,13 +9,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from hpc.errors import InputError
 from hpc.shown import spreadsheet_cell
+from snw_dist.data.files.inputs import TABLES, Table
 
-Table = Literal["ligands", "receptors", "pairs"]
-TABLES: tuple[Table, ...] = ("ligands", "receptors", "pairs")
 MAX_SHOWN = 10
 _TOLD = 3
 _MOST_NAMES = 50

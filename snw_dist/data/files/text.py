@@ -1,4 +1,4 @@
-"""Text files read line by line with bounded memory, plain or packed (see `unpacked`), and their SHA-256.
+"""Text files read line by line with bounded memory, plain or packed (see `unpacked`).
 
 What cannot be a table of lines (too long a line, a broken or absurdly compressed archive, another encoding)
 is an `InputError` with file and line; what a line means is the caller's business.
@@ -14,29 +14,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from hpc.errors import InputError
+from snw_dist.data.files.inputs import MAX_TOTAL_BYTES
 from snw_dist.data.files.unpacked import open_text, refuse_packed_again
 
 MAX_LINE_BYTES = 1 << 24
 """16 MiB: some 400 times the longest known protein."""
-MAX_TOTAL_BYTES = 1 << 34
-"""16 GiB of text in one file, after decompression."""
 MAX_RATIO = 200
 """Sequences and tables compress 2 to 30 times; a decompression bomb 1,000 times."""
 RATIO_FREE_BYTES = 1 << 24
 """The ratio is not looked at below 16 MiB of text, which does no harm."""
-
-
-def check_readable(path: Path, setting: str) -> None:
-    """Raise `InputError` naming `setting` unless `path` is a regular file that can be opened."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file. Correct {setting} in the configuration.")
-    if not path.is_file():
-        raise InputError(f"{path}: not a regular file. Correct {setting} in the configuration.")
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}. Correct its permissions.") from None
 
 
 def read_lines(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from snw_dist.data.files.fasta import read_fasta
-from snw_dist.data.files.rejects import Rejects, Table
+from snw_dist.data.files.inputs import Table
+from snw_dist.data.files.rejects import Rejects
 from snw_dist.data.records.cleaning import Changes, Nucleotides, Problem, check_id, clean_sequence
 
 

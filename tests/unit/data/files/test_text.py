@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from hpc.errors import InputError
-from snw_dist.data.files.text import check_readable, read_lines
+from snw_dist.data.files.text import read_lines
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
@@ -137,15 +137,3 @@ def test_two_gigabyte_line_is_not_read_into_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 80 << 20
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
-def test_not_a_file(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "x"
-    if kind == "folder":
-        path.mkdir()
-    if kind == "pipe":
-        os.mkfifo(path)
-    message = "no such file" if kind == "missing" else "not a regular file"
-    with pytest.raises(InputError, match=rf"x: {message}\. Correct data\.ligands"):
-        check_readable(path, "data.ligands")
