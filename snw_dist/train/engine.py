@@ -70,14 +70,24 @@ def _join() -> None:
     unlink_buffers()
 
 
-def _group_lengths(model: nn.Module, zero_stage: int) -> None:
-    """Pairs of like length are computed together, except where ZeRO-3 gathers weights in every pass.
+def _laid_out(model: nn.Module, zero_stage: int, device: torch.device, ratios: Mapping[str, float]) -> nn.Module:
+    """The network as DeepSpeed takes it: with one parameter where that pays.
 
-    The ranks differ in their groups, and would wait for each other.
+    Pairs of like length are computed together, except where ZeRO-3 gathers weights in every pass: the ranks differ in
+    their groups, and would wait for each other.
     """
     for module in model.modules():
         if isinstance(module, Tower):
             module.groups_lengths = zero_stage < 3
+    return Flat(model) if may_be_flat(model, device, zero_stage, ratios) else model
+
+
+def _wrapped(model: nn.Module, adam: torch.optim.AdamW, settings: dict[str, Any]) -> Any:
+    import deepspeed
+
+    engine, *_ = deepspeed.initialize(model=model, optimizer=adam, config=settings, dist_init_required=False)
+    adam.state.clear()
+    return engine
 
 
 class Engine:
@@ -110,30 +120,16 @@ class Engine:
         `device`: where DeepSpeed trains, the one of `prepare_deepspeed`.
         `rate_ratios`: share of the learning rate for the parameters whose name begins so; 1 for all others.
         """
-        import deepspeed
-
         refuse_not_finite(dict(model.named_parameters()), "before the first step")  # as from an encoder's file
         _join()
-        _group_lengths(model, zero_stage)
-        ratios = rate_ratios or {}
-        if may_be_flat(model, device, zero_stage, ratios):
-            model = Flat(model)
+        model = _laid_out(model, zero_stage, device, ratios := rate_ratios or {})
         self._parts = parts_of(model)
         # With a rate of 0 the step that DeepSpeed makes to set up stage 0 in 16 bits changes nothing but its own count.
         groups, fused = parameter_groups(model, ratios), device.type == "cuda" or None
         self._adam = torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay, fused=fused)
-        settings = deepspeed_settings(
-            zero_stage,
-            precision,
-            micro_batch_size,
-            accumulation_steps,
-            gradient_clipping,
-            sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        )
-        self._engine, *_ = deepspeed.initialize(
-            model=model, optimizer=self._adam, config=settings, dist_init_required=False
-        )
-        self._adam.state.clear()
+        size = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        told = deepspeed_settings(zero_stage, precision, micro_batch_size, accumulation_steps, gradient_clipping, size)
+        self._engine = _wrapped(model, self._adam, told)
         self._stage, self._precision, self._loss_scale = zero_stage, precision, 1.0
         self._clipping, self._norm, self.stepped, self.scale_is_exhausted = gradient_clipping, 0.0, False, False
         optimiser, named = self._engine.optimizer, dict(self._engine.module.named_parameters())

@@ -16,7 +16,7 @@ from snw_dist.model.pair import Side
 from snw_dist.train import engine as module
 from snw_dist.train.engine import Engine, prepare_deepspeed
 from snw_dist.train.portable import write_snapshot
-from tests.kit.entry_points import leave
+from tests.kit.jobs import leave
 
 SECTION = ModelSection(name="siamese", size="light", d_model=16, num_transformer_layers=1, num_conv_layers=1, dropout=0)
 CASES: list[tuple[int, Precision]] = [(0, "fp32"), (1, "fp32"), (2, "fp32"), (0, "bf16"), (1, "bf16"), (2, "bf16")]
