@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from snw_dist.embedding.encoder import build_encoder
-from snw_dist.embedding.esmc.attention import PackedLengths, attend, grouped_attention
+from snw_dist.embedding.esmc.attention import HEAD_SIZE, PackedLengths, attend, grouped_attention
 from snw_dist.embedding.esmc.batch_size import MOST_TOKENS, measured_tokens_per_batch
-from snw_dist.embedding.esmc.fused import add_norm, norm_and_rotate, swiglu
+from snw_dist.embedding.esmc.fused import attend_within, layer_norm, norm_and_rotate, query_blocks, swiglu
 from snw_dist.embedding.esmc.fused_stack import FusedStack, turns_of
 from snw_dist.embedding.esmc.packed import PackedEsmc, tokenize
 from snw_dist.embedding.esmc.plain import PlainStack
@@ -70,24 +70,32 @@ def test_bfloat16_takes_the_fused_kernels_and_float32_the_plain_path() -> None:
 
 @pytest.mark.parametrize("width", [960, 1152, 2560])
 @pytest.mark.parametrize("tokens", [1, 3, 1000])
-def test_the_sum_and_its_norm_equal_float64(width: int, tokens: int) -> None:
-    for residual in (torch.float32, torch.bfloat16):
-        for change in (None, random(tokens, width)):
-            x, weight, bias = random(tokens, width).to(residual), random(width), random(width)
-            total = x.double() + (0.0 if change is None else change.double() * 0.7)
-            spoil(tokens, width)
-            close(add_norm(x, change, 0.7, weight, bias), F.layer_norm(total, (width,), weight.double(), bias.double()))
-            close(x, total)
+def test_the_norm_equals_float64(width: int, tokens: int) -> None:
+    x, weight, bias = random(tokens, width), random(width), random(width)
+    spoil(tokens, width)
+    close(layer_norm(x, weight, bias), F.layer_norm(x.double(), (width,), weight.double(), bias.double()))
+    close(layer_norm(x, weight, None), F.layer_norm(x.double(), (width,), weight.double()))
+
+
+@pytest.mark.parametrize("heads", [15, 18, 40])
+@pytest.mark.parametrize("lengths", [[1, 2, 63, 64, 65], [127, 128, 129, 300], [2048, 1]])
+def test_fused_attention_equals_one_call_for_each_length(heads: int, lengths: list[int]) -> None:
+    qkv = random(sum(lengths), 3 * heads * HEAD_SIZE)
+    q, k, v = qkv.float().chunk(3, 1)
+    spoil(sum(lengths), heads * HEAD_SIZE)
+    actual = attend_within(qkv, query_blocks(lengths).to(CUDA))
+    difference = actual.float() - grouped_attention(q, k, v, PackedLengths.of(lengths, CUDA))
+    assert difference.abs().max() < 0.02
 
 
 @pytest.mark.parametrize("width", [960, 1152, 2560])
 @pytest.mark.parametrize("tokens", [1, 3, 1000])
 def test_the_norm_and_the_rotation_equal_float64(width: int, tokens: int) -> None:
     product, weights, turns = random(tokens, 3 * width), random(2, width), turns_of(2048, CUDA)
-    positions = torch.randint(0, 2048, (tokens,), device=CUDA, dtype=torch.int32)
-    cosine, sine = turns[positions.long()].double()[:, :, None].unbind(1)
+    places = torch.randint(0, 2048, (tokens,), device=CUDA)
+    cosine, sine = turns[places].double()[:, :, None].unbind(1)
     result = product.clone()
-    norm_and_rotate(result, weights, positions, turns)
+    norm_and_rotate(result, weights, places, turns)
     for actual, before, weight in zip(result.chunk(3, 1), product.chunk(3, 1), weights, strict=False):
         a, b = F.layer_norm(before.double(), (width,), weight.double()).view(tokens, -1, 2, 32).unbind(2)
         close(actual, torch.stack([a * cosine - b * sine, a * sine + b * cosine], dim=2).view(tokens, width))
@@ -108,9 +116,9 @@ def test_rows_behind_two_to_the_31_elements() -> None:
     tokens, turns = 2**31 // (3 * 960) + 100, turns_of(64, CUDA)
     product = torch.empty(tokens, 3 * 960, device=CUDA, dtype=torch.bfloat16)
     product[-4:] = random(4, 3 * 960)
-    last, positions, weights = product[-4:].clone(), torch.full((tokens,), 7, device=CUDA).int(), random(2, 960)
-    norm_and_rotate(product, weights, positions, turns)
-    norm_and_rotate(last, weights, positions[:4], turns)
+    last, places, weights = product[-4:].clone(), torch.full((tokens,), 7, device=CUDA), random(2, 960)
+    norm_and_rotate(product, weights, places, turns)
+    norm_and_rotate(last, weights, places[:4], turns)
     assert torch.equal(product[-4:], last)
 
 

@@ -23,6 +23,8 @@ HEAD_SIZE = 64  # of every released ESM C: 960/15, 1152/18, 2560/40
 class PackedLengths:
     """Where the sequences of a packed batch lie."""
 
+    lengths: tuple[int, ...]
+    """Tokens of each."""
     groups: tuple[tuple[int, int, int], ...]
     """(first token, number of sequences, tokens of each) of neighbours of equal length."""
     longest: int
@@ -38,7 +40,7 @@ class PackedLengths:
             groups.append((first, count, length))
             first += count * length
         starts = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32)
-        return PackedLengths(tuple(groups), max(lengths), sent(starts, device))
+        return PackedLengths(tuple(lengths), tuple(groups), max(lengths), sent(starts, device))
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, lengths: PackedLengths) -> torch.Tensor:
@@ -69,3 +71,10 @@ def has_varlen_kernel(device: torch.device, dtype: torch.dtype) -> bool:
     if device.type != "cuda" or dtype not in (torch.bfloat16, torch.float16):
         return False
     return torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def positions(lengths: Sequence[int]) -> torch.Tensor:
+    """0, 1, ... in each of the sequences of `lengths` tokens: [sum of lengths] int64."""
+    each = torch.tensor(lengths)
+    starts = each.cumsum(0) - each
+    return torch.arange(int(each.sum())) - starts.repeat_interleave(each)

@@ -15,7 +15,7 @@ import torch
 
 from hpc.machine.transfer import sent
 from snw_dist.embedding.esmc.architecture import EsmcLayer, EsmcWeights
-from snw_dist.embedding.esmc.attention import PackedLengths
+from snw_dist.embedding.esmc.attention import PackedLengths, positions
 from snw_dist.embedding.esmc.kernels import has_fused_kernels
 from snw_dist.embedding.esmc.plain import PlainStack
 
@@ -140,10 +140,3 @@ def combined(states: Sequence[torch.Tensor], combine: Combine) -> torch.Tensor:
     if len(states) == 1:
         return states[0]
     return torch.cat(list(states), dim=-1) if combine == "concat" else torch.stack(list(states)).mean(0)
-
-
-def positions(lengths: Sequence[int]) -> torch.Tensor:
-    """0, 1, ... in each of the sequences of `lengths` tokens: [sum of lengths] int64."""
-    each = torch.tensor(lengths)
-    starts = each.cumsum(0) - each
-    return torch.arange(int(each.sum())) - starts.repeat_interleave(each)

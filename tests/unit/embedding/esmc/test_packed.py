@@ -19,8 +19,9 @@ from transformers import EsmcConfig, EsmcForMaskedLM, EsmcModel, EsmcTokenizer
 from hpc.errors import EnvironmentProblem
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.esmc import plain
+from snw_dist.embedding.esmc.attention import positions
 from snw_dist.embedding.esmc.linear import PlainLinear
-from snw_dist.embedding.esmc.packed import PackedEsmc, positions, tokenize
+from snw_dist.embedding.esmc.packed import PackedEsmc, tokenize
 from snw_dist.embedding.esmc.plain import PlainStack
 from snw_dist.embedding.weights.read import load_weights, tiny_random_weights
 from snw_dist.embedding.weights.reference import check_parity, sample
