@@ -1,7 +1,7 @@
 """Training without this project: plain PyTorch DDP on files of rows, padded to one length; and both as jobs.
 
-The network is the same one: the project's own blocks, the first norm and linear layer written out, in one pass over a
-padded batch. Every pair brings its two sequences, as data sets are written; one DataLoader worker for each processor
+The network is the same one, written out with torch's own layers on the weights of ours, in one pass over a padded
+batch. Every pair brings its two sequences, as data sets are written; one DataLoader worker for each processor
 of a rank.
 """
 
@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from hpc.job.runtime import Runtime
 from snw_dist.config import Precision, SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
-from snw_dist.model.blocks import two_ended_positions
+from snw_dist.model.blocks import ConvBlock, two_ended_positions
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pair import unit_distance
@@ -55,8 +55,23 @@ class PlainTower(nn.Module):
         """[batch, cap, 960] and its mask -> [batch, embedding_size]."""
         x = self.input(self.norm(states.float())) + self.position(two_ended_positions(mask))
         for block in self.blocks:
-            x = block(x, mask)
+            x = _convolved(block, x, mask) if isinstance(block, ConvBlock) else _attended(block, x, mask)
         return F.normalize(self.output(self.pooling(x, mask).flatten(1)), dim=-1)
+
+
+# The blocks by torch's own layers, as somebody else would write them; ours may take other ways to the same.
+def _convolved(block: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    inner, own = block.norm(x).masked_fill(~mask[..., None], 0.0), block.convolution
+    local = F.conv1d(inner.transpose(1, 2), own.weight, own.bias, padding="same")
+    return x + block.dropout(F.gelu(local)).transpose(1, 2)
+
+
+def _attended(block: Any, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    q, k, v = block.qkv(block.attention_norm(x)).unflatten(-1, (3, block.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    dropout = block.dropout if block.training else 0.0
+    context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :], dropout_p=dropout)
+    x = x + F.dropout(block.out(context.transpose(1, 2).flatten(2)), block.dropout, block.training)
+    return x + block.feed_forward(x)
 
 
 class PlainPair(nn.Module):
