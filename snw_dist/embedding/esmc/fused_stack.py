@@ -6,7 +6,7 @@ themselves. `fused` does what stands between. It needs Triton, so this module is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +21,12 @@ from snw_dist.embedding.esmc.plain import inverse_frequencies
 class FusedStack:
     """Blocks one after another. The weights are used as they are, without a copy."""
 
-    def __init__(self, layers: Sequence[EsmcLayer], final_norm: torch.Tensor | None, scale: float) -> None:
-        self._layers, self._final_norm, self._factor = layers, final_norm, 1.0 / scale
-        self._qk_norms = [torch.stack([layer.q_norm, layer.k_norm]) for layer in layers]
-        self._turns = turns_of(0, layers[0].out.device)
+    def __init__(
+        self, layers: Iterable[EsmcLayer], final_norm: torch.Tensor | None, scale: float, device: torch.device
+    ) -> None:
+        self._layers, self._final_norm, self._factor = list(layers), final_norm, 1.0 / scale
+        self._qk_norms = [torch.stack([layer.q_norm, layer.k_norm]) for layer in self._layers]
+        self._turns = turns_of(0, device)
 
     def states(self, x: torch.Tensor, places: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
         """See `packed.Stack`."""

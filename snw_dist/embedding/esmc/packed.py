@@ -8,7 +8,7 @@ tests hold both against it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -70,22 +70,27 @@ def numbered(layers: Sequence[int], num_layers: int) -> list[int]:
 class Stack(Protocol):
     """Blocks of ESM C on their device, in one arithmetic."""
 
-    def states(self, x: torch.Tensor, positions: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
-        """What each block makes of x [tokens, d_model], tokens at `positions` [tokens] of their sequences.
+    def states(self, x: torch.Tensor, places: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
+        """What each block makes of x [tokens, d_model], tokens at `places` [tokens] of their sequences.
 
         Each is [tokens, d_model] and is overwritten when the next is asked for, as x is. The last one is normed where
         the stack has a final norm.
         """
 
 
-def stack_of(layers: Sequence[EsmcLayer], final_norm: torch.Tensor | None, scale: float) -> Stack:
-    """The fastest blocks for the device and the type of the weights; each adds its change divided by `scale`."""
-    weight = layers[0].out
-    if has_fused_kernels(weight.device, weight.dtype):
+def stack_of(
+    layers: Iterable[EsmcLayer],
+    final_norm: torch.Tensor | None,
+    scale: float,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Stack:
+    """The fastest blocks for weights of this type on this device; each adds its change divided by `scale`."""
+    if has_fused_kernels(device, dtype):
         from snw_dist.embedding.esmc.fused_stack import FusedStack
 
-        return FusedStack(layers, final_norm, scale)
-    return PlainStack(layers, final_norm, scale)
+        return FusedStack(layers, final_norm, scale, device)
+    return PlainStack(layers, final_norm, scale, device)
 
 
 class PackedEsmc:
@@ -108,9 +113,10 @@ class PackedEsmc:
         self.shape = weights.shape
         self.depth = max(self.layers)
         self._embed = place(weights.embed)
-        blocks = [EsmcLayer(**{k: place(v) for k, v in vars(layer).items()}) for layer in weights.layers[: self.depth]]
+        # One by one: a stack may keep another form of a layer, and there is no room for both of all layers.
+        blocks = (EsmcLayer(**{k: place(v) for k, v in vars(layer).items()}) for layer in weights.layers[: self.depth])
         final_norm = place(weights.final_norm) if self.depth == num_layers else None
-        self._stack = stack_of(blocks, final_norm, math.sqrt(num_layers / 36)) if blocks else None
+        self._stack = stack_of(blocks, final_norm, math.sqrt(num_layers / 36), device, dtype)
         self.device, self.dtype = device, dtype
 
     @property
@@ -128,8 +134,8 @@ class PackedEsmc:
         packed = PackedLengths.of(lengths, self.device)
         x = self._embed[sent(tokens, self.device)]
         states = {0: x.clone()} if 0 in self.layers else {}
-        blocks = self._stack.states(x, sent(positions(lengths), self.device), packed) if self._stack else ()
-        for depth, state in enumerate(blocks, start=1):
+        places = sent(positions(lengths), self.device)
+        for depth, state in enumerate(self._stack.states(x, places, packed), start=1):
             if depth in self.layers:
                 states[depth] = state.to(self.dtype, copy=depth < self.depth)
         return combined([states[layer] for layer in self.layers], self.combine)

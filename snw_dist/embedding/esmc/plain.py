@@ -5,7 +5,7 @@ On a processor the tokens go through each layer in blocks that stay in its cache
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -55,16 +55,17 @@ class Block:
 class PlainStack:
     """Blocks one after another."""
 
-    def __init__(self, layers: Sequence[EsmcLayer], final_norm: torch.Tensor | None, scale: float) -> None:
-        device = layers[0].out.device
+    def __init__(
+        self, layers: Iterable[EsmcLayer], final_norm: torch.Tensor | None, scale: float, device: torch.device
+    ) -> None:
         self._block_tokens = BLOCK_TOKENS if device.type == "cpu" else None
         self._blocks = [Block(layer, scale, self._block_tokens) for layer in layers]
         self._final_norm = final_norm
         self.inverse_frequency = inverse_frequencies(device)
 
-    def states(self, x: torch.Tensor, positions: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
+    def states(self, x: torch.Tensor, places: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
         """See `packed.Stack`."""
-        rotation = rotation_of(positions, self.inverse_frequency)
+        rotation = rotation_of(places, self.inverse_frequency)
         size = self._block_tokens
         buffers = [torch.empty_like(x) for _ in range(3)] if size else []
         for block in self._blocks:

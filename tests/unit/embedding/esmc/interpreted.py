@@ -23,6 +23,7 @@ WIDTHS = [64, 320, 960, 1152, 2560]  # the released ones, and two small ones
 DTYPES = [torch.float32, torch.bfloat16]
 HALVES = [torch.float32, torch.float16]
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2.0**-7, torch.float16: 2.0**-10}
+CPU = torch.device("cpu")
 quick = settings(max_examples=6, deadline=None, derandomize=True, phases=[Phase.generate])  # shrinking takes minutes
 seeds = st.integers(0, 2**31)
 few = st.integers(1, 3)
@@ -57,9 +58,9 @@ def test_the_norm_and_the_rotation_of_q_and_k(dtype: torch.dtype, seed: int, tok
     product, weights = random(seed, tokens, 3 * width, dtype=dtype), random(seed + 1, 2, width, dtype=dtype)
     generator = torch.Generator().manual_seed(seed)
     places = torch.randint(0, 2048, (tokens,), generator=generator)
-    rotation = rotation_of(places, inverse_frequencies(torch.device("cpu"))).to(torch.complex128)
+    rotation = rotation_of(places, inverse_frequencies(CPU)).to(torch.complex128)
     result = product.clone()
-    norm_and_rotate(result, weights, places, turns_of(2048, torch.device("cpu")))
+    norm_and_rotate(result, weights, places, turns_of(2048, CPU))
     for actual, before, weight in zip(result.chunk(3, 1), product.chunk(3, 1), weights, strict=False):
         normed = F.layer_norm(before.double(), (width,), weight.double()).view(tokens, -1, 2, HEAD_SIZE // 2)
         turned = torch.view_as_complex(normed.transpose(2, 3).contiguous()) * rotation
@@ -87,7 +88,7 @@ def test_attention(dtype: torch.dtype, seed: int, heads: int, lengths: list[int]
     """Lengths around whole blocks."""
     qkv = random(seed, sum(lengths), 3 * heads * HEAD_SIZE, dtype=dtype) * 1.5
     q, k, v = qkv.double().chunk(3, 1)
-    expected = grouped_attention(q, k, v, PackedLengths.of(lengths, torch.device("cpu")))
+    expected = grouped_attention(q, k, v, PackedLengths.of(lengths, CPU))
     equal(attend_within(qkv, query_blocks(lengths)), expected)
 
 
@@ -114,12 +115,12 @@ def random_layers(width: int, inner: int, number: int, dtype: torch.dtype) -> li
 def test_fused_blocks_equal_plain_ones(dtype: torch.dtype, normed: bool) -> None:
     """float32 everywhere shows that it is the same function; float16 that it loses no more than the plain one."""
     width, lengths = 128, [1, 4, 4, 6]
-    packed, places = PackedLengths.of(lengths, torch.device("cpu")), positions(lengths)
+    packed, places = PackedLengths.of(lengths, CPU), positions(lengths)
     x = random(7, sum(lengths), width)
     final = random(8, width) if normed else None
 
     def states(kind: type[FusedStack] | type[PlainStack], dtype: torch.dtype) -> list[torch.Tensor]:
-        stack = kind(random_layers(width, 192, 2, dtype), None if final is None else final.to(dtype), 0.7)
+        stack = kind(random_layers(width, 192, 2, dtype), None if final is None else final.to(dtype), 0.7, CPU)
         return [s.double() for s in stack.states(x.to(dtype, copy=True), places, packed)]
 
     exact = states(PlainStack, torch.float32)

@@ -12,11 +12,12 @@ import torch
 
 from snw_dist.embedding.esmc import kernels, packed
 from snw_dist.embedding.esmc.kernels import has_fused_kernels
+from snw_dist.embedding.esmc.packed import PackedEsmc
 from snw_dist.embedding.esmc.plain import PlainStack
 from snw_dist.embedding.weights.read import tiny_random_weights
 
 ROOT = Path(__file__).resolve().parents[4]
-CUDA = torch.device("cuda", 0)
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
 def test_the_kernels_equal_the_plain_path() -> None:
@@ -38,15 +39,18 @@ def flash(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kernels_that_cannot_be_built_are_a_warning_once(caplog: pytest.LogCaptureFixture) -> None:
     """No GPU here, as on a node without a compiler: the plain path does it."""
     with caplog.at_level("WARNING"):
-        assert not has_fused_kernels(torch.device("cpu"), torch.bfloat16)
-        assert not has_fused_kernels(torch.device("cpu"), torch.bfloat16)
+        assert not has_fused_kernels(CPU, torch.bfloat16)
+        assert not has_fused_kernels(CPU, torch.bfloat16)
     (record,) = caplog.records
     assert "no fused kernels on cpu, so ESM C is about half as fast: Triton says" in record.message
     has_fused_kernels.cache_clear()
 
 
-def test_processors_and_float32_take_the_plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not has_fused_kernels(torch.device("cpu"), torch.bfloat16)
+def test_who_takes_the_fused_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither processors nor float32 do; where they run, the whole model is made of them."""
+    assert not has_fused_kernels(CPU, torch.bfloat16)
     assert not has_fused_kernels(CUDA, torch.float32)
-    layers = tiny_random_weights().weights.layers
-    assert isinstance(packed.stack_of(layers, None, 1.0), PlainStack)
+    weights = tiny_random_weights().weights
+    assert isinstance(PackedEsmc(weights, CPU, torch.float32)._stack, PlainStack)
+    monkeypatch.setattr(packed, "has_fused_kernels", lambda device, dtype: True)
+    assert type(PackedEsmc(weights, CPU, torch.bfloat16)._stack).__name__ == "FusedStack"
