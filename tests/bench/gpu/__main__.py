@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.bench.common import say
 from tests.bench.gpu import encoder, job, on_cuda, train
-from tests.bench.gpu.scale import FULL, TINY, Scale
+from tests.bench.gpu.scale import FULL, TINY, Scale, forget
 from tests.bench.gpu.targets import targets
 
 PARTS: dict[str, Callable[[Scale, Path], dict[str, Any]]] = {
@@ -45,6 +45,7 @@ def measured(part: str, scale: Scale, place: Path) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - the other parts are to be measured all the same
         say(traceback.format_exc())
         found = {"failed": f"{type(error).__name__}: {error}"[:500]}
+    forget(scale.place)
     return {**found, "took_s": round(time.perf_counter() - started, 1)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ def peers(values: dict[str, Any], runtime: Runtime) -> None:
     """
     config, caps, device = config_from_dict(values["config"]), values["caps"], runtime.device
     pairs = pairs_of_steps(config, WARM_UP + values["steps"])
-    sources = {"grouped": (lambda: OwnPair(config), own_batches(config, pairs, device))}
+    sources: dict[str, tuple[Callable[[], nn.Module], list[Any]]] = {}
+    sources["grouped"] = (lambda: OwnPair(config), own_batches(config, pairs, device))
     sources["padded"] = (lambda: plain_network(config), padded_batches(config, pairs[: WARM_UP + 4], caps, device))
     for source, (network, batches) in sources.items():
         for precision in values["precisions"]:
