@@ -37,7 +37,7 @@ class Scale:
     steps: int
     """With new pairs each, and then again with the same."""
     file_steps: int
-    """Of the peers that read files."""
+    """Of the peers that read files: more than an epoch, or what the workers read ahead would count as speed."""
     repeats: int
     """How often the same steps come again; likewise every figure of the encoder."""
     model: tuple[tuple[str, int], ...] = ()
@@ -67,7 +67,7 @@ class Scale:
 FULL = Scale(
     device="cuda", shape=(WIDTH, LAYERS_300M, INNER), tokens=(4096, 16384, 32768, 65536), passes=12,
     profiled_tokens=32768, sequences=2048, job_sequences=8192, inputs=("pep_receptor", "mhc_binding"),
-    pairs_per_step=128, steps=16, file_steps=8, repeats=3,
+    pairs_per_step=128, steps=16, file_steps=24, repeats=3,
 )  # fmt: skip
 TINY = Scale(
     device="cpu", shape=(128, 2, 256), tokens=(512, 1024), passes=2,
