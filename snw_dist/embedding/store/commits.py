@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from snw_dist.embedding.store.plan import EmbeddingPlan
 from snw_dist.embedding.store.shard_file import ShardLayout, crc32c, write_shard
 
 _POOLED_ROWS = 64
+_AT_ONCE = 1024  # rows
 _MOST_RECORD_BYTES = 1 << 32
 
 
@@ -153,16 +155,26 @@ def pool(rows: torch.Tensor, lengths: NDArray[np.int64]) -> NDArray[np.float32]:
     rows are summed in float32 one row after another, their sums in float64.
     """
     means = np.empty((len(lengths), rows.shape[1]), dtype=np.float32)
-    start = 0
+    start = number = 0
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so, and the caller looks for it
-        for number, length in enumerate(lengths.tolist()):
-            own = rows[start : start + length].float().numpy()
+        for count, length in _equal_neighbours(lengths):
+            own = rows[start : start + count * length].float().numpy().reshape(count, length, -1)
             sums = [
-                np.add.reduce(own[first : first + _POOLED_ROWS], axis=0) for first in range(0, length, _POOLED_ROWS)
+                np.add.reduce(own[:, first : first + _POOLED_ROWS], axis=1) for first in range(0, length, _POOLED_ROWS)
             ]
-            means[number] = np.add.reduce(sums, axis=0, dtype=np.float64) / length
-            start += length
+            means[number : number + count] = np.add.reduce(sums, axis=0, dtype=np.float64) / length
+            start, number = start + count * length, number + count
     return means
+
+
+def _equal_neighbours(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """How many neighbours have which length; no more of them than fit a processor's cache."""
+    for length, same in groupby(lengths.tolist()):
+        left, most = len(list(same)), max(1, _AT_ONCE // length)
+        while left:
+            count = min(left, most)
+            yield count, length
+            left -= count
 
 
 def pool_shard(

@@ -43,6 +43,22 @@ def test_pooled_is_the_mean_of_what_is_stored(tmp_path: Path, dtype: str) -> Non
     np.testing.assert_allclose(pooled, expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.bfloat16])
+def test_a_mean_has_the_bits_that_the_sequence_gives_alone(dtype: torch.dtype) -> None:
+    """Neighbours of equal length are pooled together, and stores say that their bytes do not depend on neighbours."""
+    lengths = np.array([1] * 2000 + [9] * 200 + [64, 64, 65, 65, 65, 128, 900, 900, 3000])
+    rows = torch.randn(int(lengths.sum()), 24, generator=torch.Generator().manual_seed(1)).to(dtype)
+    pooled = pool(rows, lengths)
+    for own, length, mean in zip(rows.split(lengths.tolist()), lengths, pooled, strict=True):
+        values, total = own.float().numpy(), np.zeros(24)
+        for first in range(0, length, 64):
+            run = values[first].copy()
+            for row in values[first + 1 : first + 64]:
+                run += row
+            total += run
+        assert (total / length).astype(np.float32).tobytes() == mean.tobytes()
+
+
 def test_pooling_long_sequences_loses_nothing() -> None:
     lengths = np.asarray([1, 63, 64, 65, 20_000])
     rows = torch.randn(int(lengths.sum()), 3, generator=torch.Generator().manual_seed(0)).add_(5.0).half()
