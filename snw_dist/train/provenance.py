@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from snw_dist import __version__
+from snw_dist.version import __version__
 
 _PACKAGES = ("torch", "deepspeed", "zarr", "numpy", "submitit", "safetensors")
 

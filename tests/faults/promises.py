@@ -11,6 +11,7 @@ MAKING = "tests/unit/embedding/store/test_part_names.py::"
 CHECKPOINT = "tests/unit/hpc/save/test_checkpoint.py::"
 SAVING = "tests/unit/hpc/save/test_saving_failures.py::"
 CALIBRATION = "tests/unit/predict/test_calibration.py::"
+BUNDLE = "tests/unit/bundle/test_read.py::"
 EXPORT = "tests/unit/predict/test_export_damage.py::"
 WHOLE = "tests/unit/evaluate/test_run.py::"
 KILL = "tests/faults/test_checkpoint_kill.py::"
@@ -116,6 +117,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{EXPORT}test_any_flipped_bit",
             f"{EXPORT}test_a_file_cut_or_grown",
             f"{CALIBRATION}test_any_flipped_bit",
+            f"{BUNDLE}test_any_of_200_flipped_bits",
             f"{WHOLE}test_the_command_with_a_flipped_bit",
         ],
     ),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "prepare", "status", "train")
+LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "export", "prepare", "status", "train")
 HEAVY = {
     *("torch", "pandas", "numpy", "zarr", "deepspeed", "scipy", "sklearn", "matplotlib", "transformers", "pyarrow"),
 }
@@ -52,3 +52,11 @@ def test_every_launcher_is_asked() -> None:
 
 def test_a_rank_that_trains_loads_what_reads_prepared_data_alone() -> None:
     assert {m for m in ours(loaded_by("import snw_dist.train.run")) if m.startswith("snw_dist.data")} <= READERS
+
+
+def test_the_package_costs_nothing_until_it_is_asked_for_a_scorer() -> None:
+    assert not {module.split(".")[0] for module in loaded_by("import snw_dist")} & HEAVY
+    loaded = loaded_by("from snw_dist import PairScorer")
+    assert "snw_dist.scoring.scorer" in loaded
+    unwanted = {"deepspeed", "zarr", "sklearn", "matplotlib", "transformers", "submitit", "mpi4py", "huggingface_hub"}
+    assert not {module.split(".")[0] for module in loaded} & unwanted

@@ -14,6 +14,7 @@ import launch.compare
 import launch.doctor
 import launch.embed
 import launch.evaluate
+import launch.export
 import launch.prepare
 import launch.status
 import launch.train
@@ -21,7 +22,7 @@ from tests.kit.readmes import FILES, ROOT, TOP, blocks, inline_code, read, secti
 
 ROOMS = (
     *("hpc", "slurm", "snw_dist", "tests/bench", "tests/faults"),
-    *(f"snw_dist/{room}" for room in ("data", "embedding", "evaluate", "model", "train")),
+    *(f"snw_dist/{room}" for room in ("bundle", "data", "embedding", "evaluate", "model", "scoring", "train")),
 )
 NOT_THERE = "## What is not there yet"
 WHY = "## Why it is so"
@@ -32,6 +33,7 @@ LAUNCHERS = {
         launch.embed,
         launch.train,
         launch.evaluate,
+        launch.export,
         launch.status,
         launch.compare,
         launch.doctor,

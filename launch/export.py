@@ -1,0 +1,80 @@
+"""Make a folder that can be handed on of a trained network, or check one: `python launch/export.py --run NAME`."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hpc.shown import printable
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from snw_dist.config import SnwConfig
+
+if TYPE_CHECKING:
+    from snw_dist.bundle.members import Chosen
+
+app = new_app()
+MembersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--members",
+        metavar="all|best|A[,B...]",
+        help="Runs of the comparison, by network or name.",
+    ),
+]
+ToOption = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: bundle in the run folder.")]
+VerifyOption = Annotated[
+    Path | None, typer.Option("--verify", metavar="FOLDER", help="Check a bundle, and what it was made from, if there.")
+]
+
+
+@app.command()
+def export_command(
+    config: ConfigOption = DEFAULT_CONFIG,
+    run: RunOption = None,
+    set_values: SetOption = None,
+    members: MembersOption = None,
+    to: ToOption = None,
+    verify: VerifyOption = None,
+) -> None:
+    """Put networks and all that is needed to score pairs into one folder; or check one with --verify FOLDER."""
+    settings = read_settings(config, {"run.name": run}, set_values)
+    if verify is not None:
+        _verify(settings, verify)
+        return
+    _export(settings, members, to or settings.run_folder / "bundle")
+
+
+def _export(settings: SnwConfig, members: str | None, target: Path) -> None:
+    from snw_dist.bundle.members import chosen_members
+    from snw_dist.bundle.write import write_bundle
+
+    chosen = chosen_members(settings, members)
+    mean = _measured_together(settings, chosen) if len(chosen.members) > 1 else None
+    says = write_bundle(target, settings.run.name, chosen, mean, settings)
+    print(f"Members: {', '.join(says.members)}")
+    print(f"Written to {printable(str(target))}: {sum(file.bytes for file in says.files.values()):,} bytes")
+
+
+def _measured_together(settings: SnwConfig, chosen: "Chosen") -> dict[str, Any]:
+    from snw_dist.evaluate.together import measure_together
+
+    tables = [[member.predictions for member in of_fold] for of_fold in chosen.folds]
+    symmetric = chosen.members[0].prepared.symmetric
+    return measure_together(tables, settings.evaluate.bootstrap, settings.run.seed, symmetric)
+
+
+def _verify(settings: SnwConfig, folder: Path) -> None:
+    from snw_dist.bundle.chain import walk_chain
+
+    for line in walk_chain(folder, settings):
+        print(printable(line))
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,132 @@
+"""Reading a bundle that may come from anywhere: nothing is used before every file of it is what `bundle.json` says.
+
+A bundle holds data alone. What could run something (a pickle, a link to elsewhere, a name that leads out of the
+folder) is refused before anything is read from it. The SHA-256 in `bundle.json` guard against damage and mistakes; who
+can write the folder can write them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpc.disk.files import file_digest
+from hpc.disk.reading import BadFileError, parse_json, read_small
+from hpc.disk.sealed import read_sealed
+from hpc.disk.strict import validated
+from hpc.errors import CorruptError, InputError
+from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION, BundleFile
+
+_AGAIN = "Fetch the bundle again, or make it again: python launch/export.py"
+_OF_THE_HUB = {".gitattributes", ".git", ".cache"}
+"""What the hub and git put into a folder beside its files; never looked into."""
+_MOST_FILES = 20_000
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have been compared with what it says of them."""
+
+    folder: Path
+    says: BundleFile
+    sha256: str
+    """Of `bundle.json`, and so of the whole bundle."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, compared once more; raises `CorruptError` where they have changed meanwhile."""
+        file, expected = self.folder / name, self.says.files.get(name)
+        if expected is None:
+            raise CorruptError(f"{self.folder / BUNDLE}: names no {name}. {_AGAIN}")
+        try:
+            data = read_small(file, expected.bytes)
+        except (BadFileError, OSError) as error:
+            raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+        if hashlib.sha256(data).hexdigest() != expected.sha256:
+            raise CorruptError(f"{file}: changed while it was read. {_AGAIN}")
+        return data
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The object in a file; raises `CorruptError` as `read` does, and for anything else."""
+        try:
+            value = parse_json(self.read(name), str(self.folder / name))
+        except BadFileError as error:
+            raise CorruptError(f"{error}. {_AGAIN}") from None
+        if not isinstance(value, dict):
+            raise CorruptError(f"{self.folder / name}: no object with keys and values. {_AGAIN}")
+        return value
+
+
+def open_bundle(folder: Path, may_link: bool = False) -> Bundle:
+    """Compare a whole folder with what its `bundle.json` says.
+
+    Raises `InputError` where there is no bundle, or one of a newer format, and `CorruptError` with one line for what
+    differs: a file that is changed, missing or not named, and anything that is no regular file. With `may_link`, for
+    the cache of the hub, a file may be a link.
+    """
+    says, digest = _read_bundle_file(folder)
+    there = set(_files(folder, may_link))
+    for name in sorted(there - {BUNDLE, *says.files}):
+        raise CorruptError(f"{folder / name}: {BUNDLE} names no such file. Remove it, or fetch the bundle again.")
+    for name, expected in says.files.items():
+        file = folder / name
+        if name not in there:
+            raise CorruptError(f"{file}: missing. {_AGAIN}")
+        try:
+            size = file.stat().st_size
+            if size != expected.bytes:
+                raise CorruptError(f"{file}: {size:,} bytes, expected {expected.bytes:,}. {_AGAIN}")
+            found = file_digest(file)
+        except OSError as error:
+            raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+        if found != expected.sha256:
+            raise CorruptError(f"{file}: SHA-256 {found}, expected {expected.sha256}. {_AGAIN}")
+    return Bundle(folder, says, digest)
+
+
+def _read_bundle_file(folder: Path) -> tuple[BundleFile, str]:
+    file = folder / BUNDLE
+    try:
+        content = read_sealed(file)
+        digest = file_digest(file)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: no bundle here, which has a {BUNDLE}. Make one with: python launch/export.py --run NAME"
+        ) from None
+    except (BadFileError, OSError) as error:
+        raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+    version = content.get("format_version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise InputError(
+            f"{file}: format version {version}, and this program reads up to {FORMAT_VERSION}. Install a newer "
+            "snw-dist."
+        )
+    if version != FORMAT_VERSION:
+        raise CorruptError(f"{file}: format version {version!r:.60}, this program reads {FORMAT_VERSION}. {_AGAIN}")
+    return validated(BundleFile, content, str(file), refuse=CorruptError), digest
+
+
+def _files(folder: Path, may_link: bool, below: str = "") -> Iterator[str]:
+    """The names of all files, relative to the bundle; nothing is followed or opened."""
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            name = f"{below}{entry.name}"
+            if not below and entry.name in _OF_THE_HUB:
+                continue
+            if number > _MOST_FILES:
+                raise CorruptError(f"{folder}: more than {_MOST_FILES:,} files, which no bundle has. {_AGAIN}")
+            if entry.is_symlink() and not (may_link and entry.is_file()):
+                raise CorruptError(f"{folder / entry.name}: a symbolic link, which no bundle has. {_AGAIN}")
+            if entry.is_dir():
+                yield from _files(folder / entry.name, may_link, f"{name}/")
+            elif entry.is_file():
+                yield name
+            else:
+                raise CorruptError(f"{folder / entry.name}: neither a file nor a folder. {_AGAIN}")
+
+
+def _told(file: Path, error: Exception) -> str:
+    return f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)

@@ -1,0 +1,180 @@
+"""Writing a bundle: a folder that appears at once, with everything that scoring needs and nothing else of the run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpc.disk.files import file_digest
+from hpc.disk.folder import new_folder
+from hpc.disk.reading import read_json, read_small
+from hpc.disk.sealed import write_sealed
+from hpc.errors import CorruptError, InputError
+from snw_dist.bundle.card import card
+from snw_dist.bundle.format import (
+    AUDIT,
+    BUNDLE,
+    CARD,
+    FORMAT_VERSION,
+    LABELS,
+    METRICS,
+    PARITY,
+    SETTINGS,
+    TRAINED_ON,
+    BundleFile,
+    member_file,
+)
+from snw_dist.bundle.members import Chosen, Member
+from snw_dist.bundle.parity import parity_of
+from snw_dist.bundle.read import open_bundle
+from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.data.tables import TRANSFORM
+from snw_dist.embedding.store.header import rows_digest
+from snw_dist.predict.calibration import CALIBRATION, read_calibration
+from snw_dist.predict.export import verify_export
+from snw_dist.predict.manifest import MANIFEST, WEIGHTS
+from snw_dist.trained_run.lineage import trained_on
+from snw_dist.version import __version__
+
+_ROW_TYPES = ("float32", "float16", "bfloat16")
+_PACKAGES = ("torch", "numpy", "safetensors")
+_OF_THIS_PLACE = ("run", "store", "cluster")
+"""Sections of the settings that say where and how the runs were made, and nothing of the networks."""
+
+
+def write_bundle(
+    target: Path, name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: SnwConfig
+) -> BundleFile:
+    """Make a bundle of the members; what `target` held before is replaced, unless it is something else than a bundle.
+
+    `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences. Raises
+    `InputError` where `target` is something else, and as `verify_export` for a damaged export.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / BUNDLE).exists():
+        raise InputError(f"{target}: holds something else than a bundle. Choose another folder: --to FOLDER")
+    says = _says(name, chosen, mean, config)
+    figures = chosen.measured | {
+        "members": {member.name: {"threshold": member.threshold, "splits": member.splits} for member in chosen.members},
+        "mean": None if mean is None else {"threshold": mean["threshold"], "splits": mean["splits"]},
+    }
+    with new_folder(target) as fresh:
+        for member in chosen.members:
+            _copy_export(member, fresh)
+        first = chosen.members[0]
+        _write_json(fresh / SETTINGS, _without_places(first.settings))
+        _write_json(fresh / METRICS, figures)
+        tables = [{member.name: member.predictions for member in of_fold} for of_fold in chosen.folds]
+        _write_json(fresh / PARITY, parity_of(tables))
+        _write_json(fresh / TRAINED_ON, _trained_sequences(chosen.members))
+        for place, file in ((TRANSFORM, LABELS), (AUDIT, AUDIT)):
+            if (first.settings.data_folder / place).exists():
+                _write_json(fresh / file, read_json(first.settings.data_folder / place))
+        (fresh / CARD).write_text(card(says, figures), encoding="utf-8")
+        files = sorted(path for path in fresh.rglob("*") if path.is_file())
+        says["files"] = {
+            path.relative_to(fresh).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+            for path in files
+        }
+        write_sealed(fresh / BUNDLE, says)
+        return open_bundle(fresh).says
+
+
+def _says(name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: SnwConfig) -> dict[str, Any]:
+    """The content of `bundle.json`, but for the files."""
+    first = chosen.members[0]
+    data = first.settings.data
+    log_affinity = data.scores.term is not None and data.scores.transform == "log_affinity"
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "members": {member.name: _entry(member) for member in chosen.members},
+        "mean": None if mean is None else {key: mean[key] for key in ("threshold", "calibration")},
+        "rows": _rows(chosen.members),
+        "sequences": {
+            "symmetric": first.prepared.symmetric,
+            "non_standard": data.non_standard,
+            "min_length": data.min_length,
+            "max_length": data.max_length,
+        },
+        "labels": {
+            "transform": data.scores.transform if data.scores.term else None,
+            "term": data.scores.term,
+            "unit": "nM" if log_affinity else None,
+            "positive_from": data.positive_from,
+        },
+        "licences": {"data": config.data.license, "encoder": config.encoder.license},
+        "versions": {"snw-dist": __version__} | {package: importlib.metadata.version(package) for package in _PACKAGES},
+    }
+
+
+def _entry(member: Member) -> dict[str, Any]:
+    return {
+        "run": member.settings.run.name,
+        "network": member.description["model"]["name"],
+        "step": member.description["step"],
+        "threshold": member.threshold,
+        "weights_sha256": member.weights_sha256,
+        "trained_on": trained_on(member.description["provenance"]),
+        "tuned": "tuned_encoder" in member.description,
+        "fold": member.fold,
+    }
+
+
+def _rows(members: list[Member]) -> dict[str, Any]:
+    """Of the rows that all were trained on; their type is the one that gives the digest by which they were measured."""
+    found = {}
+    for member in members:
+        encoder, width = member.description["encoder"], member.description["d_input"]
+        measured = read_calibration(member.export / CALIBRATION).made_of.get("store_rows_sha256")
+        types = [dtype for dtype in _ROW_TYPES if rows_digest(encoder, dtype, width) == measured]
+        if not types:
+            raise InputError(
+                f"{member.export / CALIBRATION}: measured on rows of another encoder than the network was trained on. "
+                "Measure it again: python launch/evaluate.py"
+            )
+        revision = member.settings.encoder.revision
+        facts = {"encoder": encoder, "dtype": types[0], "width": width, "revision": revision, "sha256": measured}
+        found[measured] = facts
+    if len(found) > 1:
+        raise InputError(
+            "the members were trained on rows of different encoders. Make a bundle of each: --members NAME"
+        )
+    return next(iter(found.values()))
+
+
+def _copy_export(member: Member, fresh: Path) -> None:
+    """The export as it is; raises `CorruptError` where it is replaced meanwhile."""
+    record = read_calibration(member.export / CALIBRATION)
+    target = (fresh / member_file(member.name, MANIFEST)).parent
+    target.mkdir(parents=True)
+    for name in (MANIFEST, WEIGHTS, CALIBRATION):
+        (target / name).write_bytes(read_small(member.export / name, 2**50))
+    if {verify_export(target)[0], record.made_of["weights_sha256"]} != {member.weights_sha256}:
+        raise CorruptError(f"{member.export}: replaced while it was copied. A training of this run is still going on.")
+
+
+def _without_places(config: SnwConfig) -> dict[str, Any]:
+    """The settings of networks, data and encoder; of the user's files the names alone, of nobody's folders."""
+    values = {key: section for key, section in config_to_dict(config).items() if key not in _OF_THIS_PLACE}
+    values["data"] = {key: value for key, value in values["data"].items() if key != "folder"}
+    for key in ("ligands", "receptors", "pairs"):
+        values["data"][key] = Path(values["data"][key]).name
+    return values | {"run": {"name": config.run.name, "seed": config.run.seed}}
+
+
+def _trained_sequences(members: list[Member]) -> dict[str, list[str]]:
+    """The distinct sequences of all pairs that any member was trained on, by side."""
+    found: dict[str, set[str]] = {"ligands": set(), "receptors": set()}
+    for prepared in {id(member.prepared): member.prepared for member in members}.values():
+        train = prepared.pairs[prepared.pairs["split"] == "train"]
+        found["ligands"].update(prepared.ligands[name] for name in train["ligand_id"].unique())
+        found["receptors"].update(prepared.receptors[name] for name in train["receptor_id"].unique())
+    return {side: sorted(sequences) for side, sequences in found.items()}
+
+
+def _write_json(file: Path, value: Any) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    file.write_text(f"{text}\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Scores of pairs that nobody has prepared or embedded: `PairScorer`, by a bundle alone."""

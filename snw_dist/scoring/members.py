@@ -1,0 +1,68 @@
+"""The networks of a bundle in memory, and what one of them makes of pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from hpc.errors import CorruptError
+from snw_dist.arrays import FloatArray, IntArray
+from snw_dist.bundle.format import member_file
+from snw_dist.bundle.read import Bundle
+from snw_dist.embedding.row_reader import RowReader
+from snw_dist.model.pair import PairOutput
+from snw_dist.predict.batches import IndexedPairs, make_batch
+from snw_dist.predict.calibration import CALIBRATION, Calibration, read_calibration
+from snw_dist.predict.export import read_export
+from snw_dist.predict.score import score_pairs
+
+_PAIRS_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class LoadedMember:
+    """One network, ready to score."""
+
+    name: str
+    network: nn.Module
+    max_length: int
+    """Longer sequences are cropped to their middle, as in training."""
+    calibration: Calibration
+    tuned: bool
+    """It has ESM C in its graph, and reads tokens."""
+
+    def scores(self, ligand: IntArray, receptor: IntArray, reader: RowReader, device: torch.device) -> FloatArray:
+        """[pairs] scores; ligand, receptor: [pairs] numbers of sequences of the reader."""
+        return score_pairs(self.network, _pairs(ligand, receptor), reader, self.max_length, _PAIRS_AT_ONCE, device)
+
+    @torch.inference_mode()
+    def outputs(self, ligand: IntArray, receptor: IntArray, reader: RowReader, device: torch.device) -> PairOutput:
+        """All that the network says of a few pairs, in one pass; ligand, receptor: as in `scores`."""
+        table = _pairs(ligand, receptor)
+        batch = make_batch(table, np.arange(len(table)), reader, self.max_length, device)
+        found: PairOutput = self.network.to(device)(batch.ligand, batch.receptor)
+        return found
+
+
+def load_members(bundle: Bundle) -> list[LoadedMember]:
+    """The networks of a bundle, on the CPU; raises `CorruptError` where a file has changed since it was compared."""
+    members = []
+    for name, entry in bundle.says.members.items():
+        folder = (bundle.folder / member_file(name, CALIBRATION)).parent
+        network, description = read_export(folder)
+        record = read_calibration(folder / CALIBRATION)
+        for digest in (description["weights_sha256"], record.made_of["weights_sha256"]):
+            if digest != entry.weights_sha256:
+                raise CorruptError(f"{folder}: not the weights that bundle.json names. Fetch the bundle again.")
+        max_length = int(description["model"]["max_length"])
+        members.append(LoadedMember(name, network, max_length, record.calibration, entry.tuned))
+    return members
+
+
+def _pairs(ligand: IntArray, receptor: IntArray) -> IndexedPairs:
+    """Pairs of which nothing is known."""
+    nothing = np.zeros(len(ligand))
+    return IndexedPairs(ligand, receptor, nothing.astype(np.float32), nothing.astype(bool), np.ones(len(ligand)))

@@ -1,0 +1,198 @@
+"""A bundle that was changed in any way is refused, with one line, before anything of it is used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpc.disk.sealed import read_sealed, write_sealed
+from hpc.errors import CorruptError, InputError, SnwError
+from snw_dist.bundle import read
+from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION
+from snw_dist.bundle.read import open_bundle
+
+
+def refused(folder: Path, kind: type[SnwError] = CorruptError) -> str:
+    with pytest.raises(kind) as caught:
+        open_bundle(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def sign(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what bundle.json says, with a digest of its own that is right."""
+    content = read_sealed(folder / BUNDLE)
+    change(content)
+    write_sealed(folder / BUNDLE, content)
+
+
+def put(folder: Path, name: str, data: bytes) -> None:
+    """Another file, which bundle.json names with its right size and digest."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    sign(folder, lambda content: content["files"].update({name: entry}))
+
+
+def test_a_whole_bundle_is_taken_also_with_what_the_hub_puts_beside_it(bundle: Path) -> None:
+    says = open_bundle(bundle).says
+    assert list(says.members) == ["tiny"]
+    (bundle / ".gitattributes").write_text("*.safetensors filter=lfs")
+    (bundle / ".cache" / "huggingface").mkdir(parents=True)
+    (bundle / ".cache" / "huggingface" / "x.lock").touch()
+    assert open_bundle(bundle).says == says
+
+
+def test_any_of_200_flipped_bits_is_seen(bundle: Path) -> None:
+    files = sorted(path for path in bundle.rglob("*") if path.is_file())
+    ends = np.cumsum([path.stat().st_size for path in files])
+    found, touched = 0, set()
+    for bit in np.random.default_rng(0).integers(0, 8 * int(ends[-1]), 200).tolist():
+        number = int(np.searchsorted(ends, bit // 8, side="right"))
+        file, start = files[number], int(ends[number - 1]) if number else 0
+        good = file.read_bytes()
+        data = bytearray(good)
+        data[bit // 8 - start] ^= 1 << bit % 8
+        file.write_bytes(data)
+        assert str(file) in refused(bundle)
+        found += 1
+        touched.add(file.name)
+        file.write_bytes(good)
+    assert found == 200
+    assert touched >= {"model.safetensors", "metrics.json", BUNDLE, "README.md"}
+    open_bundle(bundle)
+
+
+FILES = ["members/tiny/model.safetensors", "members/tiny/calibration.json", "config.json", "README.md", "parity.json"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_file(bundle: Path, name: str) -> None:
+    with (bundle / name).open("ab") as file:
+        file.write(b" ")
+    assert f"{bundle / name}: " in refused(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file(bundle: Path, name: str) -> None:
+    (bundle / name).unlink()
+    assert refused(bundle).startswith(f"{bundle / name}: missing")
+
+
+@pytest.mark.parametrize("name", ["more.json", "members/tiny/data.pkl", "members/other/model.safetensors", "a b.txt"])
+def test_a_file_too_many(bundle: Path, name: str) -> None:
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_bytes(pickle.dumps(1))
+    assert refused(bundle).startswith(f"{bundle / name}: bundle.json names no such file")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data.pkl", "model.pt", "pytorch_model.bin", "code.py", "members/tiny/data.pkl"),
+        *("../outside.json", "members/../../outside.json", "members/tiny/../../../outside.json", "a//b.json"),
+    ],
+)
+def test_a_name_that_is_not_of_the_format(bundle: Path, name: str) -> None:
+    """Also where bundle.json names it: a kind of file that could run something, or a way out of the folder."""
+    put(bundle, name, pickle.dumps(1))
+    assert "bundle.json: files" in refused(bundle)
+
+
+def test_an_absolute_name(bundle: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    put(bundle, str(outside), b"{}")
+    assert "bundle.json: files" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_link(bundle: Path, tmp_path: Path, name: str) -> None:
+    """Even where it leads to the right bytes."""
+    shutil.move(bundle / name, tmp_path / "elsewhere")
+    (bundle / name).symlink_to(tmp_path / "elsewhere")
+    assert refused(bundle).startswith(f"{bundle / name}: a symbolic link")
+
+
+def test_a_link_to_a_folder(bundle: Path, tmp_path: Path) -> None:
+    shutil.move(bundle / "members", tmp_path / "members")
+    (bundle / "members").symlink_to(tmp_path / "members")
+    assert "a symbolic link" in refused(bundle)
+
+
+def test_the_cache_of_the_hub_has_links_and_is_taken(bundle: Path, tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate(sorted(path for path in bundle.rglob("*") if path.is_file())):
+        shutil.move(path, blobs / str(number))
+        path.symlink_to(blobs / str(number))
+    assert open_bundle(bundle, may_link=True).says.name == "tiny"
+    (blobs / "0").write_bytes(b"{}")
+    with pytest.raises(SnwError):
+        open_bundle(bundle, may_link=True)
+
+
+def test_a_pipe_is_not_waited_for(bundle: Path) -> None:
+    (bundle / "README.md").unlink()
+    os.mkfifo(bundle / "README.md")
+    assert "neither a file nor a folder" in refused(bundle)
+
+
+def test_a_newer_format_is_the_programs_fault_and_another_is_damage(bundle: Path) -> None:
+    sign(bundle, lambda content: content.update(format_version=FORMAT_VERSION + 1, new_key=3))
+    assert "Install a newer snw-dist" in refused(bundle, InputError)
+    sign(bundle, lambda content: content.update(format_version="1"))
+    assert "format version '1'" in refused(bundle)
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    assert "python launch/export.py" in refused(tmp_path, InputError)
+    assert "no bundle here" in refused(tmp_path / "nowhere", InputError)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"members": {}},
+        {"members": {"../x": {}}},
+        {"mean": {"threshold": 0.5, "calibration": {"method": "temperature", "temperature": None, "points": []}}},
+        {"rows": {}},
+        {"files": {}},
+        {"more": 1},
+        {"licences": {"data": 3, "encoder": None}},
+    ],
+    ids=str,
+)
+def test_a_bundle_json_that_means_harm(bundle: Path, change: dict[str, Any]) -> None:
+    sign(bundle, lambda content: content.update(change))
+    assert str(bundle / BUNDLE) in refused(bundle)
+
+
+def test_a_bundle_json_that_is_none(bundle: Path) -> None:
+    for data in (b"", b"{", b"[]", b"\xff", b"[" * 10**5, json.dumps({"sha256": 3}).encode()):
+        (bundle / BUNDLE).write_bytes(data)
+        assert str(bundle / BUNDLE) in refused(bundle)
+
+
+def test_what_changes_after_it_was_compared_is_not_used(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    data = bytearray((bundle / "metrics.json").read_bytes())
+    data[5] ^= 1
+    (bundle / "metrics.json").write_bytes(data)
+    with pytest.raises(CorruptError, match="changed while it was read"):
+        opened.read_json("metrics.json")
+    with pytest.raises(CorruptError, match=r"names no secret\.json"):
+        opened.read("secret.json")
+
+
+def test_a_folder_of_very_many_files(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "_MOST_FILES", 3)
+    assert "more than 3 files" in refused(bundle)

@@ -1,0 +1,236 @@
+"""`PairScorer` gives the scores of `evaluate`, for every network and from any place, and says what it cannot do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import snw_dist
+from hpc.errors import CorruptError, EnvironmentProblem, InputError
+from snw_dist import PairScorer
+from snw_dist.config import SnwConfig
+from snw_dist.data.prepared import load_prepared
+from snw_dist.embedding.encoder import Encoder
+from tests.kit.bundle_tools import bundled, measured_run, with_model
+
+RECEPTOR = "GSHSMRYFFTSVSRPGRGEPRFIAVGYVDDTQFVRFDSDAASQRMEPR"
+
+
+def measured(config: SnwConfig, file: str = "evaluation/predictions.parquet") -> pd.DataFrame:
+    """What `evaluate` wrote, with the sequences."""
+    prepared = load_prepared(config.data_folder)
+    table = pd.read_parquet(config.run_folder / file)
+    ligand, receptor = table["ligand_id"].map(prepared.ligands), table["receptor_id"].map(prepared.receptors)
+    return table.assign(ligand=ligand, receptor=receptor)
+
+
+@pytest.fixture(scope="module")
+def scorer(made: Path) -> PairScorer:
+    return PairScorer.load(made)
+
+
+NETWORKS = ("siamese", "pseudo_siamese", "pair_of_pairs", "cross_attention", "triplet", "changeformer")
+
+
+@pytest.mark.parametrize(
+    ("network", "mode", "dtype"),
+    [
+        *((network, "frozen", "float16") for network in NETWORKS),
+        *((network, mode, "float32") for network in ("siamese", "cross_attention") for mode in ("lora", "full")),
+        *(("siamese", "frozen", dtype) for dtype in ("float32", "bfloat16")),
+    ],
+)
+def test_elsewhere_the_scores_are_those_of_the_evaluation(network: str, mode: str, dtype: str, tmp_path: Path) -> None:
+    """Another path with blanks and umlauts, read-only, and the run folder gone."""
+    config = measured_run(tmp_path, dtype, **with_model(network, encoder_mode=mode))
+    expected = measured(config)
+    folder = tmp_path / "für Zoë, 2. Versuch" / "das Bündel"
+    folder.parent.mkdir()
+    shutil.move(bundled(config, tmp_path / "bundle"), folder)
+    shutil.rmtree(config.run.folder)
+    shutil.rmtree(config.store_path)
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        loaded = PairScorer.load(folder, device="cpu")
+        found = loaded.score(expected["ligand"].tolist(), expected["receptor"].tolist())
+    finally:
+        for path in [folder, *folder.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert loaded.loading.difference <= 1e-6
+    np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.probability, expected["probability"], rtol=0, atol=1e-5)
+    assert (loaded.bundle.says.members["tiny"].tuned, loaded._rows is None) == (mode != "frozen", mode != "frozen")
+
+
+def test_several_members_are_the_ensemble_of_the_comparison(several: SnwConfig, tmp_path: Path) -> None:
+    loaded = PairScorer.load(bundled(several, tmp_path / "out", "all"))
+    expected = measured(several, "compare/ensemble_all.parquet")
+    found = loaded.score(expected["ligand"].tolist(), expected["receptor"].tolist())
+    np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found.probability, expected["probability"], rtol=0, atol=1e-5)
+    for name in ("siamese-1", "cross_attention-2"):
+        own = measured(several, f"compare/run_tiny-{name}.parquet")
+        np.testing.assert_allclose(found.members[name], own["score"], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(found.probabilities[name], own["probability"], rtol=0, atol=1e-5)
+    record = json.loads((several.run_folder / "compare" / "comparison.json").read_text())
+    assert loaded.threshold == record["ensembles"]["all"]["threshold"]
+
+
+def test_one_against_many_on_either_side(scorer: PairScorer) -> None:
+    ligands = ["SIINFEKL", "GILGFVFTL", "NLVPMVATV"]
+    many = scorer.score(ligands, [RECEPTOR] * 3).score
+    np.testing.assert_allclose(scorer.score(ligands, RECEPTOR).score, many, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(scorer.score(ligands, [RECEPTOR]).score, many, rtol=0, atol=1e-6)
+    assert scorer.score(RECEPTOR, ligands).score.shape == (3,)
+    assert scorer.score([], []).score.shape == scorer.score("ACD", []).probability.shape == (0,)
+    with pytest.raises(InputError, match="3 ligands and 2 receptors"):
+        scorer.score(ligands, [RECEPTOR] * 2)
+
+
+def test_sequences_are_cleaned_and_a_bad_letter_has_a_place(scorer: PairScorer) -> None:
+    clean = scorer.score("SIINFEKL", RECEPTOR).score
+    np.testing.assert_array_equal(scorer.score(" siin fekl*\n", RECEPTOR).score, clean)
+    for text, said in [
+        ("SIINF3KL", "ligand 1: '3' at column 6 is not an amino acid (got 'SIINF3KL')."),
+        ("SIINUEKL", "ligand 1: 'U' at column 5 is not one of the 20"),
+        ("", "ligand 1: the sequence is empty"),
+        (float("nan"), "ligand 1: no text but float"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            scorer.score(["ACD", text], RECEPTOR)  # type: ignore[list-item]
+        assert str(caught.value).startswith(said)
+    with pytest.raises(InputError, match=r"^receptor 0: '-' at column 1"):
+        scorer.score("ACD", "-ACD")
+
+
+def test_each_distinct_sequence_is_embedded_once(made: Path) -> None:
+    loaded = PairScorer.load(made)
+    assert loaded._rows is not None
+    before = loaded._rows.num_made
+    ligands = ["SIINFEKL", "GILGFVFTL"] * 50
+    loaded.score(ligands, [RECEPTOR, "ACDEFGHIKL"] * 50)
+    loaded.score(ligands, RECEPTOR)
+    assert loaded._rows.num_made - before == 4
+
+
+def test_a_small_memory_gives_the_same_scores(made: Path, run: SnwConfig) -> None:
+    expected = measured(run)
+    sides = expected["ligand"].tolist(), expected["receptor"].tolist()
+    small = PairScorer.load(made, memory_bytes=2 * 2 * 128 * 40)
+    assert small._most_residues == 40
+    np.testing.assert_allclose(small.score(*sides).score, expected["score"], rtol=0, atol=1e-6)
+
+
+def test_a_store_is_read_in_place_of_embedding(
+    made: Path, run: SnwConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = measured(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(Encoder, "embed_into", None)
+        loaded = PairScorer.load(made, cache=run.store_path)
+        found = loaded.score(expected["ligand"].tolist(), expected["receptor"].tolist())
+    np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-6)
+    assert np.isfinite(loaded.score(["SIINFEKL", expected["ligand"][0]], RECEPTOR).score).all()
+    other = measured_run(tmp_path, "float32")
+    with pytest.raises(InputError, match="not a store of the rows"):
+        PairScorer.load(made, cache=other.store_path)
+
+
+def test_a_table_keeps_its_columns_and_rows(scorer: PairScorer) -> None:
+    frame = pd.DataFrame({"note": ["b", "a"], "peptide": ["SIINFEKL", "ACD"], "mhc": RECEPTOR}, index=[7, 3])
+    found = scorer.score_table(frame, ligand="peptide", receptor="mhc", members=True)
+    assert list(found.columns) == ["note", "peptide", "mhc", "snw_score", "snw_probability", "snw_score_tiny"]
+    pd.testing.assert_frame_equal(found[["note", "peptide", "mhc"]], frame)
+    assert "snw_score" not in frame
+    with pytest.raises(InputError, match="no column 'ligand': there are note, peptide, mhc"):
+        scorer.score_table(frame, receptor="mhc")
+
+
+def test_the_best_come_first_and_equal_ones_in_their_order(scorer: PairScorer) -> None:
+    ligands = ["SIINFEKL", "GILGFVFTL", "NLVPMVATV", "SIINFEKL"]
+    found, scores = scorer.rank(ligands, RECEPTOR, top=3), scorer.score(ligands, RECEPTOR).score
+    assert found["place"].tolist() == [1, 2, 3]
+    assert found["ligand"].tolist() == [ligands[number] for number in found["number"]]
+    assert found["snw_score"].is_monotonic_decreasing
+    assert found["snw_score"].max() == scores.max()
+    numbers = scorer.rank(ligands, RECEPTOR)["number"].tolist()
+    assert numbers.index(0) + 1 == numbers.index(3)
+    assert scorer.rank([], RECEPTOR).empty
+
+
+def test_attention_and_vectors_where_a_network_has_them(several: SnwConfig, scorer: PairScorer, tmp_path: Path) -> None:
+    loaded = PairScorer.load(bundled(several, tmp_path / "out", "all"))
+    maps = loaded.attention("SIINFEKL", RECEPTOR)
+    assert list(maps) == ["cross_attention-1", "cross_attention-2"]
+    assert maps["cross_attention-1"].shape == (8, len(RECEPTOR))
+    np.testing.assert_allclose(maps["cross_attention-1"].sum(axis=1), 1, atol=1e-5)
+    ligands = ["SIINFEKL", "ACD", "GILGFVFTL"]
+    towers = loaded.towers(ligands, [RECEPTOR, "ACDEFGH"])
+    assert list(towers) == ["siamese-1", "siamese-2"]
+    assert (towers["siamese-1"].ligands.shape[0], towers["siamese-1"].receptors.shape[0]) == (3, 2)
+    apart = np.sqrt(((towers["siamese-1"].ligands[2] - towers["siamese-1"].receptors[1]) ** 2).sum() + 1e-6)
+    assert loaded.score("GILGFVFTL", "ACDEFGH").members["siamese-1"][0] == pytest.approx(1 - apart / 2, abs=1e-5)
+    with pytest.raises(InputError, match="no member has an attention map"):
+        scorer.attention("ACD", RECEPTOR)
+    with pytest.raises(InputError, match="at least one ligand and one receptor"):
+        scorer.towers([], [RECEPTOR])
+    only = PairScorer.load(bundled(several, tmp_path / "one", "cross_attention-1"))
+    with pytest.raises(InputError, match="no member has vectors"):
+        only.towers(["ACD"], [RECEPTOR])
+
+
+def test_where_the_sides_mean_nothing_their_order_does_not_either(tmp_path: Path) -> None:
+    data: dict[str, Any] = {"symmetric": True}
+    data["split"] = {"method": "random", "clusters": "identical", "val_fraction": 0.2, "test_fraction": 0.2}
+    loaded = PairScorer.load(bundled(measured_run(tmp_path, data=data), tmp_path / "out"))
+    one, other = ["SIINFEKL", RECEPTOR, "ACD"], [RECEPTOR, "ACDEFGH", "ACD"]
+    np.testing.assert_array_equal(loaded.score(one, other).score, loaded.score(other, one).score)
+
+
+def test_a_member_with_the_encoder_inside_takes_no_sequence_beyond_its_context(tmp_path: Path) -> None:
+    config = measured_run(tmp_path, "float32", **with_model("siamese", encoder_mode="full"))
+    loaded = PairScorer.load(bundled(config, tmp_path / "out"))
+    with pytest.raises(InputError, match=r"a sequence of 2,047 residues: member tiny has the encoder inside"):
+        loaded.score("A" * 2047, RECEPTOR)
+    assert np.isfinite(loaded.score("A" * 2046, RECEPTOR).score).all()
+
+
+def test_scores_that_are_not_its_own_are_refused_at_load(made: Path, tmp_path: Path) -> None:
+    """Every digest is right; the encoder or this machine would have to be another one."""
+    from tests.unit.bundle.test_read import put
+
+    shutil.copytree(made, tmp_path / "bundle")
+    parity = json.loads((made / "parity.json").read_text())
+    parity["pairs"][3]["scores"]["tiny"] += 0.01
+    put(tmp_path / "bundle", "parity.json", json.dumps(parity).encode())
+    with pytest.raises(EnvironmentProblem, match="does not give its own scores here"):
+        PairScorer.load(tmp_path / "bundle")
+    put(tmp_path / "bundle", "parity.json", b'{"pairs": []}')
+    with pytest.raises(CorruptError, match=r"parity\.json"):
+        PairScorer.load(tmp_path / "bundle")
+
+
+def test_the_device_that_is_asked_for(made: Path) -> None:
+    assert PairScorer.load(made, device="cpu").device == torch.device("cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(EnvironmentProblem, match="cuda"):
+            PairScorer.load(made, device="cuda")
+
+
+def test_the_package_has_a_scorer_and_nothing_else() -> None:
+    assert snw_dist.PairScorer is PairScorer
+    with pytest.raises(AttributeError, match="has no attribute 'Scorer'"):
+        _ = snw_dist.Scorer  # type: ignore[attr-defined]
+
+
+def test_what_loading_took_is_known(scorer: PairScorer) -> None:
+    assert list(scorer.loading.seconds) == ["verify", "networks", "encoder", "parity"]
+    assert all(seconds > 0 for seconds in scorer.loading.seconds.values())
