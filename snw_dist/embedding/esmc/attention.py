@@ -1,8 +1,9 @@
 """Attention inside each sequence of a packed batch, without a mask and without padding.
 
 On CUDA in 16 bits one call of PyTorch's variable-length flash kernel does the whole batch (FlashAttention-2, Dao 2023;
-it needs compute capability 8.0). Everywhere else sequences of equal length share a call of
-`scaled_dot_product_attention`, whose result for a sequence does not depend on the others in the call.
+it needs compute capability 8.0); where nothing is trained, `fused` has a faster one. Everywhere else sequences of equal
+length share a call of `scaled_dot_product_attention`, whose result for a sequence does not depend on the others in the
+call.
 """
 
 from __future__ import annotations

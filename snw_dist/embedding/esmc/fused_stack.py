@@ -19,7 +19,7 @@ from snw_dist.embedding.esmc.plain import inverse_frequencies
 
 
 class FusedStack:
-    """Blocks one after another. The weights are used as they are, without a copy."""
+    """Blocks one after another. The weights are used as they are, without a copy; final_norm is [d_model]."""
 
     def __init__(
         self, layers: Iterable[EsmcLayer], final_norm: torch.Tensor | None, scale: float, device: torch.device
@@ -29,7 +29,7 @@ class FusedStack:
         self._turns = turns_of(0, device)
 
     def states(self, x: torch.Tensor, places: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
-        """See `packed.Stack`."""
+        """See `packed.Stack`: x and each state are [tokens, d_model], places [tokens]."""
         if lengths.longest > len(self._turns):
             self._turns = turns_of(lengths.longest, x.device)
         blocks = sent(query_blocks(lengths.lengths), x.device)

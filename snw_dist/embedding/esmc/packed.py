@@ -85,7 +85,10 @@ def stack_of(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Stack:
-    """The fastest blocks for weights of this type on this device; each adds its change divided by `scale`."""
+    """The fastest blocks for weights of this type on this device; each adds its change divided by `scale`.
+
+    final_norm: [d_model], of the norm behind the last block; None where that is not the last of the model.
+    """
     if has_fused_kernels(device, dtype):
         from snw_dist.embedding.esmc.fused_stack import FusedStack
 

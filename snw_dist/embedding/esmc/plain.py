@@ -53,7 +53,7 @@ class Block:
 
 
 class PlainStack:
-    """Blocks one after another."""
+    """Blocks one after another; final_norm is [d_model]."""
 
     def __init__(
         self, layers: Iterable[EsmcLayer], final_norm: torch.Tensor | None, scale: float, device: torch.device
@@ -64,7 +64,7 @@ class PlainStack:
         self.inverse_frequency = inverse_frequencies(device)
 
     def states(self, x: torch.Tensor, places: torch.Tensor, lengths: PackedLengths) -> Iterator[torch.Tensor]:
-        """See `packed.Stack`."""
+        """See `packed.Stack`: x and each state are [tokens, d_model], places [tokens]."""
         rotation = rotation_of(places, self.inverse_frequency)
         size = self._block_tokens
         buffers = [torch.empty_like(x) for _ in range(3)] if size else []

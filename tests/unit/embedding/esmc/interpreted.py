@@ -93,7 +93,7 @@ def test_attention(dtype: torch.dtype, seed: int, heads: int, lengths: list[int]
 
 
 def test_each_query_is_in_one_block() -> None:
-    assert query_blocks([1, 130, 128]).tolist() == [[0, 1, 0], [1, 130, 0], [1, 130, 128], [131, 128, 0]]
+    assert query_blocks([1, 66, 64]).tolist() == [[0, 1, 0], [1, 66, 0], [1, 66, 64], [67, 64, 0]]
 
 
 def random_layers(width: int, inner: int, number: int, dtype: torch.dtype) -> list[EsmcLayer]:
