@@ -19,6 +19,13 @@ def test_settings_by_stage_and_precision(stage: int, precision: Precision) -> No
     assert zero["stage"] == stage
     assert ("stage3_max_live_parameters" in zero) == (stage == 3)
     assert stage == 3 or zero["reduce_bucket_size"] == 1000  # DeepSpeed would take memory for half a billion
+    assert zero["overlap_comm"] == (stage == 3)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_the_gradients_of_a_large_network_are_not_brought_together_at_once(stage: int) -> None:
+    settings = deepspeed_settings(stage, "bf16", 1, 1, 1.0, 600_000_000)
+    assert settings["zero_optimization"]["reduce_bucket_size"] == 50_000_000
 
 
 def test_groups_of_parameters_by_their_share_of_the_rate() -> None:
