@@ -36,10 +36,12 @@ def attend(
     """Attention of [batch, heads, length, channels] to the keys that `mask` [batch, length] has; the same shape.
 
     Never by cuDNN, which torch prefers in 16 bits on a GPU: it makes a plan for each new shape, and batches of natural
-    lengths have new shapes at every step.
+    lengths have new shapes at every step. The mask is added: of one that is bool torch makes the same, but brings a
+    number to the device for it, and waits.
     """
+    added = torch.zeros(mask.shape, dtype=query.dtype, device=mask.device).masked_fill(~mask, float("-inf"))
     with sdpa_kernel(_WITHOUT_PLANS):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :], dropout_p=dropout)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=added[:, None, None, :], dropout_p=dropout)
 
 
 class Convolution(nn.Conv1d):

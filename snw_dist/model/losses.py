@@ -56,7 +56,7 @@ def triplet_loss(
         if mining == "semi_hard":
             worse = worse & (gap < 0)
         elif mining == "hard":
-            nearest = torch.where(worse, distance, torch.inf).argmin(dim=1, keepdim=True)
+            nearest = distance.expand_as(worse).masked_fill(~worse, torch.inf).argmin(dim=1, keepdim=True)
             worse = worse & (torch.arange(len(label), device=label.device) == nearest)
         return _weighted_mean((gap + margin * excess).clamp(min=0.0), worse * weight)
 
@@ -122,4 +122,6 @@ def complexes_loss(
 def _weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Of each row, [n, n] -> [n]; 0 where all weights are."""
     total = weights.sum(dim=1)
-    return (values * weights).sum(dim=1) / torch.where(total > 0, total, 1.0)
+    return (values * weights).sum(dim=1) / total.masked_fill(
+        ~(total > 0), 1.0
+    )  # `where` would bring 1.0 to a GPU, and wait

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import snw_dist.model
 from snw_dist.config import LossName, ModelName, ModelSection
@@ -83,7 +84,7 @@ def test_a_step_asks_the_device_for_nothing(name: ModelName, loss: LossName) -> 
     model, sides, count = network(name), (side((3, 5, 30), 6), side((9, 70, 20, 7), 6)), 6
     target = Target(torch.ones(count), torch.arange(count), torch.arange(count) % 2, torch.ones(count))
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    with mode:
+    with mode, NoNumbersToTheDevice():
         fake = [one._replace(**{key: mode.from_tensor(getattr(one, key)) for key in TENSORS}) for one in sides]
         known = Target(*(mode.from_tensor(part) for part in target))
         value, own = Objective(loss, 2.0, 0.1, 1.0, "all").shared(model(*fake), known, count)
@@ -93,3 +94,11 @@ def test_a_step_asks_the_device_for_nothing(name: ModelName, loss: LossName) -> 
 
 
 TENSORS = ("states", "mask", "pair_index")
+
+
+class NoNumbersToTheDevice(TorchDispatchMode):
+    """`torch.where` with a number makes a tensor of it on the processor; its copy to a GPU is waited for."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert function is not torch.ops.aten.where.self or all(isinstance(part, FakeTensor) for part in args)
+        return function(*args, **(kwargs or {}))
