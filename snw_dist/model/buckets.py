@@ -34,6 +34,8 @@ def length_groups(
     """
     rounded = [rounded_up(length, multiple) for length in lengths]
     ceiling = np.maximum.accumulate(np.asarray(rounded))  # equal to them where they are sorted
+    if len(lengths) * ceiling[-1] - ceiling.sum() <= overhead:  # all the padding there is
+        return [(0, len(lengths), int(ceiling[-1]))]
     changes = np.flatnonzero(np.diff(ceiling, append=ceiling[-1] + 1)) + 1  # only between lengths is there a cut
     ends = np.unique([min(rounded_up(end, rows), len(lengths)) for end in changes.tolist()])
     starts = np.concatenate([[0], ends])

@@ -44,6 +44,8 @@ class GradientWatch:
         if optimiser is not adam:
             self._clear = optimiser.zero_grad
             optimiser.zero_grad = self._look_and_clear
+        if zero_stage in (1, 2):  # one look at each gradient, and one word with all ranks: the norm tells it again
+            optimiser.has_overflow = lambda *_: False
 
     def begin(self) -> None:
         """The next thing is the end of a step."""
