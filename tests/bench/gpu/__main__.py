@@ -4,9 +4,9 @@
     python -m tests.bench.gpu --json --against ../old-checkout
 
 Each part prints a line of JSON when it has ended, with the part's name as its key, so that a run which is cut short
-leaves figures; the last line says what is wanted of them (measured, at least wanted). Without `--only` it is all parts
-but `tests`. `--against`: every part is also measured on the code of another checkout, by these same benchmarks and
-without the peers; its line follows with the key `PART, against`. A part that fails says why in its line.
+leaves figures; then a line says what is wanted of them (measured, at least wanted). Without `--only` it is all parts
+but `tests`. `--against`: then every part is measured on the code of another checkout, the last one first, on the same
+inputs and without the peers; its lines have the keys `PART, against`. A part that fails says why in its line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,21 @@ def measured(part: str, scale: Scale, place: Path) -> dict[str, Any]:
     return {**found, "took_s": round(time.perf_counter() - started, 1)}
 
 
-def measured_on(checkout: Path, part: str, place: Path, arguments: list[str]) -> dict[str, Any]:
-    """The same of another checkout."""
+def show_other(checkout: Path, parts: Sequence[str], place: Path, chosen: argparse.Namespace) -> None:
+    """The same of another checkout, without peers: its lines as they come."""
     with tempfile.TemporaryDirectory(prefix="snw-against-") as name:
         beside(checkout.resolve(), Path(name))
-        command = [sys.executable, "-m", "tests.bench.gpu", "--json", "--only", part, "--no-peers", *arguments]
+        command = [sys.executable, "-m", "tests.bench.gpu", "--json", "--no-peers", "--place", str(place)]
+        command += [word for part in parts for word in ("--only", part)] + ["--tiny"] * chosen.tiny
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([name, os.environ.get("PYTHONPATH", "")])}
-        done = subprocess.run(
-            [*command, "--place", str(place)], cwd=name, env=env, stdout=subprocess.PIPE, text=True, check=False
-        )
-    for line in done.stdout.splitlines():
-        if line.startswith("{") and part in (found := json.loads(line)):
-            return dict(found[part])
-    return {"failed": f"exit code {done.returncode}"}
+        with subprocess.Popen(command, cwd=name, env=env, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdout is not None
+            for line in other.stdout:
+                for part, found in json.loads(line).items() if line.startswith("{") else ():
+                    if part in parts:
+                        show(f"{part}, against", found, chosen.json)
+        if other.returncode != 0:
+            show("against", {"failed": f"exit code {other.returncode}"}, chosen.json)
 
 
 def beside(checkout: Path, folder: Path) -> None:
@@ -95,16 +97,16 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace, place: Path) -> None:
-    """The parts that were chosen, here and on the other checkout."""
+    """The parts that were chosen, here and then on the other checkout."""
     place.mkdir(exist_ok=True)
     scale, results = TINY if chosen.tiny else FULL, dict[str, Any]()
-    for part in chosen.only or [part for part in PARTS if part != "tests"]:
+    parts = chosen.only or [part for part in PARTS if part != "tests"]
+    for part in parts:
         results[part] = measured(part, scale.alone() if chosen.no_peers else scale, place)
         show(part, results[part], chosen.json)
-        if chosen.against is not None and part != "tests":
-            own = ["--tiny"] if chosen.tiny else []
-            show(f"{part}, against", measured_on(chosen.against, part, place, own), chosen.json)
     show("targets", targets(results), chosen.json)
+    if chosen.against is not None:
+        show_other(chosen.against, [part for part in reversed(parts) if part != "tests"], place, chosen)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,20 @@ from tests.bench.train_peers import WARM_UP, Padded, Pairs, Plain, loader_of, pl
 
 
 def peers(values: dict[str, Any], runtime: Runtime) -> None:
-    """Job: plain PyTorch on one input, in float32 and by autocast in bf16; leaves seconds of a pass over the steps.
+    """Job: plain PyTorch on each input, in float32 and by autocast in bf16; leaves seconds of a pass over the steps.
 
     `files`: one `.pt` file a sequence, read by workers. `padded`: the same batches, on the device already. `grouped`:
     the network of the project as it is and its own batches, on the device already.
     """
-    config, caps, device = config_from_dict(values["config"]), values["caps"], runtime.device
-    pairs = pairs_of_steps(config, WARM_UP + values["steps"])
+    for title, config, caps in values["inputs"]:
+        from_memory(title, config_from_dict(config), caps, values, runtime)
+        gc.collect()
+        from_files(title, config_from_dict(config), caps, values, runtime)
+
+
+def from_memory(title: str, config: SnwConfig, caps: Sequence[int], values: dict[str, Any], runtime: Runtime) -> None:
+    """`grouped` and `padded`."""
+    device, pairs = runtime.device, pairs_of_steps(config, WARM_UP + values["steps"])
     sources: dict[str, tuple[Callable[[], nn.Module], list[Any]]] = {}
     sources["grouped"] = (lambda: OwnPair(config), own_batches(config, pairs, device))
     sources["padded"] = (lambda: plain_network(config), padded_batches(config, pairs[: WARM_UP + 4], caps, device))
@@ -40,23 +47,26 @@ def peers(values: dict[str, Any], runtime: Runtime) -> None:
             training = Plain(network(), config, runtime, precision)
             for batch in batches[:WARM_UP]:
                 training.step(*batch)
-            leave(runtime, f"{source} {precision}", in_memory(training, batches[WARM_UP:], values, device))
-    del sources, training, batches
-    gc.collect()
-    loader = loader_of(config, runtime, "pt", caps)
+            found = in_memory(training, batches[WARM_UP:], values["repeats"], device)
+            leave(runtime, title, f"{source} {precision}", found)
+
+
+def from_files(title: str, config: SnwConfig, caps: Sequence[int], values: dict[str, Any], runtime: Runtime) -> None:
+    """`files`."""
+    loader, steps = loader_of(config, runtime, "pt", caps), values["file_steps"]
     for precision in values["precisions"]:
         training = Plain(plain_network(config), config, runtime, precision)
         for _ in range(WARM_UP):
-            training.step(*placed(next(loader), device)).item()
+            training.step(*placed(next(loader), runtime.device)).item()
         started = time.perf_counter()
-        for _ in range(values["file_steps"]):
-            training.step(*placed(next(loader), device)).item()
+        for _ in range(steps):
+            training.step(*placed(next(loader), runtime.device)).item()
         took = time.perf_counter() - started
-        leave(runtime, f"files {precision}", {"num_steps": values["file_steps"], "seconds": took, "again_s": [took]})
+        leave(runtime, title, f"files {precision}", {"num_steps": steps, "seconds": took, "again_s": [took]})
     loader.close()
 
 
-def in_memory(training: Plain, batches: Sequence[Any], values: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def in_memory(training: Plain, batches: Sequence[Any], repeats: int, device: torch.device) -> dict[str, Any]:
     """Seconds of the first pass over the batches, and of further ones."""
 
     def run() -> float:
@@ -67,7 +77,7 @@ def in_memory(training: Plain, batches: Sequence[Any], values: dict[str, Any], d
         wait_for(device)
         return time.perf_counter() - started
 
-    return {"num_steps": len(batches), "seconds": run(), "again_s": [run() for _ in range(values["repeats"])]}
+    return {"num_steps": len(batches), "seconds": run(), "again_s": [run() for _ in range(repeats)]}
 
 
 class OwnPair(nn.Module):

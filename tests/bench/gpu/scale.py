@@ -65,9 +65,9 @@ class Scale:
 
 
 FULL = Scale(
-    device="cuda", shape=(WIDTH, LAYERS_300M, INNER), tokens=(4096, 16384, 32768, 65536), passes=12,
-    profiled_tokens=32768, sequences=2048, job_sequences=8192, inputs=("pep_receptor", "mhc_binding"),
-    pairs_per_step=128, steps=16, file_steps=24, repeats=3,
+    device="cuda", shape=(WIDTH, LAYERS_300M, INNER), tokens=(4096, 16384, 32768, 65536), passes=8,
+    profiled_tokens=32768, sequences=2048, job_sequences=4096, inputs=("pep_receptor", "mhc_binding"),
+    pairs_per_step=128, steps=12, file_steps=16, repeats=2,
 )  # fmt: skip
 TINY = Scale(
     device="cpu", shape=(128, 2, 256), tokens=(512, 1024), passes=2,

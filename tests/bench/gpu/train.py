@@ -35,14 +35,12 @@ class Made(NamedTuple):
 
 def measure(scale: Scale, place: Path) -> dict[str, Any]:
     """All figures of this part, by input; `place` keeps the inputs."""
-    found: dict[str, Any] = {}
-    for title in scale.inputs:
-        data = _input(scale, title, place / title)
-        found[title] = _ours(scale, data, place)
-        say(f"{title}: {found[title]}")
-        if scale.peers:
-            found[title] |= _peers(scale, data, place)
-            say(f"{title}: {found[title]}")
+    inputs = {title: _input(scale, title, place / title) for title in scale.inputs}
+    found = _ours(scale, inputs, place)
+    say(str(found))
+    if scale.peers:
+        for title, rates_of_peers in _peers(scale, inputs, place).items():
+            found.setdefault(title, {}).update(rates_of_peers)
     return found
 
 
@@ -67,13 +65,18 @@ def _config(scale: Scale, data: Made, folder: Path, **train: Any) -> dict[str, A
     return {**data.values, "run": run, "model": dict(scale.model), "train": section}
 
 
-def _ours(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
-    found = {}
+def _ours(scale: Scale, inputs: dict[str, Made], place: Path) -> dict[str, Any]:
+    """One job for all, as a start takes longer than a training."""
     with tempfile.TemporaryDirectory(dir=place) as name:
-        trainings = {one: _config(scale, data, Path(name) / one, precision=one) for one in PRECISIONS}
+        trainings = [
+            (title, precision, _config(scale, data, Path(name) / title / precision, precision=precision))
+            for title, data in inputs.items()
+            for precision in PRECISIONS
+        ]
         results = _results(scale, OURS, {"trainings": trainings, "steps": scale.steps}, Path(name))
-    for precision, one in results.items():
-        found[precision] = rates(one, scale.steps, scale.pairs_per_step) | {
+    found: dict[str, Any] = {}
+    for one in results:
+        found.setdefault(one["input"], {})[one["name"]] = rates(one, scale.steps, scale.pairs_per_step) | {
             "wait_share": round(one["waited"] / one["seconds"], 4),
             "first_step_s": round(one["first_step_s"], 2),
             "start_s": round(one["start_s"], 1),
@@ -81,12 +84,17 @@ def _ours(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
     return found
 
 
-def _peers(scale: Scale, data: Made, place: Path) -> dict[str, Any]:
-    folder = Path(data.values["run"]["folder"])  # where the files of the peers are
-    values = {"config": _config(scale, data, folder), "caps": [data.cap, data.cap], "precisions": PRECISIONS}
+def _peers(scale: Scale, inputs: dict[str, Made], place: Path) -> dict[str, Any]:
+    configs = [  # the files of the peers are in the folder of the input
+        (title, _config(scale, data, Path(data.values["run"]["folder"])), [data.cap, data.cap])
+        for title, data in inputs.items()
+    ]
+    values = {"inputs": configs, "precisions": PRECISIONS}
     values |= {"steps": scale.steps, "file_steps": scale.file_steps, "repeats": scale.repeats}
-    results = _results(scale, PEERS, values, place)
-    return {name: rates(one, one["num_steps"], scale.pairs_per_step) for name, one in results.items()}
+    found: dict[str, Any] = {}
+    for one in _results(scale, PEERS, values, place):
+        found.setdefault(one["input"], {})[one["name"]] = rates(one, one["num_steps"], scale.pairs_per_step)
+    return found
 
 
 def rates(one: dict[str, Any], num_steps: int, pairs_per_step: int) -> dict[str, float]:
@@ -95,8 +103,8 @@ def rates(one: dict[str, Any], num_steps: int, pairs_per_step: int) -> dict[str,
     return {"cold": round(pairs / one["seconds"]), "warm": round(pairs / median(one["again_s"]))}
 
 
-def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
-    """What a job of one rank leaves, by name."""
+def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """What a job of one rank leaves; where it fails, what it had found until then."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         env = {"OMP_NUM_THREADS": str(scale.threads)}
         ranks = run_ranks(job, 1, values, Path(name), 400, env, device=scale.device)
@@ -105,4 +113,4 @@ def _results(scale: Scale, job: str, values: dict[str, Any], folder: Path) -> di
     if ranks[0].returncode != 0:
         say(ranks[0].log)
         assert lines, "the job has left nothing; its log stands above"
-    return {found.pop("name"): found for found in map(json.loads, lines)}
+    return [json.loads(line) for line in lines]

@@ -24,8 +24,8 @@ FOUND = "found.jsonl"
 def ours(values: dict[str, Any], runtime: Runtime) -> None:
     """Job: one whole training after another; leaves the figures of each when it has ended."""
     linear = torch.nn.functional.linear
-    for name, config in values["trainings"].items():
-        leave(runtime, name, clocked(config, runtime, values["steps"]))
+    for title, name, config in values["trainings"]:
+        leave(runtime, title, name, clocked(config, runtime, values["steps"]))
         torch.nn.functional.linear = linear  # DeepSpeed's stage 3 leaves its own there
         gc.collect()
 
@@ -71,7 +71,7 @@ def clocked(config: dict[str, Any], runtime: Runtime, steps: int) -> dict[str, A
     }
 
 
-def leave(runtime: Runtime, name: str, found: dict[str, Any]) -> None:
-    """Add the figures of `name` to what the job has found."""
+def leave(runtime: Runtime, title: str, name: str, found: dict[str, Any]) -> None:
+    """Add the figures of `name` on the input `title` to what the job has found."""
     with (Path(runtime.job_folder) / FOUND).open("a") as file:
-        file.write(json.dumps({"name": name, **found}) + "\n")
+        file.write(json.dumps({"input": title, "name": name, **found}) + "\n")
