@@ -59,6 +59,16 @@ def _export(settings: SnwConfig, members: str | None, target: Path) -> None:
     says = write_bundle(target, settings.run.name, chosen, mean, settings)
     print(f"Members: {', '.join(says.members)}")
     print(f"Written to {printable(str(target))}: {sum(file.bytes for file in says.files.values()):,} bytes")
+    print(_loaded_again(target))
+
+
+def _loaded_again(target: Path) -> str:
+    """What whoever is given the folder will do first."""
+    from snw_dist.scoring.scorer import PairScorer
+
+    loading = PairScorer.load(target).loading
+    seconds = sum(loading.seconds.values())
+    return f"Loaded again in {seconds:.1f} s: its ten pairs are {loading.difference:.1g} at most from the evaluation."
 
 
 def _measured_together(settings: SnwConfig, chosen: "Chosen") -> dict[str, Any]:

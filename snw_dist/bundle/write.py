@@ -41,6 +41,8 @@ from snw_dist.version import __version__
 
 _ROW_TYPES = ("float32", "float16", "bfloat16")
 _PACKAGES = ("torch", "numpy", "safetensors")
+_FILES = ("[!.]*",)
+"""All of a bundle; a `.git` beside it belongs to whoever keeps it there."""
 _OF_THIS_PLACE = ("run", "store", "cluster")
 """Sections of the settings that say where and how the runs were made, and nothing of the networks."""
 
@@ -53,14 +55,14 @@ def write_bundle(
     `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences. Raises
     `InputError` where `target` is something else, and as `verify_export` for a damaged export.
     """
-    if target.exists() and any(target.iterdir()) and not (target / BUNDLE).exists():
+    if target.is_dir() and any(target.iterdir()) and not (target / BUNDLE).exists():
         raise InputError(f"{target}: holds something else than a bundle. Choose another folder: --to FOLDER")
     says = _says(name, chosen, mean, config)
     figures = chosen.measured | {
         "members": {member.name: {"threshold": member.threshold, "splits": member.splits} for member in chosen.members},
         "mean": None if mean is None else {"threshold": mean["threshold"], "splits": mean["splits"]},
     }
-    with new_folder(target) as fresh:
+    with new_folder(target, ours=_FILES) as fresh:
         for member in chosen.members:
             _copy_export(member, fresh)
         first = chosen.members[0]

@@ -5,7 +5,6 @@ The networks have the weights they begin with, and the store has the rows of the
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +18,7 @@ from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.ensure import ensure_prepared
 from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.embedding.encoder import build_encoder, load_encoder_weights
+from snw_dist.embedding.run import layers_of
 from snw_dist.embedding.store.commits import commit_shard, shard_buffer
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.group import create_part, finalize_part
@@ -26,6 +26,7 @@ from snw_dist.embedding.store.header import read_header
 from snw_dist.embedding.store.part_plan import PartPlan
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.evaluate import report
+from snw_dist.evaluate.compare.folds import compare_folds, folds_of
 from snw_dist.evaluate.compare.runs import compare_runs, variants
 from snw_dist.evaluate.run import evaluate_run
 from snw_dist.evaluate.together import measure_together
@@ -36,18 +37,20 @@ from tests.kit.tiny import MODEL, configured, write_project
 
 
 def embedded_project(folder: Path, dtype: str = "float16", **sections: Any) -> SnwConfig:
-    """The tiny project, prepared, with a store of the small random encoder."""
+    """The tiny project, prepared, with a store of its encoder, the small random one by default."""
     write_project(folder, store=False, **sections)
     config = configured(folder, store__dtype=dtype)
     prepared = ensure_prepared(config)
     if not config.store_path.exists():
-        _fill_store(config.store_path, sorted({*prepared.ligands.values(), *prepared.receptors.values()}), dtype)
+        _fill_store(config, sorted({*prepared.ligands.values(), *prepared.receptors.values()}))
     return config
 
 
-def _fill_store(path: Path, sequences: list[str], dtype: str) -> None:
-    loaded = load_encoder_weights("esmc-tiny-random", None, None, None)
-    encoder = build_encoder("esmc-tiny-random", loaded, torch.device("cpu"), "fp32", [-1], "concat", 4096)
+def _fill_store(config: SnwConfig, sequences: list[str]) -> None:
+    section, path, dtype = config.encoder, config.store_path, config.store.dtype
+    loaded = load_encoder_weights(section.name, section.weights, section.revision, section.sha256)
+    layers, device = layers_of(config), torch.device("cpu")
+    encoder = build_encoder(section.name, loaded, device, section.precision, layers, section.combine, 4096)
     plan = plan_embedding(sequences, 256, 16)
     part = PartPlan(0, path, plan, [("ligand", f"s{i}", i) for i in range(len(plan.sequences))], 0)
     create_part(path, plan, part.header(encoder.facts, dtype, encoder.model.row_width), part.names)
@@ -79,6 +82,20 @@ def measured_run(folder: Path, dtype: str = "float16", **sections: Any) -> SnwCo
     return config
 
 
+def compared_folds(folder: Path, models: list[str], seeds: list[int], **sections: Any) -> SnwConfig:
+    """A cross-validation of three folds."""
+    split = {"method": "random", "clusters": "identical", "folds": 3}
+    config = embedded_project(folder, data={"split": split}, **sections)
+    folds = [(fold, variants(fold, models, seeds)) for fold in folds_of(config)]
+    for fold, runs in folds:
+        ensure_prepared(fold)
+        for group in runs.values():
+            for run in group:
+                as_trained(run)
+    compare_folds(config, folds)
+    return config
+
+
 def compared_runs(folder: Path, models: list[str], seeds: list[int], **sections: Any) -> SnwConfig:
     """A comparison of several networks and seeds."""
     config = embedded_project(folder, **sections)
@@ -104,8 +121,3 @@ def bundled(config: SnwConfig, target: Path, choice: str | None = None) -> Path:
 def with_model(name: str, **train: Any) -> dict[str, Any]:
     """Sections of the configuration: a small network, and how it is trained."""
     return {"model": MODEL | {"name": name, "num_heads": 2}, "train": {"max_steps": 4} | train}
-
-
-def renamed(config: SnwConfig, name: str) -> SnwConfig:
-    """The same run under another name."""
-    return dataclasses.replace(config, run=dataclasses.replace(config.run, name=name))

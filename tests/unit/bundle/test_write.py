@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from hpc.errors import InputError
+from snw_dist import PairScorer
 from snw_dist.bundle.read import open_bundle
 from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.store.header import read_header
 from snw_dist.predict.calibration import load_calibration
-from tests.kit.bundle_tools import bundled, measured_run
+from tests.kit.bundle_tools import bundled, compared_folds, measured_run
 
 
 def test_members_are_the_exports(run: SnwConfig, made: Path) -> None:
@@ -88,3 +89,35 @@ def test_several_members_have_a_mean_with_its_own_calibration(comparison: SnwCon
     pairs = json.loads((folder / "parity.json").read_text())["pairs"]
     assert all(pair["scores"].keys() == says.members.keys() for pair in pairs)
     assert np.isfinite([list(pair["scores"].values()) for pair in pairs]).all()
+
+
+def test_members_of_all_folds(tmp_path: Path) -> None:
+    """Each pair of validation counts with the members that have not learned from it, and any pair is scored by all."""
+    config = compared_folds(tmp_path, ["siamese"], [1, 2])
+    folder = bundled(config, tmp_path / "out", "all")
+    says = open_bundle(folder).says
+    assert list(says.members) == [f"fold{fold}-siamese-{seed}" for fold in range(3) for seed in (1, 2)]
+    assert {member.fold for member in says.members.values()} == {f"tiny-fold{fold}" for fold in range(3)}
+    assert says.mean is not None
+    pairs = json.loads((folder / "parity.json").read_text())["pairs"]
+    assert {len(pair["scores"]) for pair in pairs} == {2}
+    assert {name for pair in pairs for name in pair["scores"]} == says.members.keys()
+    sequences = json.loads((folder / "trained_on.json").read_text())
+    assert len(sequences["ligands"]) == 20, "each is in train in some fold"
+    scores = PairScorer.load(folder).score("SIINFEKL", "ACDEFGH")
+    assert scores.members.keys() == says.members.keys()
+    probabilities = [values[0] for values in scores.probabilities.values()]
+    assert scores.score[0] == pytest.approx(np.mean(probabilities))
+    assert scores.probability[0] == says.mean.calibration.calibration(scores.score)[0]
+
+
+def test_what_another_keeps_beside_a_bundle_stays(run: SnwConfig, tmp_path: Path) -> None:
+    """A repository that was cloned from the hub, and is written anew."""
+    folder = bundled(run, tmp_path / "out")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("theirs")
+    (folder / "old.json").write_text("{}")
+    bundled(run, folder)
+    assert (folder / ".git" / "config").read_text() == "theirs"
+    assert not (folder / "old.json").exists()
+    assert open_bundle(folder).says.name == "tiny"
