@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -86,15 +87,17 @@ def commit_shard(
     lengths = plan.lengths_of(shard)
     num_rows = int(lengths.sum())
     padded = -(-num_rows // plan.chunk_rows) * plan.chunk_rows
-    pooled = pool(buffer[:num_rows], lengths)
-    if not np.isfinite(pooled).all():  # a mean is finite only if all its rows are
-        raise _not_finite(plan, shard, buffer[:num_rows], logical)
     buffer[num_rows:padded] = torch.nan
     layout = ShardLayout.of(plan.shard_rows, plan.chunk_rows, buffer.shape[1] * buffer.itemsize)
     final = shard_path(part, shard)
     made = (part / RECORDS if work is None else work) / f"{final.name}.{secrets.token_hex(4)}"
     try:
-        digest = write_shard(made, as_stored(buffer[:padded]), layout)
+        with ThreadPoolExecutor(1, "pooled-rows") as thread:
+            pooling = thread.submit(pool, buffer[:num_rows], lengths)
+            digest = write_shard(made, as_stored(buffer[:padded]), layout)
+            pooled = pooling.result()
+        if not np.isfinite(pooled).all():  # a mean is finite only if all its rows are
+            raise _not_finite(plan, shard, buffer[:num_rows], logical)
         check()
         made.replace(final)
     finally:

@@ -56,14 +56,14 @@ def test_a_shard_is_written_while_the_next_is_filled(tmp_path: Path) -> None:
     ) - (plan.num_shards * (16 * 4 + 4))
 
 
-def test_two_shards_of_a_gpu_are_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_shards_of_a_gpu_are_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s"
     plan = open_store(path, SEQUENCES, "float16")
-    both, commit = threading.Barrier(2, timeout=60), writer_module.commit_shard
+    all_three, commit = threading.Barrier(3, timeout=60), writer_module.commit_shard
 
     def together(part: Path, plan: EmbeddingPlan, shard: int, *others: Any) -> int:
-        if shard < 2:
-            both.wait()
+        if shard < 3:
+            all_three.wait()
         return commit(part, plan, shard, *others)
 
     def unpinned(plan: EmbeddingPlan, width: int, dtype: torch.dtype, pinned: bool) -> torch.Tensor:
@@ -76,7 +76,7 @@ def test_two_shards_of_a_gpu_are_written_at_once(tmp_path: Path, monkeypatch: py
     with ShardWriter(path, plan, WIDTH, torch.float16, fence, from_gpu=True) as writer:
         buffers = []
         for shard in range(plan.num_shards):
-            assert all(writer.buffer is not buffer for buffer in buffers[-2:])
+            assert all(writer.buffer is not buffer for buffer in buffers[-3:])
             buffers.append(writer.buffer)
             writer.buffer[:] = filled_buffer(plan, shard, "float16")
             writer.commit(shard)
