@@ -17,6 +17,7 @@ from hpc.save.fence import Fence
 from snw_dist.embedding.store.commits import commit_shard, shard_buffer
 from snw_dist.embedding.store.plan import EmbeddingPlan
 
+_BUFFERS_BYTES = 4 * 2**30
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
@@ -32,7 +33,7 @@ class ShardWriter:
         self, part: Path, plan: EmbeddingPlan, row_width: int, dtype: torch.dtype, fence: Fence, from_gpu: bool = False
     ) -> None:
         self._part, self._plan, self._fence = part, plan, fence
-        self._at_once = 3 if from_gpu else 1
+        self._at_once = _at_once(plan.shard_rows * row_width * dtype.itemsize) if from_gpu else 1
         self._buffers = deque(shard_buffer(plan, row_width, dtype, from_gpu) for _ in range(self._at_once + 1))
         self._threads = ThreadPoolExecutor(self._at_once, "shard-writer")
         self._pending: deque[Future[int]] = deque()
@@ -83,3 +84,8 @@ class ShardWriter:
                 f"{self._part}: shard {shard} cannot be written: {error.strerror} ({free / 1e9:.2f} GB free). "
                 "Committed shards are kept: make room, then start the same command again."
             ) from None
+
+
+def _at_once(shard_bytes: int) -> int:
+    """How many shards from a GPU are written at once: three, or fewer where they and the one being filled are large."""
+    return max(1, min(3, _BUFFERS_BYTES // shard_bytes - 1))

@@ -85,6 +85,14 @@ def test_three_shards_of_a_gpu_are_written_at_once(tmp_path: Path, monkeypatch: 
     assert files_of(path / "residues") == files_of(tmp_path / "one by one" / "residues")
 
 
+@pytest.mark.parametrize(
+    ("num_bytes", "at_once"), [(31 * 2**20, 3), (2**30, 3), (2**30 + 1, 2), (2**31, 1), (2**40, 1)]
+)
+def test_fewer_shards_are_written_at_once_where_they_are_large(num_bytes: int, at_once: int) -> None:
+    """All of them are in memory, and in use by one rank of several on a node."""
+    assert writer_module._at_once(num_bytes) == at_once
+
+
 def write(path: Path, plan: EmbeddingPlan, value: float, shards: int, width: int = WIDTH, newer: bool = False) -> None:
     """Commit some shards that hold one value; `newer`: another attempt begins meanwhile."""
     with writer_of(path, plan, width) as writer:
