@@ -52,7 +52,7 @@ class Convolution(nn.Conv1d):
         return self.as_product(x) if x.is_cuda else super().forward(x)
 
     def as_product(self, x: torch.Tensor) -> torch.Tensor:
-        """The same, each place side by side with its neighbours, times the weights."""
+        """As `forward`, [batch, channels, length]: each place side by side with its neighbours, times the weights."""
         [size], [stride] = self.kernel_size, self.stride
         sides = ((size - 1) // 2, size // 2) if isinstance(self.padding, str) else 2 * self.padding
         places = F.pad(x.transpose(1, 2), (0, 0, *sides)).unfold(1, size, stride).flatten(2)

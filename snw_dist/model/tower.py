@@ -65,7 +65,7 @@ class Tower(nn.Module):
         )
 
     def forward(self, side: Side) -> torch.Tensor:
-        """Every sequence has at least one residue."""
+        """[num_distinct, embedding_size] float32; every sequence has at least one residue."""
         groups, device = [(0, *side.mask.shape)], side.mask.device.type
         if self.groups_lengths:
             groups = length_groups(side.lengths, OVERHEAD[device], MULTIPLE[device], ROWS[device])
