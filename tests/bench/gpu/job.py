@@ -12,7 +12,7 @@ import torch
 from snw_dist.embedding.weights.reference import transformers_model
 from tests.bench.common import say, seconds
 from tests.bench.embedding_job import job_rate
-from tests.bench.gpu.encoder import run_ours
+from tests.bench.gpu.encoder import Collection
 from tests.bench.gpu.scale import Scale, encoder_of, forget, random_weights
 from tests.bench.natural import natural_sequences
 
@@ -45,5 +45,6 @@ def measure(scale: Scale, place: Path) -> dict[str, Any]:
 def _encoder_alone(scale: Scale, sequences: list[str]) -> float:
     """Seconds that the encoder needs, with fetch, once it is warm."""
     encoder = encoder_of(scale)
-    run_ours(encoder, sequences[: max(1, len(sequences) // 8)])
-    return seconds(lambda: run_ours(encoder, sequences))
+    Collection(encoder, sequences[: max(1, len(sequences) // 8)]).run()
+    collection = Collection(encoder, sequences)
+    return seconds(collection.run)
