@@ -5,17 +5,23 @@ The networks have the weights they begin with, and the store has the rows of the
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pandas as pd
 import torch
 
 from hpc.disk.files import atomic_write_json
+from hpc.disk.sealed import read_sealed, write_sealed
+from snw_dist.bundle.format import BUNDLE
 from snw_dist.bundle.members import chosen_members
 from snw_dist.bundle.write import write_bundle
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.ensure import ensure_prepared
+from snw_dist.data.prepared import load_prepared
 from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.embedding.encoder import build_encoder, load_encoder_weights
 from snw_dist.embedding.run import layers_of
@@ -121,3 +127,26 @@ def bundled(config: SnwConfig, target: Path, choice: str | None = None) -> Path:
 def with_model(name: str, **train: Any) -> dict[str, Any]:
     """Sections of the configuration: a small network, and how it is trained."""
     return {"model": MODEL | {"name": name, "num_heads": 2}, "train": {"max_steps": 4} | train}
+
+
+def measured_pairs(config: SnwConfig, file: str = "evaluation/predictions.parquet") -> pd.DataFrame:
+    """What `evaluate` or `compare` wrote, with the sequences."""
+    prepared = load_prepared(config.data_folder)
+    table = pd.read_parquet(config.run_folder / file)
+    ligand, receptor = table["ligand_id"].map(prepared.ligands), table["receptor_id"].map(prepared.receptors)
+    return table.assign(ligand=ligand, receptor=receptor)
+
+
+def sign(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what bundle.json says, with a digest of its own that is right."""
+    content = read_sealed(bundle / BUNDLE)
+    change(content)
+    write_sealed(bundle / BUNDLE, content)
+
+
+def put(bundle: Path, name: str, data: bytes) -> None:
+    """Another file, which bundle.json names with its right size and digest."""
+    (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+    (bundle / name).write_bytes(data)
+    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    sign(bundle, lambda content: content["files"].update({name: entry}))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError, SnwError
 from snw_dist.bundle import read
 from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION
 from snw_dist.bundle.read import open_bundle
+from tests.kit.bundle_tools import put, sign
 
 
 def refused(folder: Path, kind: type[SnwError] = CorruptError) -> str:
@@ -26,21 +24,6 @@ def refused(folder: Path, kind: type[SnwError] = CorruptError) -> str:
         open_bundle(folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-def sign(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what bundle.json says, with a digest of its own that is right."""
-    content = read_sealed(folder / BUNDLE)
-    change(content)
-    write_sealed(folder / BUNDLE, content)
-
-
-def put(folder: Path, name: str, data: bytes) -> None:
-    """Another file, which bundle.json names with its right size and digest."""
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(data)
-    entry = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    sign(folder, lambda content: content["files"].update({name: entry}))
 
 
 def test_a_whole_bundle_is_taken_also_with_what_the_hub_puts_beside_it(bundle: Path) -> None:

@@ -15,9 +15,8 @@ from snw_dist.bundle.read import open_bundle
 from snw_dist.config import SnwConfig
 from snw_dist.embedding.store.header import rows_digest
 from snw_dist.scoring.encoder import bundle_encoder
-from tests.kit.bundle_tools import bundled, measured_run
+from tests.kit.bundle_tools import bundled, measured_pairs, measured_run
 from tests.kit.weights_tools import folder_model
-from tests.unit.scoring.test_scorer import measured
 
 CPU = torch.device("cpu")
 
@@ -34,7 +33,7 @@ def esmc(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SnwConfig, Pat
 
 def test_from_where_the_bundle_says_and_from_elsewhere(esmc: tuple[Path, SnwConfig, Path], tmp_path: Path) -> None:
     weights, config, folder = esmc
-    expected = measured(config)
+    expected = measured_pairs(config)
     pairs = expected["ligand"].tolist(), expected["receptor"].tolist()
     np.testing.assert_allclose(PairScorer.load(folder).score(*pairs).score, expected["score"], rtol=0, atol=1e-6)
     moved = tmp_path / "moved"

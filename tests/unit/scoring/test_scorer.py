@@ -16,19 +16,10 @@ import snw_dist
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from snw_dist import PairScorer
 from snw_dist.config import SnwConfig
-from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import Encoder
-from tests.kit.bundle_tools import bundled, measured_run, with_model
+from tests.kit.bundle_tools import bundled, measured_pairs, measured_run, put, with_model
 
 RECEPTOR = "GSHSMRYFFTSVSRPGRGEPRFIAVGYVDDTQFVRFDSDAASQRMEPR"
-
-
-def measured(config: SnwConfig, file: str = "evaluation/predictions.parquet") -> pd.DataFrame:
-    """What `evaluate` wrote, with the sequences."""
-    prepared = load_prepared(config.data_folder)
-    table = pd.read_parquet(config.run_folder / file)
-    ligand, receptor = table["ligand_id"].map(prepared.ligands), table["receptor_id"].map(prepared.receptors)
-    return table.assign(ligand=ligand, receptor=receptor)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +41,7 @@ NETWORKS = ("siamese", "pseudo_siamese", "pair_of_pairs", "cross_attention", "tr
 def test_elsewhere_the_scores_are_those_of_the_evaluation(network: str, mode: str, dtype: str, tmp_path: Path) -> None:
     """Another path with blanks and umlauts, read-only, and the run folder gone."""
     config = measured_run(tmp_path, dtype, **with_model(network, encoder_mode=mode))
-    expected = measured(config)
+    expected = measured_pairs(config)
     folder = tmp_path / "für Zoë, 2. Versuch" / "das Bündel"
     folder.parent.mkdir()
     shutil.move(bundled(config, tmp_path / "bundle"), folder)
@@ -72,12 +63,12 @@ def test_elsewhere_the_scores_are_those_of_the_evaluation(network: str, mode: st
 
 def test_several_members_are_the_ensemble_of_the_comparison(several: SnwConfig, tmp_path: Path) -> None:
     loaded = PairScorer.load(bundled(several, tmp_path / "out", "all"))
-    expected = measured(several, "compare/ensemble_all.parquet")
+    expected = measured_pairs(several, "compare/ensemble_all.parquet")
     found = loaded.score(expected["ligand"].tolist(), expected["receptor"].tolist())
     np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(found.probability, expected["probability"], rtol=0, atol=1e-5)
     for name in ("siamese-1", "cross_attention-2"):
-        own = measured(several, f"compare/run_tiny-{name}.parquet")
+        own = measured_pairs(several, f"compare/run_tiny-{name}.parquet")
         np.testing.assert_allclose(found.members[name], own["score"], rtol=0, atol=1e-6)
         np.testing.assert_allclose(found.probabilities[name], own["probability"], rtol=0, atol=1e-5)
     record = json.loads((several.run_folder / "compare" / "comparison.json").read_text())
@@ -122,7 +113,7 @@ def test_each_distinct_sequence_is_embedded_once(made: Path) -> None:
 
 
 def test_a_small_memory_gives_the_same_scores(made: Path, run: SnwConfig) -> None:
-    expected = measured(run)
+    expected = measured_pairs(run)
     sides = expected["ligand"].tolist(), expected["receptor"].tolist()
     small = PairScorer.load(made, memory_bytes=2 * 2 * 128 * 40)
     assert small._most_residues == 40
@@ -132,7 +123,7 @@ def test_a_small_memory_gives_the_same_scores(made: Path, run: SnwConfig) -> Non
 def test_a_store_is_read_in_place_of_embedding(
     made: Path, run: SnwConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = measured(run)
+    expected = measured_pairs(run)
     with monkeypatch.context() as patch:
         patch.setattr(Encoder, "embed_into", None)
         loaded = PairScorer.load(made, cache=run.store_path)
@@ -205,8 +196,6 @@ def test_a_member_with_the_encoder_inside_takes_no_sequence_beyond_its_context(t
 
 def test_scores_that_are_not_its_own_are_refused_at_load(made: Path, tmp_path: Path) -> None:
     """Every digest is right; the encoder or this machine would have to be another one."""
-    from tests.unit.bundle.test_read import put
-
     shutil.copytree(made, tmp_path / "bundle")
     parity = json.loads((made / "parity.json").read_text())
     parity["pairs"][3]["scores"]["tiny"] += 0.01

@@ -1,0 +1,32 @@
+"""The networks that are loaded are those that were compared with bundle.json."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpc.errors import CorruptError
+from snw_dist.bundle.read import open_bundle
+from snw_dist.scoring.members import load_members
+from tests.kit.bundle_tools import bundled, measured_run
+
+
+def test_weights_that_are_exchanged_after_they_were_compared(made: Path, tmp_path: Path) -> None:
+    """By those of another bundle, which are whole in themselves."""
+    shutil.copytree(made, tmp_path / "bundle")
+    opened = open_bundle(tmp_path / "bundle")
+    other = bundled(measured_run(tmp_path, run={"name": "tiny", "seed": 7}), tmp_path / "other")
+    shutil.rmtree(tmp_path / "bundle" / "members")
+    shutil.copytree(other / "members", tmp_path / "bundle" / "members")
+    with pytest.raises(CorruptError, match=r"not the weights that bundle\.json names"):
+        load_members(opened)
+
+
+def test_what_is_loaded(made: Path) -> None:
+    [member] = load_members(open_bundle(made))
+    assert (member.name, member.max_length, member.tuned) == ("tiny", 2048, False)
+    assert not member.network.training
+    np.testing.assert_array_equal(np.diff(member.calibration(np.linspace(0, 1, 9))) >= 0, True)
