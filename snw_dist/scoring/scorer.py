@@ -173,7 +173,7 @@ class PairScorer:
 
         `number` is the place in `ligands`, counted from 0. Equal scores stay in the order in which they were given.
         """
-        scores = self.score(ligands, receptor)
+        ligands, scores = list(ligands), self.score(ligands, receptor)
         best = np.argsort(-scores.score, kind="stable")[: max(0, top)]
         columns: dict[str, Any] = {"place": np.arange(1, len(best) + 1), "number": best}
         columns["ligand"] = [ligands[number] for number in best.tolist()]
@@ -197,6 +197,7 @@ class PairScorer:
 
         Raises `InputError` where no member has such vectors: `siamese`, `pseudo_siamese` and `triplet` do.
         """
+        ligands, receptors = list(ligands), list(receptors)
         num = len(ligands), len(receptors)
         if not all(num):
             raise InputError("towers: give at least one ligand and one receptor.")
@@ -254,14 +255,14 @@ def _checked_store(path: Path, says: BundleFile) -> StoreReader:
     return store
 
 
-def _broadcast(ligands: Texts, receptors: Texts) -> tuple[Sequence[str], Sequence[str]]:
-    left, right = ([side] if isinstance(side, str) else side for side in (ligands, receptors))
+def _broadcast(ligands: Texts, receptors: Texts) -> tuple[list[str], list[str]]:
+    left, right = ([side] if isinstance(side, str) else list(side) for side in (ligands, receptors))
     if len(left) == len(right):
         return left, right
     if len(left) == 1:
-        return list(left) * len(right), right
+        return left * len(right), right
     if len(right) == 1:
-        return left, list(right) * len(left)
+        return left, right * len(left)
     raise InputError(f"{len(left):,} ligands and {len(right):,} receptors: give equally many, or one of either.")
 
 

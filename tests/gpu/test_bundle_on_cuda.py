@@ -1,4 +1,4 @@
-"""A bundle that was made on a processor gives its scores on a CUDA device, within the tolerance that its room states."""
+"""A bundle that was made on a processor gives its scores on a CUDA device, within the stated tolerance."""
 
 from __future__ import annotations
 

@@ -155,6 +155,8 @@ def test_the_best_come_first_and_equal_ones_in_their_order(scorer: PairScorer) -
     numbers = scorer.rank(ligands, RECEPTOR)["number"].tolist()
     assert numbers.index(0) + 1 == numbers.index(3)
     assert scorer.rank([], RECEPTOR).empty
+    series = pd.Series(ligands, index=[3, 2, 1, 0])  # by place, not by the numbers of its index
+    assert scorer.rank(series, RECEPTOR)["ligand"].tolist() == scorer.rank(ligands, RECEPTOR)["ligand"].tolist()  # type: ignore[arg-type]
 
 
 def test_attention_and_vectors_where_a_network_has_them(several: SnwConfig, scorer: PairScorer, tmp_path: Path) -> None:
