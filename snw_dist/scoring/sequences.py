@@ -43,15 +43,20 @@ class Rules:
         return clean_sequence(record, self.non_standard, self.min_length, self.max_length)
 
     def all_clean(self, texts: Iterable[str], side: str) -> list[str]:
-        """The sequence in each text; raises `InputError` naming the first bad one by its number, counted from 0."""
-        found = []
+        """The sequence in each text; raises `InputError` naming the first bad one by its number, counted from 0.
+
+        Equal texts are looked at once: in a table of pairs most of them repeat.
+        """
+        found, known = [], dict[str, str]()
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise InputError(f"{side} {number}: no text but {type(text).__name__} (got {text!r:.40}).")
-            cleaned = self.clean(text)
-            if isinstance(cleaned, Problem):
-                raise InputError(f"{side} {number}: {cleaned.reason} (got {text[:40]!r}).")
-            found.append(cleaned.sequence)
+            if text not in known:
+                cleaned = self.clean(text)
+                if isinstance(cleaned, Problem):
+                    raise InputError(f"{side} {number}: {cleaned.reason} (got {text[:40]!r}).")
+                known[text] = cleaned.sequence
+            found.append(known[text])
         return found
 
 

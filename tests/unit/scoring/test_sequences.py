@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from snw_dist.data.files.fasta import FastaRecord
 from snw_dist.data.records.cleaning import Cleaned, Problem
 from snw_dist.embedding.encoder import Encoder, build_encoder
 from snw_dist.embedding.row_reader import read_rows
@@ -91,3 +94,17 @@ def test_rules_are_those_of_the_training_data() -> None:
     for rules, text in ((Rules("reject", 1, 10), "U"), (Rules("reject", 3, 10), "AC"), (Rules("reject", 1, 2), "ACD")):
         assert isinstance(rules.clean(text), Problem)
     assert isinstance(Rules("reject", 1, 10**9).clean("A" * (2**24 + 1)), Problem)
+
+
+def test_equal_texts_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    real = module.clean_sequence
+
+    def counted(record: FastaRecord, *rules: Any) -> Cleaned | Problem:
+        looked.append(record.text)
+        return real(record, *rules)
+
+    monkeypatch.setattr(module, "clean_sequence", counted)
+    found = Rules("reject", 1, 10).all_clean(["acd", "MKV", "acd", "acd"], "ligand")
+    assert found == ["ACD", "MKV", "ACD", "ACD"]
+    assert looked == ["acd", "MKV"]
