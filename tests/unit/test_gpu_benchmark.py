@@ -37,6 +37,8 @@ FAILED tests/gpu/test_a.py::test_bad - assert 1 == 2
             "copies and changes of type",
         ),
         ("_swiglu", "SwiGLU and other activations"),
+        ("_attend", "attention"),
+        ("_norm_and_rotate", "rotary embedding"),
         ("Something new", "other"),
     ],
 )

@@ -10,9 +10,9 @@ from torch.profiler import ProfilerActivity, profile
 from tests.bench.gpu.scale import wait_for
 
 KINDS: dict[str, tuple[str, ...]] = {
-    "attention": ("flash", "fmha", "attention", "sdpa"),
+    "attention": ("flash", "fmha", "attention", "attend", "sdpa"),
     "matrix products": ("gemm", "nvjet", "cutlass", "cublas", "xmma", "addmm", "aten::mm", "linear"),
-    "rotary embedding": ("rotary", "rope", "complex"),
+    "rotary embedding": ("rotary", "rotate", "complex"),
     "norms": ("norm", "rowwisemoments"),
     "SwiGLU and other activations": ("swiglu", "silu", "gelu", "sigmoid"),
     "optimiser": ("adam", "multi_tensor", "foreach"),
