@@ -20,9 +20,10 @@ class _Console(Console):
         return super().render_str(printable(text), **options)  # type: ignore[arg-type]
 
 
-def console(width: int) -> Console:
+def console(width: int, stderr: bool = False) -> Console:
     """The terminal, or `width` columns where the output goes elsewhere; strings in it are no markup and no emoji."""
-    return _Console(markup=False, emoji=False, highlight=False, width=None if os.isatty(1) else width)
+    shown = os.isatty(2 if stderr else 1)
+    return _Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=None if shown else width)
 
 
 def printable(text: str) -> str:

@@ -82,6 +82,14 @@ def _published(path: Path, mode: int = 0o666) -> Iterator[int]:
     fsync_folder(path.parent)
 
 
+def publish_file(written: Path, path: Path) -> None:
+    """Give a file that is written the name `path`, on the same file system, once it is durable."""
+    with written.open("rb") as file:
+        os.fsync(file.fileno())
+    written.replace(path)
+    fsync_folder(path.parent)
+
+
 def _write_all(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
     views = [memoryview(buffer).cast("B") for buffer in buffers if len(buffer)]
     first = 0

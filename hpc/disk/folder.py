@@ -72,7 +72,7 @@ def recover(target: Path) -> None:
             max(aside, key=lambda path: path.stat().st_mtime_ns).rename(target)
     if target.exists():  # seen after the leftovers: so none of them is the only one there is
         for path in leftovers:
-            with suppress(OSError), _locked(path):
+            with suppress(OSError), locked(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -160,7 +160,7 @@ def _claimed(target: Path) -> Iterator[Path]:
         fresh.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(_locked(fresh))
+                stack.enter_context(locked(fresh))
             except (BlockingIOError, FileNotFoundError):  # swept by another process before it was locked
                 continue
             except OSError:  # no locks here: then nothing is swept either
@@ -170,7 +170,7 @@ def _claimed(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder that ends with this process.
 
     Raises `BlockingIOError` when another holds it, `FileNotFoundError` when the folder has gone, and `OSError` where

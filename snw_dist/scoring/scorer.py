@@ -33,6 +33,7 @@ from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import PairOutput
+from snw_dist.scoring.columns import Scored, columns_of
 from snw_dist.scoring.encoder import bundle_encoder
 from snw_dist.scoring.members import LoadedMember, load_members
 from snw_dist.scoring.plan import blocks
@@ -79,6 +80,7 @@ class PairScorer:
         self.bundle, self.members, self.device = bundle, members, device
         self.rules = _rules(bundle.says)
         self.loading = Loading()
+        self._without_windows = [one.name for one in members if one.tuned and one.max_length > TRAINED_CONTEXT - 2]
         self._rows, self._tokens = rows, Kept(tokens, memory_bytes // 8)
         width = bundle.says.rows.width * torch_dtype(bundle.says.rows.dtype).itemsize
         self._most_residues = max(1, memory_bytes // 2 // width)
@@ -128,6 +130,14 @@ class PairScorer:
         says = self.bundle.says
         return says.mean.threshold if says.mean else next(iter(says.members.values())).threshold
 
+    @property
+    def longest(self) -> int | None:
+        """Residues of the longest sequence that all members take; None: any.
+
+        A network with the encoder inside takes no windows, see `predict.tuned_encoder.check_lengths`.
+        """
+        return TRAINED_CONTEXT - 2 if self._without_windows else None
+
     def score(self, ligands: Texts, receptors: Texts) -> Scores:
         """Scores of pairs: of two lists of equal length, or of one sequence with each of the other side.
 
@@ -155,7 +165,7 @@ class PairScorer:
     def score_table(
         self, frame: pd.DataFrame, *, ligand: str = "ligand", receptor: str = "receptor", members: bool = False
     ) -> pd.DataFrame:
-        """The table with the columns `snw_score` and `snw_probability` behind its own, and its rows in their order.
+        """The table with the columns of `snw_dist.scoring.columns` behind its own, and its rows in their order.
 
         `ligand`, `receptor`: names of the columns with the sequences. With `members` also `snw_score_NAME` of each.
         Raises `InputError` for a column that is not there, and as `score`.
@@ -163,10 +173,10 @@ class PairScorer:
         for name in (ligand, receptor):
             if name not in frame.columns:
                 raise InputError(f"no column {name!r}: there are {', '.join(map(str, frame.columns))}.")
-        scores = self.score(frame[ligand].tolist(), frame[receptor].tolist())
-        columns = {"snw_score": scores.score, "snw_probability": scores.probability}
-        columns |= {f"snw_score_{name}": values for name, values in scores.members.items()} if members else {}
-        return frame.assign(**columns)
+        left, right = (self.rules.all_clean(frame[name].tolist(), name) for name in (ligand, receptor))
+        scored = Scored(left, right, self.score_clean(left, right))
+        columns = columns_of(self.bundle, members)
+        return frame.assign(**{column.name: column.make(scored) for column in columns})
 
     def rank(self, ligands: Sequence[str], receptor: str, top: int = 100) -> pd.DataFrame:
         """The best ligands for a receptor, best first: place (from 1), number, ligand, and the scores of `score_table`.
@@ -227,14 +237,12 @@ class PairScorer:
         return kept.rows(sequences)
 
     def _check_lengths(self, sequences: Sequence[str]) -> None:
-        """A network with the encoder inside takes no windows, see `predict.tuned_encoder.check_lengths`."""
-        longest, context = max(map(len, sequences), default=0), TRAINED_CONTEXT - 2
-        for member in self.members:
-            if member.tuned and min(longest, member.max_length) > context:
-                raise InputError(
-                    f"a sequence of {longest:,} residues: member {member.name} has the encoder inside, which takes "
-                    f"{context:,} at most."
-                )
+        longest = max(map(len, sequences), default=0)
+        if self.longest is not None and longest > self.longest:
+            raise InputError(
+                f"a sequence of {longest:,} residues: member {self._without_windows[0]} has the encoder inside, which "
+                f"takes {self.longest:,} at most."
+            )
 
     def _parity(self) -> float:
         says, source = self.bundle.says, str(self.bundle.folder / PARITY)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "export", "prepare", "status", "train")
+LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "export", "predict", "prepare", "status", "train")
 HEAVY = {
     *("torch", "pandas", "numpy", "zarr", "deepspeed", "scipy", "sklearn", "matplotlib", "transformers", "pyarrow"),
 }

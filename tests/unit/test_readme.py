@@ -15,6 +15,7 @@ import launch.doctor
 import launch.embed
 import launch.evaluate
 import launch.export
+import launch.predict
 import launch.prepare
 import launch.status
 import launch.train
@@ -34,6 +35,7 @@ LAUNCHERS = {
         launch.train,
         launch.evaluate,
         launch.export,
+        launch.predict,
         launch.status,
         launch.compare,
         launch.doctor,

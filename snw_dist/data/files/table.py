@@ -30,10 +30,10 @@ from snw_dist.data.files.unpacked import without_packing
 Cell = str | float | None
 """CSV cells are stripped text; Parquet cells keep their type (bool and int are floats to Python's typing)."""
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+DELIMITERS_OF = {".csv": ",", ".tsv": "\t"}
 _BATCH_ROWS = 1 << 16
-_MAX_BATCH_BYTES = 1 << 28
-_MOST_HEADER_LINES = 200
+MAX_BATCH_BYTES = 1 << 28
+MOST_HEADER_LINES = 200
 """Comments and the line of names."""
 
 
@@ -65,8 +65,8 @@ def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambd
     suffix = Path(without_packing(path)).suffix
     if path.name.lower().endswith(".parquet"):
         return _read_parquet(path, columns, is_known)
-    if suffix in _DELIMITERS:
-        return _read_csv(path, columns, _DELIMITERS[suffix], is_known)
+    if suffix in DELIMITERS_OF:
+        return _read_csv(path, columns, DELIMITERS_OF[suffix], is_known)
     with contextlib.closing(read_lines(path)) as lines:
         next(lines, "")  # what it is may be known by its first bytes
     raise InputError(
@@ -76,13 +76,13 @@ def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambd
 
 
 def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: IsKnown) -> RawTable:
-    with contextlib.closing(_csv_lines(path, 1)) as lines:
-        first = list(itertools.islice(lines, _MOST_HEADER_LINES))
+    with contextlib.closing(csv_lines(path, 1)) as lines:
+        first = list(itertools.islice(lines, MOST_HEADER_LINES))
         header = read_header(first, [*columns.values()], delimiter, is_known)
     if header is None:
         raise InputError(f"{path}:1: the table is empty. It must have a header line and one line for each pair.")
     names, where = header.names, f"{path}:{header.line}"
-    rows = _csv_rows(path, header)
+    rows = csv_rows(path, header)
     next(rows)  # the names, of which a broken quote is told here
     refuse_data_as_header(where, names, columns, is_known)
     indices = find_columns(where, names, columns)
@@ -91,7 +91,7 @@ def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: 
     def wanted() -> Iterator[Row]:
         for line, row in rows:
             if len(row) != len(names):
-                yield _of_other_size(line, row, len(names), header.delimiter)
+                yield of_other_size(line, row, len(names), header.delimiter)
             elif (cells := tuple([row[i].strip() for i in indices])) == again:
                 yield Row(line, (), "the header again", "Remove the line.")
             else:
@@ -100,7 +100,7 @@ def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: 
     return RawTable([name for i, name in enumerate(names) if i not in indices], wanted(), header.notes)
 
 
-def _of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
+def of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
     """A row with too many or too few cells, and what may be the cause."""
     problem = f"{len(row)} columns, the header has {size}"
     other = split_otherwise(row[0], delimiter, size) if len(row) == 1 and size > 1 else None
@@ -116,12 +116,17 @@ def _of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
     )
 
 
-def _csv_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
-    """The line of names and all that follow, each with its number."""
-    lines = _csv_lines(path, header.line)
+def csv_rows(path: Path, header: Header, keep_blanks: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The line of names and all that follow, each with its number; empty lines are passed over.
+
+    With `keep_blanks` a cell keeps the blanks before it, and a quote behind a blank opens none. Raises `InputError`
+    for a broken quote.
+    """
+    lines = csv_lines(path, header.line)
     if header.delimiter == " ":
         lines = (line.strip() + "\n" for line in lines)  # of several blanks between cells the reader makes one
-    reader = csv.reader(lines, delimiter=header.delimiter, strict=True, skipinitialspace=True)
+    skips = not keep_blanks or header.delimiter == " "
+    reader = csv.reader(lines, delimiter=header.delimiter, strict=True, skipinitialspace=skips)
     before = header.line - 1
     begin = header.line
     try:
@@ -139,7 +144,8 @@ def _csv_rows(path: Path, header: Header) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path}:{begin}: {reason}. Close it, or double quotes that belong to a value.") from None
 
 
-def _csv_lines(path: Path, first: int) -> Generator[str]:
+def csv_lines(path: Path, first: int) -> Generator[str]:
+    """The lines of a table with their line ends, from number `first` on; raises `InputError` for a NUL."""
     for number, line in enumerate(read_lines(path), start=1):
         if "\0" in line:
             raise InputError(f"{path}:{number}: NUL character. Save the table as UTF-8 text.")
@@ -168,10 +174,10 @@ def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) 
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns.values())):
             batch.validate(full=True)
-            if sum(map(text_bytes, batch.columns)) > _MAX_BATCH_BYTES:
+            if sum(map(text_bytes, batch.columns)) > MAX_BATCH_BYTES:
                 raise InputError(
                     f"{path}:{row + 1}: the cells of {len(batch):,} rows from here on are longer than "
-                    f"{_MAX_BATCH_BYTES:,} bytes. An id is a short text."
+                    f"{MAX_BATCH_BYTES:,} bytes. An id is a short text."
                 )
             for cells in zip(*(batch.column(name).to_pylist() for name in columns.values()), strict=True):
                 row += 1

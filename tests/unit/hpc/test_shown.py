@@ -23,6 +23,11 @@ def test_markup_is_text(name: str) -> None:
     assert shown.file.getvalue().count(name) == 4
 
 
+def test_standard_error_where_the_output_is_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    console(80, stderr=True).print("said")
+    assert capsys.readouterr() == ("", "said\n")
+
+
 @pytest.mark.parametrize("name", ["\x1b[31mred", "\x1b]0;title\x07", "a\rb", "\x9b31m", "e\u202ef", "\udcff"])
 def test_what_is_invisible_is_shown_as_its_code(name: str) -> None:
     shown = console(80)

@@ -16,6 +16,7 @@ from hpc.disk.files import (
     atomic_write_json,
     fsync_folder,
     fsync_tree,
+    publish_file,
     publish_once,
     sweep_partial,
 )
@@ -112,6 +113,15 @@ def test_two_writers_and_a_reader_never_meet_half_a_file(tmp_path: Path) -> None
     while any(writer.is_alive() for writer in writers):
         assert file.read_bytes() in contents
     assert names(tmp_path) == ["a"]
+
+
+def test_a_written_file_gets_its_name(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "part").write_text("new")
+    (tmp_path / "table.csv").write_text("old")
+    publish_file(tmp_path / "work" / "part", tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text() == "new"
+    assert not (tmp_path / "work" / "part").exists()
 
 
 def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:

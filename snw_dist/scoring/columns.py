@@ -1,0 +1,102 @@
+"""The columns that scoring adds to a table: one schema, with a version, that says what each of them means.
+
+| column | unit | is there |
+|---|---|---|
+| `snw_score` | in [0, 1], higher is closer | always |
+| `snw_probability` | in [0, 1] | always: does it bind |
+| `snw_predicted_value` | that of `labels` in the bundle | where one curve takes labels back to scores: how strongly |
+| `snw_score_MEMBER` | as `snw_score` | of each member, where they are asked for |
+
+A new column is one more `Column` in `columns_of`, and the next `VERSION` where an old one has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from snw_dist.arrays import FloatArray
+from snw_dist.bundle.format import LABELS
+from snw_dist.bundle.read import Bundle
+from snw_dist.data.scores.transform import LabelTransform, transform_from_json
+from snw_dist.scoring.scores import Scores
+
+VERSION = 1
+PREFIX = "snw_"
+
+
+class Scored(NamedTuple):
+    """Pairs of cleaned sequences with their scores; what a column is made from."""
+
+    ligands: Sequence[str]
+    receptors: Sequence[str]
+    scores: Scores
+
+
+class Column(NamedTuple):
+    """One column of ours."""
+
+    name: str
+    meaning: str
+    make: Callable[[Scored], FloatArray]
+    """[pairs] values."""
+    unit: str | None = None
+    kind: pa.DataType = pa.float64()
+
+    @property
+    def field(self) -> pa.Field:
+        """Name and type, with meaning and unit, for Parquet."""
+        facts = {"meaning": self.meaning} | ({"unit": self.unit} if self.unit else {})
+        return pa.field(self.name, self.kind, metadata=facts)
+
+
+def columns_of(bundle: Bundle, members: bool) -> list[Column]:
+    """The columns that a bundle gives, in their order; with `members` also the score of each one."""
+    columns = [
+        Column("snw_score", "score of the network, of several the mean of their probabilities", _score),
+        Column("snw_probability", "that the pair is positive, calibrated on validation", _probability),
+    ]
+    transform = _one_curve(bundle)
+    if transform is not None:
+        says = bundle.says.labels
+        meaning = f"predicted {says.term or 'score'}, by the inverse of the label transform {says.transform}"
+        columns.append(Column("snw_predicted_value", meaning, _predicted(transform), says.unit))
+    if members:
+        columns += [Column(f"snw_score_{name}", f"score of {name}", _of_member(name)) for name in bundle.says.members]
+    return columns
+
+
+def _score(scored: Scored) -> FloatArray:
+    return scored.scores.score
+
+
+def _probability(scored: Scored) -> FloatArray:
+    return scored.scores.probability
+
+
+def _of_member(name: str) -> Callable[[Scored], FloatArray]:
+    return lambda scored: scored.scores.members[name]
+
+
+def _predicted(transform: LabelTransform) -> Callable[[Scored], FloatArray]:
+    """The scores of the networks stand for labels, also where their probabilities are the score."""
+
+    def make(scored: Scored) -> FloatArray:
+        labels = np.mean(list(scored.scores.members.values()), axis=0)
+        return transform.to_score(labels, scored.receptors)
+
+    return make
+
+
+def _one_curve(bundle: Bundle) -> LabelTransform | None:
+    """The curve of all receptors; None where there is none, or receptors have curves of their own.
+
+    These are known by ids that mean nothing in another table.
+    """
+    if LABELS not in bundle.says.files:
+        return None
+    transform = transform_from_json(bundle.read_json(LABELS), str(bundle.folder / LABELS))
+    return None if transform.of_receptor else transform

@@ -1,0 +1,153 @@
+"""What is asked for on a command line: which pairs, by which sides, and where to; refused where it does not fit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from hpc.disk.files import file_digest
+from hpc.errors import InputError
+from hpc.told import tell
+from snw_dist.data.files.rejects import shorten
+from snw_dist.data.files.table import DELIMITERS_OF
+from snw_dist.data.files.unpacked import without_packing
+from snw_dist.scoring.columns import PREFIX, columns_of
+from snw_dist.scoring.scorer import PairScorer
+from snw_dist.scoring.table.parquet import parquet_source
+from snw_dist.scoring.table.product import product_source
+from snw_dist.scoring.table.run import Accounting, Output, predict_table
+from snw_dist.scoring.table.sides import Side, give, read_ids
+from snw_dist.scoring.table.source import Source
+from snw_dist.scoring.table.text import text_source
+
+STREAM = "-"
+_ENDINGS = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command, see `launch/predict.py`; files are (ligands, receptors), and so is every pair."""
+
+    table: str | None = None
+    """A file, or `-` for standard input."""
+    files: tuple[Path | None, Path | None] = (None, None)
+    """FASTA files."""
+    given: tuple[str | None, str | None] = (None, None)
+    """A sequence, or FILE:ID, for all rows."""
+    columns: tuple[str | None, str | None] = (None, None)
+    no_header: bool = False
+    all_pairs: bool = False
+    top: int | None = None
+    members: bool = False
+    to: str = STREAM
+    """A file, or `-` for standard output."""
+
+
+def check(asked: Asked) -> None:
+    """Raise `InputError` for options that do not fit together, before anything is loaded."""
+    for file, given, kind in zip(asked.files, asked.given, ("ligand", "receptor"), strict=True):
+        if file is not None and given is not None:
+            raise InputError(f"--{kind}s and --{kind}: give one of them.")
+        if file is not None and not file.is_file():
+            raise InputError(f"--{kind}s {file}: no such file.")
+        if asked.table is None and file is None and given is None:
+            raise InputError(
+                "no pairs: give a table (- is standard input), or --all-pairs with --ligands FASTA and --receptors "
+                "FASTA, or one pair with --ligand and --receptor."
+            )
+    if asked.table is None and any(asked.files) and not asked.all_pairs:
+        raise InputError("FASTA files without a table: add --all-pairs to score every ligand with every receptor.")
+    if asked.table is not None and (asked.all_pairs or all(asked.given)):
+        raise InputError("a table has its own pairs: leave out --all-pairs, and one of --ligand and --receptor.")
+    if asked.top is not None and asked.top < 1:
+        raise InputError(f"--top {asked.top}: give a number from 1 on.")
+    if asked.table not in (None, STREAM) and not Path(str(asked.table)).is_file():
+        raise InputError(f"{asked.table}: no such file.")
+    if asked.to != STREAM:
+        _check_target(asked)
+
+
+def _check_target(asked: Asked) -> None:
+    path = Path(asked.to)
+    if path.suffix.lower() not in _ENDINGS:
+        raise InputError(f"--to {path}: let the name end in .csv, .tsv or .parquet, or give - for standard output.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"--to {path}: not a regular file. Choose another name.")
+    read = [file for file in (asked.table, *asked.files) if file is not None and file != STREAM]
+    if path.exists() and any(path.samefile(file) for file in read):
+        raise InputError(f"--to {path}: is an input. Choose another name.")
+
+
+def predict(scorer: PairScorer, asked: Asked, stdin: IO[bytes], stdout: IO[bytes]) -> tuple[Accounting, Output]:
+    """Do what is asked for; what became of the rows, and where they are."""
+    check(asked)
+    sides = _side(scorer, asked, 0, "ligand"), _side(scorer, asked, 1, "receptor")
+    columns = columns_of(scorer.bundle, asked.members)
+    with _table_file(asked.table, stdin) as table:
+        source, delimiter = _source(asked, sides, table)
+        _refuse_our_names([field.name for field in source.fields], [column.name for column in columns])
+        target = None if asked.to == STREAM else Path(os.path.realpath(asked.to))
+        output = Output(target, None if target else stdout, delimiter)
+        for note in (*source.notes, *sides[0].notes, *sides[1].notes):
+            tell(note)
+        return predict_table(source, scorer, columns, output, asked.top), output
+
+
+def _side(scorer: PairScorer, asked: Asked, place: int, kind: Literal["ligand", "receptor"]) -> Side:
+    side = Side(kind, scorer.rules, scorer.longest, asked.columns[place])
+    file, given = asked.files[place], asked.given[place]
+    if given is not None:
+        give(side, given)
+    elif file is not None and asked.table is not None:
+        read_ids(side, file)
+    return side
+
+
+def _source(asked: Asked, sides: tuple[Side, Side], table: Path | None) -> tuple[Source, str]:
+    """The pairs, and the delimiter that a stream of them gets."""
+    made_of = {str(side.kind): ": ".join(side.given) for side in sides if side.given}
+    made_of |= {f"{side.kind}s": file_digest(file) for side, file in zip(sides, asked.files, strict=True) if file}
+    if table is None:
+        source, delimiter = product_source(sides, asked.files, asked.top), ","
+    elif table.name.lower().endswith(".parquet"):
+        source, delimiter = parquet_source(table, sides), ","
+    else:
+        ending = Path(without_packing(table)).suffix
+        if ending not in DELIMITERS_OF:
+            raise InputError(f"{table}: let its name end in .csv, .tsv (packed: .csv.gz, ...) or .parquet.")
+        source, delimiter = text_source(table, DELIMITERS_OF[ending], sides, asked.no_header)
+    if table is not None:
+        made_of["table"] = file_digest(table)
+        made_of["no_header"] = str(asked.no_header)
+        made_of["columns"] = str(asked.columns)
+    source.made_of.update(made_of)
+    return source, delimiter
+
+
+@contextlib.contextmanager
+def _table_file(table: str | None, stdin: IO[bytes]) -> Iterator[Path | None]:
+    """The table as a file: it is read more than once, so standard input is put into one."""
+    if table != STREAM:
+        yield None if table is None else Path(table)
+        return
+    with tempfile.TemporaryDirectory(prefix="predict-") as folder:
+        start = stdin.read(4)
+        path = Path(folder) / ("standard_input.parquet" if start == b"PAR1" else "standard_input.csv")
+        with path.open("wb") as file:
+            file.write(start)
+            shutil.copyfileobj(stdin, file)
+        yield path
+
+
+def _refuse_our_names(names: list[str], ours: list[str]) -> None:
+    taken = [name for name in names if name in ours]
+    if taken:
+        raise InputError(
+            f"the table has a column {shorten(taken[0])} already: rename it. Names with {PREFIX} are of the output."
+        )

@@ -1,0 +1,69 @@
+"""Every ligand with every receptor: records of FASTA files, or what was given on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from hpc.errors import InputError
+from snw_dist.data.files.fasta import read_fasta
+from snw_dist.data.files.rejects import shorten
+from snw_dist.data.records.cleaning import check_id
+from snw_dist.scoring.table.sides import Refused, Side, pair_of
+from snw_dist.scoring.table.source import CHUNK_ROWS, Chunk, Source, cells_table
+
+MOST_PAIRS = 1_000_000
+"""More are not written without `--top`."""
+
+
+class _Record(NamedTuple):
+    name: str
+    sequence: str | Refused
+
+
+def product_source(
+    sides: tuple[Side, Side], files: tuple[Path | None, Path | None], top: int | None, rows: int = CHUNK_ROWS
+) -> Source:
+    """All ligands with the first receptor, then with the next; a record that cannot be used has rows, too.
+
+    Raises `InputError` for more pairs than are written without `top`.
+    """
+    ligands, receptors = (_records(side, path) for side, path in zip(sides, files, strict=True))
+    count = len(ligands) * len(receptors)
+    if count > MOST_PAIRS and top is None:
+        raise InputError(
+            f"{len(ligands):,} ligands with {len(receptors):,} receptors are {count:,} pairs, and more than "
+            f"{MOST_PAIRS:,} are not written. Give --top N for the best N of each receptor."
+        )
+    fields = [pa.field(side.kind, pa.string()) for side in sides]
+    return Source(fields, lambda: _chunks(ligands, receptors, rows), {})
+
+
+def _records(side: Side, path: Path | None) -> list[_Record]:
+    if side.given is not None:
+        return [_Record(*side.given)]
+    assert path is not None
+    found = []
+    for record in read_fasta(path):
+        problem = check_id(record)
+        reason = Refused(f"{side.kind} {shorten(record.id)!r}: {problem.reason}") if problem else None
+        long = Refused(f"{side.kind} {shorten(record.id)!r}: the record is too long") if record.overlong else None
+        found.append(_Record(record.id, reason or long or side.clean(record.text)))
+    return found
+
+
+def _chunks(ligands: Sequence[_Record], receptors: Sequence[_Record], rows: int) -> Iterator[Chunk]:
+    count = len(ligands) * len(receptors)
+    for start in range(0, count, rows):
+        places = range(start, min(start + rows, count))
+        pairs = [(ligands[place % len(ligands)], receptors[place // len(ligands)]) for place in places]
+        names = [pa.array([pair[side].name for pair in pairs], pa.string()) for side in (0, 1)]
+        yield Chunk(
+            start + 1,
+            [place + 1 for place in places],
+            cells_table(names),
+            [pair_of(ligand.sequence, receptor.sequence) for ligand, receptor in pairs],
+        )

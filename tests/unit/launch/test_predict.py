@@ -1,0 +1,147 @@
+"""`launch/predict.py` as a user types it: tables, pairs and streams in, and every row comes out or is named."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hpc.errors import InputError
+from hpc.told import show_told
+from launch import predict
+from snw_dist import PairScorer
+from snw_dist.bundle.format import BundleFile
+from tests.kit.bundle_tools import bundled, compared_runs, measured_run
+from tests.kit.tiny import launched
+
+LIGAND, RECEPTOR = "SIINFEKL", "MKVLAWYHHTEL"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("predict")
+    return bundled(measured_run(folder), folder / "das Bündel")
+
+
+@pytest.fixture(autouse=True)
+def told() -> Iterator[None]:
+    """As `main` does it: what the command tells is printed."""
+    log = logging.getLogger("hpc.told")
+    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+    show_told()
+    yield
+    log.handlers[:], log.propagate = handlers, propagate
+    log.setLevel(level)
+
+
+def rows(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
+
+
+def called(bundle: Path, *arguments: str, stdin: str = "") -> Any:
+    """The command within this process: it exits with the code of its error."""
+    return CliRunner().invoke(predict.app, ["--bundle", str(bundle), *arguments], input=stdin)
+
+
+def test_a_table_in_a_process_of_its_own(bundle: Path, tmp_path: Path) -> None:
+    scorer = PairScorer.load(bundle)
+    expected = scorer.score([LIGAND, "ACDEF"], RECEPTOR)
+    (tmp_path / "pairs.tsv").write_text(
+        f"n\tligand\treceptor\n1\t{LIGAND}\t{RECEPTOR}\n2\tA1\tMKV\n3\tacdef\t{RECEPTOR}\n"
+    )
+    done = launched(tmp_path, "predict", "--bundle", str(bundle), "pairs.tsv", "--to", "out.tsv", "--verbose")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: 1 of 3 rows were rejected, and the others are written.")
+    for line in ("Loading: verify ", "2 pairs of 3 distinct sequences, ", "Rows: 3 read, 2 written, 1 rejected"):
+        assert line in done.stdout
+    found = rows((tmp_path / "out.tsv").read_text(), "\t")
+    assert [row["n"] for row in found] == ["1", "3"]
+    assert [float(row["snw_score"]) for row in found] == expected.score.tolist()
+    assert [float(row["snw_probability"]) for row in found] == expected.probability.tolist()
+    (tmp_path / "bad.csv").write_text((tmp_path / "out.tsv.rejected.csv").read_text())
+    assert [row["row"] for row in rows((tmp_path / "bad.csv").read_text())] == ["2"]
+
+
+def test_standard_input_and_output(bundle: Path, tmp_path: Path) -> None:
+    done = called(bundle, "-", "--on-invalid", "skip", stdin=f"{LIGAND}\t{RECEPTOR}\tx\nA1\t{RECEPTOR}\ty\n")
+    assert done.exit_code == 0, done.output
+    [row] = rows(done.stdout, "\t")
+    assert list(row) == ["ligand", "receptor", "column_3", "snw_score", "snw_probability"]
+    assert "rejected: row 2 (line 2): ligand 'A1'" in done.stderr
+
+
+def test_an_empty_input_gives_the_header(bundle: Path) -> None:
+    assert called(bundle, "-").stdout == "ligand,receptor,snw_score,snw_probability\n"
+
+
+def test_all_pairs_and_the_best(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.fasta").write_text(">a\nACDEF\n>b\nGHIKL\n>c\nMNPQR\n")
+    (tmp_path / "r.fasta").write_text(f">HLA-A*02:01\n{RECEPTOR}\n>other\nGSHSMRYFFTSV\n")
+    files = ("--ligands", str(tmp_path / "l.fasta"), "--receptors", str(tmp_path / "r.fasta"))
+    assert "add --all-pairs" in str(called(bundle, *files).exception)
+    everything = rows(called(bundle, *files, "--all-pairs").stdout)
+    assert len(everything) == 6
+    done = rows(called(bundle, *files, "--all-pairs", "--top", "1").stdout)
+    best = [
+        max((r for r in everything if r["receptor"] == name), key=lambda r: float(r["snw_score"]))
+        for name in ("HLA-A*02:01", "other")
+    ]
+    assert done == best
+    one = rows(called(bundle, "--ligand", "GHIKL", "--receptor", f"{tmp_path / 'r.fasta'}:HLA-A*02:01").stdout)
+    assert one[0] | {"ligand": "b"} == everything[1]
+
+
+def test_ids_with_their_files(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "l.fasta").write_text(">a\nACDEF\n")
+    (tmp_path / "pairs.csv").write_text(f"ligand_id,receptor\na,{RECEPTOR}\nb,{RECEPTOR}\n")
+    done = called(bundle, str(tmp_path / "pairs.csv"), "--ligands", str(tmp_path / "l.fasta"), "--on-invalid", "skip")
+    assert [row["ligand_id"] for row in rows(done.stdout)] == ["a"]
+    assert "ligand id 'b' is not in l.fasta" in done.stderr
+
+
+def test_members_and_the_predicted_value(tmp_path: Path) -> None:
+    scores = {"term": "other", "transform": "minmax"}
+    data = {"split": {"method": "random", "clusters": "identical", "val_fraction": 0.2, "test_fraction": 0.2}}
+    config = compared_runs(tmp_path, ["siamese"], [1, 2], data=data | {"scores": scores})
+    bundle = bundled(config, tmp_path / "bundle", "all")
+    done = called(bundle, "--ligand", LIGAND, "--receptor", RECEPTOR, "--members")
+    [row] = rows(done.stdout)
+    says: BundleFile = PairScorer.load(bundle).bundle.says
+    names = [f"snw_score_{name}" for name in says.members]
+    assert list(row)[2:] == ["snw_score", "snw_probability", "snw_predicted_value", *names]
+    curve = PairScorer.load(bundle).bundle.read_json("label_transform.json")["overall"]
+    label = sum(float(row[name]) for name in names) / 2
+    assert float(row["snw_predicted_value"]) == pytest.approx(curve["worst"] - label * (curve["worst"] - curve["best"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no pairs: give a table"),
+        (("none.csv",), "none.csv: no such file"),
+        (("-", "--to", "out.xlsx"), "let the name end in .csv, .tsv or .parquet"),
+        (("-", "--to", "{folder}"), "let the name end in"),
+        (("{table}", "--to", "{table}"), "is an input"),
+        (("{table}", "--all-pairs"), "a table has its own pairs"),
+        (("{table}", "--ligand", "AA", "--ligands", "{table}"), "--ligands and --ligand: give one of them"),
+        (("{table}", "--on-invalid", "no"), "give error or skip"),
+        (("{table}", "--device", "tpu"), "give auto, cpu or cuda"),
+        (("{table}", "--top", "0"), "give a number from 1 on"),
+        (("{scored}",), "has a column snw_score already"),
+        (("{table}", "--ligand", "M1"), "--ligand M1: ligand 'M1'"),
+    ],
+)
+def test_what_is_refused(bundle: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    (tmp_path / "pairs.csv").write_text(f"ligand,receptor\n{LIGAND},{RECEPTOR}\n")
+    (tmp_path / "scored.csv").write_text(f"ligand,receptor,snw_score\n{LIGAND},{RECEPTOR},1\n")
+    places = {"folder": tmp_path, "table": tmp_path / "pairs.csv", "scored": tmp_path / "scored.csv"}
+    done = called(bundle, *(argument.format(**places) for argument in arguments))
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+    assert len(str(done.exception).splitlines()) == 1
