@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.blocks import AttentionPooling, ConvBlock, Convolution, InputProjection, TransformerBlock
-from snw_dist.model.pair import PairOutput, Side
+from snw_dist.model.pair import PairOutput, Parts, Side
 
 NUM_STAGES = 3
 
@@ -38,8 +38,19 @@ class ChangeFormer(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare the pairs of a batch."""
-        ligands = [scale[ligand.pair_index] for scale in self._scales(ligand.states, ligand.mask)]
-        receptors = [scale[receptor.pair_index] for scale in self._scales(receptor.states, receptor.mask)]
+        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
+
+    def ligands(self, side: Side) -> Parts:
+        """Each on the grid of each scale, fine to coarse: [num_distinct, places, d_model]."""
+        return self._scales(side.states, side.mask)
+
+    def receptors(self, side: Side) -> Parts:
+        """Likewise."""
+        return self._scales(side.states, side.mask)
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`."""
+        ligands, receptors = [scale[left] for scale in ligand], [scale[right] for scale in receptor]
         differences: list[torch.Tensor] = []
         for number in reversed(range(NUM_STAGES)):
             found = self.differences[number](ligands[number], receptors[number])
@@ -47,13 +58,12 @@ class ChangeFormer(nn.Module):
         logit: torch.Tensor = self.decoder(differences).float()
         return PairOutput(logit.sigmoid(), logit=logit)
 
-    def _scales(self, states: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
-        """Distinct sequences on the grid of each scale, fine to coarse: [num_distinct, places, d_model]."""
+    def _scales(self, states: torch.Tensor, mask: torch.Tensor) -> Parts:
         x, scales = self.input(states, mask), []
         for stage, grid in zip(self.stages, self.grids, strict=True):
             x, mask = stage(x, mask)
             scales.append(grid(x, mask))
-        return scales
+        return tuple(scales)
 
 
 class Stage(nn.Module):

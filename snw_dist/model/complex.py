@@ -7,16 +7,21 @@ et al. 2021), so that a head can learn to look from the second ligand residue at
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import nn
 
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, two_ended_positions
-from snw_dist.model.pair import Side
+from snw_dist.model.pair import Parts, Side
 
 
 class ComplexEncoder(nn.Module):
-    """Ligand and receptor, each distinct sequence encoded once -> [num_pairs, num_queries * (d_model // 2)]."""
+    """Ligand and receptor, each distinct sequence encoded once -> [num_pairs, num_queries * (d_model // 2)].
+
+    What concerns one side alone (`ligands`, `receptors`) is computed apart from the complexes.
+    """
 
     def __init__(
         self,
@@ -33,16 +38,27 @@ class ComplexEncoder(nn.Module):
         self.blocks = nn.ModuleList(CrossAttentionBlock(d_model, num_heads, dropout) for _ in range(num_blocks))
         self.pooling = AttentionPooling(d_model, num_queries, d_model // 2)
 
-    def forward(self, ligand: Side, receptor: Side) -> tuple[torch.Tensor, torch.Tensor]:
+    def ligands(self, side: Side) -> Parts:
+        """Their mask and their residues, [num_distinct, length, d_model]."""
+        return side.mask, self.ligand_encoder(side.states, side.mask)
+
+    def receptors(self, side: Side) -> Parts:
+        """Their mask, and what each block takes of them: keys, values, one block after another."""
+        y = self.receptor_encoder(side.states, side.mask)
+        blocks = cast(Iterable[CrossAttentionBlock], self.blocks)
+        return side.mask, *(part for block in blocks for part in block.keys_and_values(y, side.mask))
+
+    def forward(
+        self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The complexes, and where each ligand residue looks: [num_pairs, ligand length, receptor length].
 
-        The latter is the mean over the heads of the last block, 0 in the padding.
+        The latter is the mean over the heads of the last block, 0 in the padding. `left`, `right`: see `PairModel`.
         """
-        x = self.ligand_encoder(ligand.states, ligand.mask)[ligand.pair_index]
-        mask = ligand.mask[ligand.pair_index]
-        receptors = self.receptor_encoder(receptor.states, receptor.mask)
-        for block in self.blocks:
-            x, attention = block(x, mask, receptors, receptor.mask, receptor.pair_index)
+        mask, x = (part[left] for part in ligand)
+        y_mask, *parts = receptor
+        for block, key, value in zip(self.blocks, parts[::2], parts[1::2], strict=True):
+            x, attention = block(x, mask, key, value, y_mask, right)
         return self.pooling(x, mask).flatten(1), attention.detach().mean(dim=1).masked_fill(~mask[..., None], 0.0)
 
 
@@ -69,16 +85,26 @@ class CrossAttentionBlock(nn.Module):
             nn.Linear(2 * d_model, d_model),
         )
 
-    def forward(
-        self, x: torch.Tensor, x_mask: torch.Tensor, y: torch.Tensor, y_mask: torch.Tensor, index: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`x`: [num_pairs, ligand length, d_model]; `y`: [num_receptors, receptor length, d_model]; `index`: the
-        receptor of each pair. Returns x, and the attention [num_pairs, heads, ligand length, receptor length].
-        """
+    def keys_and_values(self, y: torch.Tensor, y_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`y`: [num_receptors, receptor length, d_model] -> [num_receptors, heads, receptor length, channels] each."""
         receptors = self.receptor_norm(y)
-        query = self._heads(self.query(self.ligand_norm(x)), self.query_place(two_ended_positions(x_mask).to(x.dtype)))
         key = self._heads(self.key(receptors), self.key_place(two_ended_positions(y_mask).to(y.dtype)))
-        value = self._heads(self.value(receptors))
+        return key, self._heads(self.value(receptors))
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        x_mask: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        y_mask: torch.Tensor,
+        index: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`x`: [num_pairs, ligand length, d_model]; `key`, `value`: see above; `index`: the receptor of each pair.
+
+        Returns x, and the attention [num_pairs, heads, ligand length, receptor length].
+        """
+        query = self._heads(self.query(self.ligand_norm(x)), self.query_place(two_ended_positions(x_mask).to(x.dtype)))
         logits = query @ key[index].transpose(2, 3) / math.sqrt(value.shape[-1])
         attention = logits.masked_fill(~y_mask[index][:, None, None, :], float("-inf")).softmax(dim=-1)
         context = (attention @ value[index]).transpose(1, 2).flatten(2)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from snw_dist.model.complex import ComplexEncoder
-from snw_dist.model.pair import PairOutput, Side
+from snw_dist.model.pair import PairOutput, Parts, Side
 
 
 class CrossAttention(nn.Module):
@@ -18,6 +18,18 @@ class CrossAttention(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare the pairs of a batch."""
-        complexes, attention = self.encoder(ligand, receptor)
+        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
+
+    def ligands(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.ligands(side)
+
+    def receptors(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.receptors(side)
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`."""
+        complexes, attention = self.encoder(ligand, left, receptor, right)
         logit: torch.Tensor = self.head(complexes).squeeze(-1).float()
         return PairOutput(logit.sigmoid(), logit=logit, attention=attention)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Side
+from snw_dist.model.pair import PairModel, PairOutput, Parts, Side
 
 
 class Encoded(nn.Module):
@@ -20,3 +23,23 @@ class Encoded(nn.Module):
         states = self.encoder(*((side.states.squeeze(-1), side.mask) for side in sides))
         output: PairOutput = self.network(*(s._replace(states=x) for s, x in zip(sides, states, strict=True)))
         return output
+
+    def ligands(self, side: Side) -> Parts:
+        """See `PairModel`."""
+        return self._inner.ligands(self._encoded(side))
+
+    def receptors(self, side: Side) -> Parts:
+        """See `PairModel`."""
+        return self._inner.receptors(self._encoded(side))
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`."""
+        return self._inner.pairs(ligand, left, receptor, right)
+
+    @property
+    def _inner(self) -> PairModel:
+        return cast(PairModel, self.network)
+
+    def _encoded(self, side: Side) -> Side:
+        [states] = self.encoder((side.states.squeeze(-1), side.mask))
+        return side._replace(states=states)

@@ -44,11 +44,27 @@ class PairOutput(NamedTuple):
     """[num_pairs, ligand length, receptor length]: where each ligand residue looks in its receptor."""
 
 
+Parts = tuple[torch.Tensor, ...]
+"""What a network makes of sequences before it meets their partners: [num_distinct, ...] each."""
+
+
 class PairModel(Protocol):
     """The one protocol of every network of the family."""
 
     def __call__(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare the pairs of a batch."""
+        """Compare the pairs of a batch: `pairs` of `ligands` and `receptors`."""
+        ...
+
+    def ligands(self, side: Side) -> Parts:
+        """All that is computed of ligands alone."""
+        ...
+
+    def receptors(self, side: Side) -> Parts:
+        """All that is computed of receptors alone."""
+        ...
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """Compare pairs; `left`, `right`: [num_pairs] int64, which sequence of its side each pair has."""
         ...
 
 
@@ -72,3 +88,9 @@ def closeness(distance: torch.Tensor, margin: float) -> torch.Tensor:
     linear = 1.0 - distance / margin
     tail = TAIL**2 / (2.0 * TAIL - linear.clamp(max=TAIL))
     return torch.where(linear < TAIL, tail, linear).clamp(max=1.0)
+
+
+def compared_vectors(ligands: torch.Tensor, receptors: torch.Tensor, margin: float) -> PairOutput:
+    """Pairs of two unit vectors each, [num_pairs, size] float32, by their distance."""
+    distance = unit_distance(ligands, receptors)
+    return PairOutput(closeness(distance, margin), distance, ligand=ligands, receptor=receptors)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.complex import ComplexEncoder
-from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
+from snw_dist.model.pair import PairOutput, Parts, Side, closeness, unit_distance
 
 
 class PairOfPairs(nn.Module):
@@ -25,7 +25,19 @@ class PairOfPairs(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare each pair of a batch with the ideal complex."""
-        complexes, attention = self.encoder(ligand, receptor)
+        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
+
+    def ligands(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.ligands(side)
+
+    def receptors(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.receptors(side)
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`."""
+        complexes, attention = self.encoder(ligand, left, receptor, right)
         vectors = F.normalize(self.head(complexes).float(), dim=-1)
         distance = unit_distance(vectors, F.normalize(self.ideal.float(), dim=0))
         return PairOutput(closeness(distance, self.margin), distance, complex=vectors, attention=attention)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Side, closeness, unit_distance
+from snw_dist.model.pair import PairOutput, Parts, Side, compared_vectors
 
 
 class Siamese(nn.Module):
@@ -16,7 +17,16 @@ class Siamese(nn.Module):
 
     def forward(self, ligand: Side, receptor: Side) -> PairOutput:
         """Compare the pairs of a batch."""
-        ligands = self.tower(ligand)[ligand.pair_index]
-        receptors = self.tower(receptor)[receptor.pair_index]
-        distance = unit_distance(ligands, receptors)
-        return PairOutput(closeness(distance, self.margin), distance, ligand=ligands, receptor=receptors)
+        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
+
+    def ligands(self, side: Side) -> Parts:
+        """Their vectors."""
+        return (self.tower(side),)
+
+    def receptors(self, side: Side) -> Parts:
+        """Their vectors, by the same tower."""
+        return (self.tower(side),)
+
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`."""
+        return compared_vectors(ligand[0][left], receptor[0][right], self.margin)

@@ -1,14 +1,19 @@
-"""Score pairs with an exported network in one process."""
+"""Score pairs with an exported network in one process: the one place that turns rows into scores."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from snw_dist.arrays import IntArray
 from snw_dist.embedding.row_reader import RowReader
+from snw_dist.predict.alike import Alike
 from snw_dist.predict.batches import IndexedPairs, make_batch
+from snw_dist.predict.one_thread import passes_side_by_side
 
 
 @torch.inference_mode()
@@ -22,13 +27,34 @@ def score_pairs(
 ) -> NDArray[np.float64]:
     """[num_pairs] scores in [0, 1] of all pairs of a table, in its order; higher is closer.
 
-    The pairs are taken in the order of their receptors, so that a batch has few distinct ones.
+    On a CPU a score depends on nothing but the network and the pair, bit for bit, see `alike`; on CUDA what is computed
+    beside it may change its last digits. The pairs are taken in the order of their receptors, so that a batch has few
+    distinct ones, and the sequences of `batch_size` pairs are in memory at once.
     """
     model = model.to(device)
     order = np.lexsort((table.ligand, table.receptor))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     scores = np.empty(len(table), dtype=np.float64)
-    for start in range(0, len(order), batch_size):
-        pairs = order[start : start + batch_size]
-        batch = make_batch(table, pairs, reader, max_length, device)
-        scores[pairs] = model(batch.ligand, batch.receptor).score.double().cpu().numpy()
+    for pairs, found in zip(batches, _scores(model, table, batches, reader, max_length, device), strict=True):
+        scores[pairs] = found.double().cpu().numpy()
     return scores
+
+
+def _scores(
+    model: nn.Module,
+    table: IndexedPairs,
+    batches: list[IntArray],
+    reader: RowReader,
+    max_length: int,
+    device: torch.device,
+) -> Iterator[torch.Tensor]:
+    """[pairs] of each batch."""
+    if device.type == "cpu":
+        with passes_side_by_side() as each:
+            alike = Alike(model, reader, max_length, each)
+            for pairs in batches:
+                yield alike.scores(table.ligand[pairs], table.receptor[pairs])
+        return
+    for pairs in batches:
+        batch = make_batch(table, pairs, reader, max_length, device)
+        yield model(batch.ligand, batch.receptor).score

@@ -55,8 +55,8 @@ def test_elsewhere_the_scores_are_those_of_the_evaluation(network: str, mode: st
     finally:
         for path in [folder, *folder.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
-    assert loaded.loading.difference <= 1e-6
-    np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-6)
+    assert loaded.loading.difference == 0
+    np.testing.assert_array_equal(found.score, expected["score"])
     np.testing.assert_allclose(found.probability, expected["probability"], rtol=0, atol=1e-5)
     assert (loaded.bundle.says.members["tiny"].tuned, loaded._rows is None) == (mode != "frozen", mode != "frozen")
 
@@ -69,7 +69,7 @@ def test_several_members_are_the_ensemble_of_the_comparison(several: SnwConfig, 
     np.testing.assert_allclose(found.probability, expected["probability"], rtol=0, atol=1e-5)
     for name in ("siamese-1", "cross_attention-2"):
         own = measured_pairs(several, f"compare/run_tiny-{name}.parquet")
-        np.testing.assert_allclose(found.members[name], own["score"], rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(found.members[name], own["score"])
         np.testing.assert_allclose(found.probabilities[name], own["probability"], rtol=0, atol=1e-5)
     record = json.loads((several.run_folder / "compare" / "comparison.json").read_text())
     assert loaded.threshold == record["ensembles"]["all"]["threshold"]
@@ -78,8 +78,9 @@ def test_several_members_are_the_ensemble_of_the_comparison(several: SnwConfig, 
 def test_one_against_many_on_either_side(scorer: PairScorer) -> None:
     ligands = ["SIINFEKL", "GILGFVFTL", "NLVPMVATV"]
     many = scorer.score(ligands, [RECEPTOR] * 3).score
-    np.testing.assert_allclose(scorer.score(ligands, RECEPTOR).score, many, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(scorer.score(ligands, [RECEPTOR]).score, many, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(scorer.score(ligands, RECEPTOR).score, many)
+    np.testing.assert_array_equal(scorer.score(ligands, [RECEPTOR]).score, many)
+    np.testing.assert_array_equal([scorer.score(one, RECEPTOR).score[0] for one in ligands], many)
     assert scorer.score(RECEPTOR, ligands).score.shape == (3,)
     assert scorer.score([], []).score.shape == scorer.score("ACD", []).probability.shape == (0,)
     with pytest.raises(InputError, match="3 ligands and 2 receptors"):
@@ -117,7 +118,7 @@ def test_a_small_memory_gives_the_same_scores(made: Path, run: SnwConfig) -> Non
     sides = expected["ligand"].tolist(), expected["receptor"].tolist()
     small = PairScorer.load(made, memory_bytes=2 * 2 * 128 * 40)
     assert small._most_residues == 40
-    np.testing.assert_allclose(small.score(*sides).score, expected["score"], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(small.score(*sides).score, expected["score"])
 
 
 def test_a_store_is_read_in_place_of_embedding(
@@ -128,7 +129,7 @@ def test_a_store_is_read_in_place_of_embedding(
         patch.setattr(Encoder, "embed_into", None)
         loaded = PairScorer.load(made, cache=run.store_path)
         found = loaded.score(expected["ligand"].tolist(), expected["receptor"].tolist())
-    np.testing.assert_allclose(found.score, expected["score"], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found.score, expected["score"])
     assert np.isfinite(loaded.score(["SIINFEKL", expected["ligand"][0]], RECEPTOR).score).all()
     other = measured_run(tmp_path, "float32")
     with pytest.raises(InputError, match="not a store of the rows"):
