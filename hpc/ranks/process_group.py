@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore
 
-from hpc.errors import EnvironmentProblem
+from hpc.errors import EnvironmentProblem, InputError
 from hpc.ranks.addresses import stay_on_loopback
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.outcome import leave_echo
@@ -27,7 +27,12 @@ log = logging.getLogger(__name__)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], local_rank: int) -> torch.device:
-    """`auto` takes CUDA where there is a device; raises `EnvironmentProblem` when `cuda` is asked for in vain."""
+    """`auto` takes CUDA where there is a device; raises `EnvironmentProblem` when `cuda` is asked for in vain.
+
+    Raises `InputError` for another word: it would be taken for `auto`.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device {str(wanted)!r:.60}: give 'auto', 'cpu' or 'cuda'.")
     if wanted == "cuda" and not torch.cuda.is_available():
         raise EnvironmentProblem(
             "device 'cuda' was asked for but torch sees no CUDA device on this node: install the CUDA build of torch, "

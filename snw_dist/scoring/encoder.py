@@ -18,7 +18,7 @@ def bundle_encoder(rows: RowsEntry, source: str | None, device: torch.device, bu
     """
     facts = rows.encoder
     random = facts["name"] == RANDOM_NAME
-    name, revision = source or str(facts["weights"]), None if source else rows.revision
+    name, revision = str(source or facts["weights"]), None if source else rows.revision
     needed = f"the encoder {facts['description']} (SHA-256 {facts['weights_sha256'][:12]})"
     give = "Give it: PairScorer.load(..., encoder=FILE_OR_FOLDER_OR_HUB_ID)"
     try:

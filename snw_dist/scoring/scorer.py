@@ -38,11 +38,9 @@ from snw_dist.scoring.encoder import bundle_encoder
 from snw_dist.scoring.members import LoadedMember, load_members
 from snw_dist.scoring.plan import blocks
 from snw_dist.scoring.scores import Scores, together
-from snw_dist.scoring.sequences import Kept, Rules, embedded, tokens
+from snw_dist.scoring.sequences import Kept, Rules, Texts, embedded, listed, tokens
 
 MEMORY_BYTES = 2 * 2**30
-Texts = str | Sequence[str]
-"""One sequence, or several."""
 
 
 class Towers(NamedTuple):
@@ -173,17 +171,22 @@ class PairScorer:
         for name in (ligand, receptor):
             if name not in frame.columns:
                 raise InputError(f"no column {name!r}: there are {', '.join(map(str, frame.columns))}.")
+            if list(frame.columns).count(name) > 1:
+                raise InputError(f"the column {name!r} is there twice. Keep one of them.")
         left, right = (self.rules.all_clean(frame[name].tolist(), name) for name in (ligand, receptor))
         scored = Scored(left, right, self.score_clean(left, right))
         columns = columns_of(self.bundle, members)
         return frame.assign(**{column.name: column.make(scored) for column in columns})
 
-    def rank(self, ligands: Sequence[str], receptor: str, top: int = 100) -> pd.DataFrame:
+    def rank(self, ligands: Texts, receptor: str, top: int = 100) -> pd.DataFrame:
         """The best ligands for a receptor, best first: place (from 1), number, ligand, and the scores of `score_table`.
 
         `number` is the place in `ligands`, counted from 0. Equal scores stay in the order in which they were given.
         """
-        ligands, scores = list(ligands), self.score(ligands, receptor)
+        if not isinstance(receptor, str):
+            raise InputError(f"rank: give one receptor, as a text, not {type(receptor).__name__}.")
+        ligands = listed(ligands, "ligand")
+        scores = self.score(ligands, receptor)
         best = np.argsort(-scores.score, kind="stable")[: max(0, top)]
         columns: dict[str, Any] = {"place": np.arange(1, len(best) + 1), "number": best}
         columns["ligand"] = [ligands[number] for number in best.tolist()]
@@ -202,12 +205,12 @@ class PairScorer:
             raise InputError("no member has an attention map: cross_attention and pair_of_pairs have one.")
         return found
 
-    def towers(self, ligands: Sequence[str], receptors: Sequence[str]) -> dict[str, Towers]:
+    def towers(self, ligands: Texts, receptors: Texts) -> dict[str, Towers]:
         """The vectors of sequences: member -> those of all ligands and receptors, at least one each.
 
         Raises `InputError` where no member has such vectors: `siamese`, `pseudo_siamese` and `triplet` do.
         """
-        ligands, receptors = list(ligands), list(receptors)
+        ligands, receptors = listed(ligands, "ligand"), listed(receptors, "receptor")
         num = len(ligands), len(receptors)
         if not all(num):
             raise InputError("towers: give at least one ligand and one receptor.")
@@ -264,7 +267,7 @@ def _checked_store(path: Path, says: BundleFile) -> StoreReader:
 
 
 def _broadcast(ligands: Texts, receptors: Texts) -> tuple[list[str], list[str]]:
-    left, right = ([side] if isinstance(side, str) else list(side) for side in (ligands, receptors))
+    left, right = listed(ligands, "ligand"), listed(receptors, "receptor")
     if len(left) == len(right):
         return left, right
     if len(left) == 1:

@@ -23,10 +23,27 @@ from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.reader import StoreReader
 
+Texts = str | Iterable[str]
+"""One sequence, or several."""
 Make = Callable[[list[str]], Iterable[torch.Tensor]]
 """[residues, row_width] of each sequence of a list, in its order."""
 _MOST_AT_ONCE = 1 << 16
 """Residues that are embedded before their rows are put away."""
+
+
+def listed(texts: Texts, side: str) -> list[str]:
+    """The texts of a side; a single one is one sequence, not a list of its letters.
+
+    Raises `InputError` for what holds no texts.
+    """
+    if isinstance(texts, str):
+        return [texts]
+    try:
+        if not isinstance(texts, bytes):
+            return list(texts)
+    except TypeError:  # nothing that can be walked
+        pass
+    raise InputError(f"{side}s: give a text, or a list of texts, not {type(texts).__name__} (got {texts!r:.40}).")
 
 
 @dataclass(frozen=True)

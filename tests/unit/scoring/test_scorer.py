@@ -103,6 +103,32 @@ def test_sequences_are_cleaned_and_a_bad_letter_has_a_place(scorer: PairScorer) 
         scorer.score("ACD", "-ACD")
 
 
+@pytest.mark.parametrize("wrong", [None, 5, b"SIINFEKL", np.array("SIINFEKL")])
+def test_what_is_no_text_and_no_list_of_texts(scorer: PairScorer, wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"^ligands: give a text, or a list of texts, not \w+ \(got .*\)\.$"):
+        scorer.score(wrong, RECEPTOR)
+    with pytest.raises(InputError, match=r"^receptors: give a text"):
+        scorer.towers(["SIINFEKL"], wrong)
+    with pytest.raises(InputError, match=r"^rank: give one receptor, as a text, not \w+\.$"):
+        scorer.rank(["SIINFEKL"], wrong)
+
+
+def test_one_text_is_one_sequence_and_what_is_walked_once_is_enough(scorer: PairScorer) -> None:
+    """Letters of a text were ranked as ligands, and a generator gave an empty table."""
+    assert scorer.rank("SIINFEKL", RECEPTOR)["ligand"].tolist() == ["SIINFEKL"]
+    assert len(scorer.rank((one for one in ["SIINFEKL", "NLVPMVATV"]), RECEPTOR)) == 2
+    for ligands, receptors in scorer.towers("SIINFEKL", RECEPTOR).values():
+        assert (len(ligands), len(receptors)) == (1, 1)
+    with pytest.raises(InputError, match=r"^rank: give one receptor, as a text, not list\.$"):
+        scorer.rank(["SIINFEKL"], [RECEPTOR, RECEPTOR])  # type: ignore[arg-type]
+
+
+def test_a_column_that_is_there_twice(scorer: PairScorer) -> None:
+    frame = pd.DataFrame([["SIINFEKL", "NLVPMVATV", RECEPTOR]], columns=["ligand", "ligand", "receptor"])
+    with pytest.raises(InputError, match="column 'ligand' is there twice"):
+        scorer.score_table(frame)
+
+
 def test_each_distinct_sequence_is_embedded_once(made: Path) -> None:
     loaded = PairScorer.load(made)
     assert loaded._rows is not None

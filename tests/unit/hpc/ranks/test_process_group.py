@@ -4,13 +4,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from hpc.errors import EnvironmentProblem, ExitCode
+from hpc.errors import EnvironmentProblem, ExitCode, InputError
 from hpc.ranks.process_group import choose_device
 from tests.kit.ranks import run_ranks, start_ranks
 
 
 def test_device() -> None:
     assert choose_device("cpu", 3) == torch.device("cpu")
+    for other in ("gpu", "cuda:1", None):
+        with pytest.raises(InputError, match=r"^device .*: give .auto., .cpu. or .cuda.\.$"):
+            choose_device(other, 0)  # type: ignore[arg-type]
     num_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if num_devices:
         assert choose_device("auto", num_devices + 1) == torch.device("cuda", (num_devices + 1) % num_devices)
