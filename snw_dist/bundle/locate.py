@@ -18,9 +18,13 @@ def find_bundle(source: str | Path, revision: str | None = None) -> Bundle:
     `open_bundle`.
     """
     folder = Path(source).expanduser()
-    if folder.is_dir():
+    try:
+        is_folder, there = folder.is_dir(), folder.exists()
+    except OSError as error:  # a folder above it that may not be entered, a name that no file can have
+        raise InputError(f"{str(source)!r:.200}: {error.strerror}. Give a folder that you may read.") from None
+    if is_folder:
         return open_bundle(folder)
-    if folder.exists() or not _HUB_ID.fullmatch(str(source)):
+    if there or not _HUB_ID.fullmatch(str(source)):
         raise InputError(f"{source}: no such folder, and no id of the hub, which is owner/name. Give one of the two.")
     return open_bundle(_fetched(str(source), revision), may_link=True)
 

@@ -18,10 +18,11 @@ from hpc.disk.files import file_digest
 from hpc.disk.reading import BadFileError, parse_json, read_small
 from hpc.disk.sealed import read_sealed
 from hpc.disk.strict import validated
-from hpc.errors import CorruptError, InputError
+from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
 from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION, BundleFile
 
 _AGAIN = "Fetch the bundle again, or make it again: python launch/export.py"
+_MAY_NOT = "Have its owner let you read it, and all folders above it."
 _OF_THE_HUB = {".gitattributes", ".git", ".cache"}
 """What the hub and git put into a folder beside its files; never looked into."""
 _MOST_FILES = 20_000
@@ -44,7 +45,7 @@ class Bundle:
         try:
             data = read_small(file, expected.bytes)
         except (BadFileError, OSError) as error:
-            raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+            raise _refusal(file, error) from None
         if hashlib.sha256(data).hexdigest() != expected.sha256:
             raise CorruptError(f"{file}: changed while it was read. {_AGAIN}")
         return data
@@ -64,11 +65,15 @@ def open_bundle(folder: Path, may_link: bool = False) -> Bundle:
     """Compare a whole folder with what its `bundle.json` says.
 
     Raises `InputError` where there is no bundle, or one of a newer format, and `CorruptError` with one line for what
-    differs: a file that is changed, missing or not named, and anything that is no regular file. With `may_link`, for
+    differs: a file that is changed, missing or not named, and anything that is no regular file. What may not be read is
+    an `EnvironmentProblem`. With `may_link`, for
     the cache of the hub, a file may be a link.
     """
     says, digest = _read_bundle_file(folder)
-    there = set(_files(folder, may_link))
+    try:
+        there = set(_files(folder, may_link))
+    except OSError as error:
+        raise _refusal(Path(error.filename or folder), error) from None
     for name in sorted(there - {BUNDLE, *says.files}):
         raise CorruptError(f"{folder / name}: {BUNDLE} names no such file. Remove it, or fetch the bundle again.")
     for name, expected in says.files.items():
@@ -81,7 +86,7 @@ def open_bundle(folder: Path, may_link: bool = False) -> Bundle:
                 raise CorruptError(f"{file}: {size:,} bytes, expected {expected.bytes:,}. {_AGAIN}")
             found = file_digest(file)
         except OSError as error:
-            raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+            raise _refusal(file, error) from None
         if found != expected.sha256:
             raise CorruptError(f"{file}: SHA-256 {found}, expected {expected.sha256}. {_AGAIN}")
     return Bundle(folder, says, digest)
@@ -97,11 +102,11 @@ def _read_bundle_file(folder: Path) -> tuple[BundleFile, str]:
             f"{folder}: no bundle here, which has a {BUNDLE}. Make one with: python launch/export.py --run NAME"
         ) from None
     except (BadFileError, OSError) as error:
-        raise CorruptError(f"{_told(file, error)}. {_AGAIN}") from None
+        raise _refusal(file, error) from None
     version = content.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise InputError(
-            f"{file}: format version {version}, and this program reads up to {FORMAT_VERSION}. Install a newer "
+            f"{file}: format version {version!r:.60}, and this program reads up to {FORMAT_VERSION}. Install a newer "
             "snw-dist."
         )
     if version != FORMAT_VERSION:
@@ -128,5 +133,7 @@ def _files(folder: Path, may_link: bool, below: str = "") -> Iterator[str]:
                 raise CorruptError(f"{folder / entry.name}: neither a file nor a folder. {_AGAIN}")
 
 
-def _told(file: Path, error: Exception) -> str:
-    return f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
+def _refusal(file: Path, error: Exception) -> SnwError:
+    if isinstance(error, PermissionError):  # the bundle may be whole: to fetch it again would not help
+        return EnvironmentProblem(f"{file}: {error.strerror}. {_MAY_NOT}")
+    return CorruptError(f"{f'{file}: {error.strerror}' if isinstance(error, OSError) else error}. {_AGAIN}")

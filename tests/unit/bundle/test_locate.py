@@ -50,6 +50,11 @@ def test_neither_a_folder_nor_an_id(source: str, tmp_path: Path, monkeypatch: py
         find_bundle(source)
 
 
+def test_a_name_that_the_system_refuses() -> None:
+    with pytest.raises(InputError, match=r"^'a{199}: File name too long\. Give a folder that you may read\.$"):
+        find_bundle("a" * 5000)
+
+
 def test_a_file(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(InputError, match="no such folder"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpc.errors import CorruptError, InputError, SnwError
+from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
 from snw_dist.bundle import read
 from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION
 from snw_dist.bundle.read import open_bundle
@@ -134,6 +135,25 @@ def test_a_newer_format_is_the_programs_fault_and_another_is_damage(bundle: Path
     assert "Install a newer snw-dist" in refused(bundle, InputError)
     sign(bundle, lambda content: content.update(format_version="1"))
     assert "format version '1'" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", [BUNDLE, "parity.json", "members"])
+def test_what_may_not_be_read_is_not_called_damaged(bundle: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To fetch it again would not help. Root may read everything: so the system is played."""
+
+    def refusing(real: Any) -> Any:
+        def asked(path: Any, *arguments: Any) -> Any:
+            if Path(path) == bundle / name:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *arguments)
+
+        return asked
+
+    monkeypatch.setattr(read, "read_sealed", refusing(read.read_sealed))
+    monkeypatch.setattr(read, "file_digest", refusing(read.file_digest))
+    monkeypatch.setattr(read.os, "scandir", refusing(os.scandir))
+    said = refused(bundle, EnvironmentProblem)
+    assert said == f"{bundle / name}: Permission denied. Have its owner let you read it, and all folders above it."
 
 
 def test_no_bundle(tmp_path: Path) -> None:
