@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from snw_dist.predict.calibration import CalibrationFields
@@ -39,6 +39,26 @@ _Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
 _Flag = Annotated[bool, Field(strict=True)]
 Threshold = Annotated[float, Field(strict=True)] | None
 """Of the largest F1 on validation; None where validation has one class."""
+
+
+@dataclass(config=_STRICT, frozen=True)
+class _EncoderFacts:
+    """What `snw_dist.embedding.encoder` says of an encoder."""
+
+    name: str
+    description: str
+    weights: str
+    weights_sha256: _Sha256
+    layers: list[_Count]
+    combine: str
+    arithmetic: Literal["fp32", "bf16"]
+    window_residues: _Count
+    window_overlap: _Count
+
+
+def _known_encoder(facts: dict[str, Any]) -> dict[str, Any]:
+    TypeAdapter(_EncoderFacts).validate_python(facts)
+    return facts
 
 
 @dataclass(config=_STRICT, frozen=True)
@@ -70,7 +90,7 @@ class MeanEntry:
 class RowsEntry:
     """What decides the rows that the networks were trained on."""
 
-    encoder: dict[str, Any]
+    encoder: Annotated[dict[str, Any], AfterValidator(_known_encoder)]
     """As `StoreHeader.encoder`."""
     dtype: Literal["float32", "float16", "bfloat16"]
     width: Annotated[int, Field(strict=True, ge=1, lt=2**31)]

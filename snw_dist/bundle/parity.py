@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from hpc.errors import EnvironmentProblem
+from hpc.errors import CorruptError, EnvironmentProblem
 from snw_dist.arrays import FloatArray
 
 NUM_PAIRS = 10
@@ -64,11 +64,14 @@ def parity_of(tables: Sequence[Mapping[str, pd.DataFrame]]) -> dict[str, Any]:
 def largest_difference(parity: Parity, scores: Mapping[str, FloatArray], arithmetic: str, source: str) -> float:
     """How far the scores [pairs] of each member are from those that are written; 0.0 where all have the same bits.
 
-    Raises `EnvironmentProblem` where that is more than `TOLERANCE`.
+    Raises `EnvironmentProblem` where that is more than `TOLERANCE`, and `CorruptError` where a member has no pair: it
+    would be taken for right without having been looked at.
     """
     largest = 0.0
     for name, found in scores.items():
         rows = [row for row, pair in enumerate(parity.pairs) if name in pair.scores]
+        if not rows:
+            raise CorruptError(f"{source}: no pair of member {name}. Make the bundle again: python launch/export.py")
         expected = np.array([parity.pairs[row].scores[name] for row in rows])
         apart = float(np.abs(found[rows] - expected).max(initial=0.0))
         if not apart <= TOLERANCE[arithmetic]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from snw_dist.bundle.format import (
     CARD,
     FORMAT_VERSION,
     LABELS,
+    MEMBERS,
     METRICS,
     PARITY,
     SETTINGS,
@@ -43,6 +45,7 @@ _ROW_TYPES = ("float32", "float16", "bfloat16")
 _PACKAGES = ("torch", "numpy", "safetensors")
 _FILES = ("[!.]*",)
 """All of a bundle; a `.git` beside it belongs to whoever keeps it there."""
+_OURS = re.compile(rf"\..*|{MEMBERS}|{re.escape(CARD)}|[a-z_]+\.json")
 _OF_THIS_PLACE = ("run", "store", "cluster")
 """Sections of the settings that say where and how the runs were made, and nothing of the networks."""
 
@@ -55,8 +58,10 @@ def write_bundle(
     `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences. Raises
     `InputError` where `target` is something else, and as `verify_export` for a damaged export.
     """
-    if target.is_dir() and any(target.iterdir()) and not (target / BUNDLE).exists():
-        raise InputError(f"{target}: holds something else than a bundle. Choose another folder: --to FOLDER")
+    if foreign := _foreign(target):
+        raise InputError(
+            f"{target}: holds something else than a bundle ({foreign}). Choose another folder: --to FOLDER"
+        )
     says = _says(name, chosen, mean, config)
     figures = chosen.measured | {
         "members": {member.name: {"threshold": member.threshold, "splits": member.splits} for member in chosen.members},
@@ -82,6 +87,14 @@ def write_bundle(
         }
         write_sealed(fresh / BUNDLE, says)
         return open_bundle(fresh).says
+
+
+def _foreign(target: Path) -> str | None:
+    """A name in the folder that is of no bundle, and would be lost; hidden ones stay beside a bundle."""
+    names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+    if BUNDLE not in names:
+        return names[0] if names else None
+    return next((name for name in names if not _OURS.fullmatch(name)), None)
 
 
 def _says(name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: SnwConfig) -> dict[str, Any]:

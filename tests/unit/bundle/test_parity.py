@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hpc.disk.strict import validated
-from hpc.errors import EnvironmentProblem
+from hpc.errors import CorruptError, EnvironmentProblem
 from snw_dist.bundle.parity import TOLERANCE, Parity, largest_difference, parity_of
 
 
@@ -39,6 +39,11 @@ def test_fewer_pairs_than_ten(count: int, expected: int) -> None:
 def test_of_folds_each_member_has_pairs_of_its_own() -> None:
     found = parity({"a": predictions(50, 0)}, {"b": predictions(50, 1)}, {"c": predictions(50, 2)})
     assert [list(pair.scores) for pair in found.pairs] == [["a"]] * 4 + [["b"]] * 4 + [["c"]] * 4
+
+
+def test_a_member_without_a_pair_is_not_taken_for_right() -> None:
+    with pytest.raises(CorruptError, match=r"^x: no pair of member b\."):
+        largest_difference(parity({"a": predictions(20, 0)}), {"b": np.zeros(10)}, "fp32", "x")
 
 
 def test_how_far_scores_are_away_and_from_where_they_are_refused() -> None:

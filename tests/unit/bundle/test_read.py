@@ -179,6 +179,15 @@ def test_a_bundle_json_that_means_harm(bundle: Path, change: dict[str, Any]) -> 
     assert str(bundle / BUNDLE) in refused(bundle)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("name", 5), ("weights_sha256", None), ("layers", "x"), ("arithmetic", "fp4")]
+)
+def test_an_encoder_that_is_none(bundle: Path, key: str, value: Any) -> None:
+    """It ended in a traceback."""
+    sign(bundle, lambda content: content["rows"]["encoder"].update({key: value}))
+    assert f"{bundle / BUNDLE}: rows.encoder" in refused(bundle)
+
+
 def test_a_bundle_json_that_is_none(bundle: Path) -> None:
     for data in (b"", b"{", b"[]", b"\xff", b"[" * 10**5, json.dumps({"sha256": 3}).encode()):
         (bundle / BUNDLE).write_bytes(data)

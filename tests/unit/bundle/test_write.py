@@ -61,6 +61,16 @@ def test_what_is_no_bundle_is_not_replaced(run: SnwConfig, tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "inner/bundle.json"])
+def test_what_lies_in_a_bundle_is_not_lost(run: SnwConfig, tmp_path: Path, name: str) -> None:
+    folder = bundled(run, tmp_path / "out")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(InputError, match=rf"holds something else than a bundle \({name.split('/')[0]}\)"):
+        bundled(run, folder)
+    assert (folder / name).read_text() == "mine"
+
+
 def test_labels_from_scores_bring_the_way_back(tmp_path: Path) -> None:
     scores = {"term": "label", "transform": "minmax"}
     columns = {"label": "other"}
