@@ -49,7 +49,7 @@ class ChangeFormer(nn.Module):
         return self._scales(side.states, side.mask)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         ligands, receptors = [scale[left] for scale in ligand], [scale[right] for scale in receptor]
         differences: list[torch.Tensor] = []
         for number in reversed(range(NUM_STAGES)):

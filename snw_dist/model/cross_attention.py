@@ -29,7 +29,7 @@ class CrossAttention(nn.Module):
         return self.encoder.receptors(side)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         complexes, attention = self.encoder(ligand, left, receptor, right)
         logit: torch.Tensor = self.head(complexes).squeeze(-1).float()
         return PairOutput(logit.sigmoid(), logit=logit, attention=attention)

@@ -33,7 +33,7 @@ class Encoded(nn.Module):
         return self._inner.receptors(self._encoded(side))
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         return self._inner.pairs(ligand, left, receptor, right)
 
     @property

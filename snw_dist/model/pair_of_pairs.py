@@ -36,7 +36,7 @@ class PairOfPairs(nn.Module):
         return self.encoder.receptors(side)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         complexes, attention = self.encoder(ligand, left, receptor, right)
         vectors = F.normalize(self.head(complexes).float(), dim=-1)
         distance = unit_distance(vectors, F.normalize(self.ideal.float(), dim=0))

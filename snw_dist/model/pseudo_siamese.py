@@ -28,5 +28,5 @@ class PseudoSiamese(nn.Module):
         return (self.receptor_tower(side),)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         return compared_vectors(ligand[0][left], receptor[0][right], self.margin)

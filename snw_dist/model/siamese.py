@@ -28,5 +28,5 @@ class Siamese(nn.Module):
         return (self.tower(side),)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
-        """See `PairModel`."""
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
         return compared_vectors(ligand[0][left], receptor[0][right], self.margin)

@@ -182,6 +182,7 @@ class PairScorer:
         """The best ligands for a receptor, best first: place (from 1), number, ligand, and the scores of `score_table`.
 
         `number` is the place in `ligands`, counted from 0. Equal scores stay in the order in which they were given.
+        Raises `InputError` for several receptors, and as `score`.
         """
         if not isinstance(receptor, str):
             raise InputError(f"rank: give one receptor, as a text, not {type(receptor).__name__}.")

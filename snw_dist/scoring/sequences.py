@@ -31,7 +31,7 @@ _MOST_AT_ONCE = 1 << 16
 """Residues that are embedded before their rows are put away."""
 
 
-def listed(texts: Texts, side: str) -> list[str]:
+def listed(texts: Texts | bytes, side: str) -> list[str]:
     """The texts of a side; a single one is one sequence, not a list of its letters.
 
     Raises `InputError` for what holds no texts.
