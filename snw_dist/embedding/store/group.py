@@ -139,6 +139,9 @@ def tidy_part(part: Path) -> None:
     for folder in (part, part / "residues"):
         sweep_partial(folder)
     shutil.rmtree(part / RECORDS, ignore_errors=True)
+    # The heart of the owner may have written its name into the folder while it went, which then stayed. Without its
+    # claim it does not do so again.
+    shutil.rmtree(part / RECORDS, ignore_errors=True)
 
 
 def _check_tables(part: Path, header: StoreHeader) -> None:

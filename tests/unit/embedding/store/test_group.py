@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import zarr
 
 from snw_dist.embedding.store.commits import shard_path
-from snw_dist.embedding.store.group import create_part, finalize_part
+from snw_dist.embedding.store.group import create_part, finalize_part, tidy_part
 from snw_dist.embedding.store.open_shard import OpenShard
 from snw_dist.embedding.store.part_names import RECORDS
 from snw_dist.embedding.store.plan import plan_embedding, sequence_digest
@@ -60,6 +63,26 @@ def test_a_finished_store_is_a_clean_group(tmp_path: Path) -> None:
         f"c.{shard}.0" for shard in range(plan.num_shards)
     }
     assert all(array.nchunks_initialized == array.nchunks for _, array in group.arrays())
+
+
+def test_a_name_written_while_the_records_go_does_not_keep_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heart of the owner says whose the folder is, also in the instant before it is removed."""
+    path, late, rmdir = tmp_path / "s", ["attempt_0.json"], os.rmdir
+    plan = open_store(path, SEQUENCES)
+    fill_store(path, plan)
+
+    def slow(folder: Any, **options: Any) -> None:
+        if Path(folder).name == RECORDS and late:
+            (path / RECORDS / late.pop()).write_text("{}")
+        rmdir(folder, **options)
+
+    (path / RECORDS).mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "rmdir", slow)
+    tidy_part(path)
+    assert not late
+    assert not (path / RECORDS).exists()
 
 
 def test_the_order_of_the_shards_leaves_no_trace(tmp_path: Path) -> None:
