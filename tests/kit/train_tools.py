@@ -27,7 +27,13 @@ def embedding_of(sequence: str) -> NDArray[np.float32]:
 def stored(path: Path, sequences: list[str], dtype: str = "float32") -> StoreReader:
     plan = plan_embedding(sequences, 64, 8)
     encoder = {"name": "test", "description": "the test's own", "weights_sha256": "ab" * 32, "layers": [2]}
-    encoder |= {"combine": "concat", "arithmetic": "fp32", "window_residues": 2046, "window_overlap": 512}
+    encoder |= {
+        "weights": "none",
+        "combine": "concat",
+        "arithmetic": "fp32",
+        "window_residues": 2046,
+        "window_overlap": 512,
+    }
     names = [("ligand", sequence, i) for i, sequence in enumerate(plan.sequences)]
     part = PartPlan(0, path, plan, names, 0)
     create_part(path, plan, part.header(encoder, dtype, WIDTH), names)
