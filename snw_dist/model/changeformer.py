@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from snw_dist.model.blocks import AttentionPooling, ConvBlock, Convolution, InputProjection, TransformerBlock
-from snw_dist.model.pair import PairOutput, Parts, Side
+from snw_dist.model.pair import PairNetwork, PairOutput, Parts, Side
 
 NUM_STAGES = 3
 
 
-class ChangeFormer(nn.Module):
+class ChangeFormer(PairNetwork):
     """A classifier; the differences are learned from both sides next to each other, so swapping changes the score."""
 
     def __init__(
@@ -35,10 +35,6 @@ class ChangeFormer(nn.Module):
         )
         self.differences = nn.ModuleList(Difference(d_model) for _ in range(NUM_STAGES))
         self.decoder = Decoder(d_model, places, dropout)
-
-    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare the pairs of a batch."""
-        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
 
     def ligands(self, side: Side) -> Parts:
         """Each on the grid of each scale, fine to coarse: [num_distinct, places, d_model]."""

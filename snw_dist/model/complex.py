@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from snw_dist.model.blocks import POSITION_SIZE, AttentionPooling, two_ended_positions
-from snw_dist.model.pair import Parts, Side
+from snw_dist.model.pair import PairNetwork, Parts, Side
 
 
 class ComplexEncoder(nn.Module):
@@ -60,6 +60,22 @@ class ComplexEncoder(nn.Module):
         for block, key, value in zip(self.blocks, parts[::2], parts[1::2], strict=True):
             x, attention = block(x, mask, key, value, y_mask, right)
         return self.pooling(x, mask).flatten(1), attention.detach().mean(dim=1).masked_fill(~mask[..., None], 0.0)
+
+
+class ComplexNetwork(PairNetwork):
+    """A network that looks at the complexes of its pairs; of one side alone it computes what their encoder does."""
+
+    def __init__(self, encoder: ComplexEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def ligands(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.ligands(side)
+
+    def receptors(self, side: Side) -> Parts:
+        """See `ComplexEncoder`."""
+        return self.encoder.receptors(side)
 
 
 class CrossAttentionBlock(nn.Module):

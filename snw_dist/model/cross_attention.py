@@ -5,28 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from snw_dist.model.complex import ComplexEncoder
-from snw_dist.model.pair import PairOutput, Parts, Side
+from snw_dist.model.complex import ComplexEncoder, ComplexNetwork
+from snw_dist.model.pair import PairOutput, Parts
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(ComplexNetwork):
     """The score is a probability; the attention says where each ligand residue looked in the receptor."""
 
     def __init__(self, encoder: ComplexEncoder, head: nn.Module) -> None:
-        super().__init__()
-        self.encoder, self.head = encoder, head
-
-    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare the pairs of a batch."""
-        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
-
-    def ligands(self, side: Side) -> Parts:
-        """See `ComplexEncoder`."""
-        return self.encoder.ligands(side)
-
-    def receptors(self, side: Side) -> Parts:
-        """See `ComplexEncoder`."""
-        return self.encoder.receptors(side)
+        super().__init__(encoder)
+        self.head = head
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
         """See `PairModel`; `left`, `right`: [num_pairs]."""

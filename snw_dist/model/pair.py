@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 import torch
+from torch import nn
 
 FARTHEST = 2.0
 """Largest distance of two unit vectors."""
@@ -66,6 +68,26 @@ class PairModel(Protocol):
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
         """Compare pairs; `left`, `right`: [num_pairs] int64, which sequence of its side each pair has."""
         ...
+
+
+class PairNetwork(nn.Module, ABC):
+    """A `PairModel` whose sides are computed apart: every network that has no ESM C in front."""
+
+    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
+        """Compare the pairs of a batch."""
+        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
+
+    @abstractmethod
+    def ligands(self, side: Side) -> Parts:
+        """See `PairModel`."""
+
+    @abstractmethod
+    def receptors(self, side: Side) -> Parts:
+        """See `PairModel`."""
+
+    @abstractmethod
+    def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
+        """See `PairModel`; `left`, `right`: [num_pairs]."""
 
 
 def unit_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

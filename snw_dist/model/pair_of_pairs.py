@@ -11,29 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snw_dist.model.complex import ComplexEncoder
-from snw_dist.model.pair import PairOutput, Parts, Side, closeness, unit_distance
+from snw_dist.model.complex import ComplexEncoder, ComplexNetwork
+from snw_dist.model.pair import PairOutput, Parts, closeness, unit_distance
 
 
-class PairOfPairs(nn.Module):
+class PairOfPairs(ComplexNetwork):
     """The two complexes that are compared are any two of a batch, see `losses.complexes_loss`."""
 
     def __init__(self, encoder: ComplexEncoder, head: nn.Module, size: int, margin: float) -> None:
-        super().__init__()
-        self.encoder, self.head, self.margin = encoder, head, margin
+        super().__init__(encoder)
+        self.head, self.margin = head, margin
         self.ideal = nn.Parameter(torch.randn(size))
-
-    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare each pair of a batch with the ideal complex."""
-        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
-
-    def ligands(self, side: Side) -> Parts:
-        """See `ComplexEncoder`."""
-        return self.encoder.ligands(side)
-
-    def receptors(self, side: Side) -> Parts:
-        """See `ComplexEncoder`."""
-        return self.encoder.receptors(side)
 
     def pairs(self, ligand: Parts, left: torch.Tensor, receptor: Parts, right: torch.Tensor) -> PairOutput:
         """See `PairModel`; `left`, `right`: [num_pairs]."""

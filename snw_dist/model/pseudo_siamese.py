@@ -5,19 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Parts, Side, compared_vectors
+from snw_dist.model.pair import PairNetwork, PairOutput, Parts, Side, compared_vectors
 
 
-class PseudoSiamese(nn.Module):
+class PseudoSiamese(PairNetwork):
     """Two towers, because a peptide and a protein are read differently."""
 
     def __init__(self, ligand_tower: nn.Module, receptor_tower: nn.Module, margin: float) -> None:
         super().__init__()
         self.ligand_tower, self.receptor_tower, self.margin = ligand_tower, receptor_tower, margin
-
-    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare the pairs of a batch."""
-        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
 
     def ligands(self, side: Side) -> Parts:
         """Their vectors."""

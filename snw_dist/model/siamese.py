@@ -5,19 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from snw_dist.model.pair import PairOutput, Parts, Side, compared_vectors
+from snw_dist.model.pair import PairNetwork, PairOutput, Parts, Side, compared_vectors
 
 
-class Siamese(nn.Module):
+class Siamese(PairNetwork):
     """Swapping ligand and receptor leaves the score unchanged."""
 
     def __init__(self, tower: nn.Module, margin: float) -> None:
         super().__init__()
         self.tower, self.margin = tower, margin
-
-    def forward(self, ligand: Side, receptor: Side) -> PairOutput:
-        """Compare the pairs of a batch."""
-        return self.pairs(self.ligands(ligand), ligand.pair_index, self.receptors(receptor), receptor.pair_index)
 
     def ligands(self, side: Side) -> Parts:
         """Their vectors."""
