@@ -47,6 +47,7 @@ def new_folder(target: Path, ours: Sequence[str] = ("*",)) -> Iterator[Path]:
             _keep(target, fresh, ours)
             fsync_tree(fresh)
             _replace(fresh, target)
+            recover(target)  # what a killed writer has left before there was a target
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -157,7 +158,10 @@ def _claimed(target: Path) -> Iterator[Path]:
     """A new folder beside `target`, locked until the block ends, so that nobody takes it for a leftover."""
     while True:
         fresh = _beside(target, _FRESH)
-        fresh.mkdir(parents=True)
+        try:
+            fresh.mkdir(parents=True)
+        except OSError as error:  # of the name that was asked for: nobody knows the hidden one
+            raise OSError(error.errno, error.strerror, str(target)) from None
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(locked(fresh))

@@ -20,6 +20,8 @@ SETTINGS = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_n
 """Of dataclasses whose values somebody writes by hand; the text below a field describes it."""
 _MOST_SHOWN = 200
 """Characters of a wrong value, and lines of a message."""
+_OF_A_KEY = "[key]"
+"""How pydantic says that not the value is wrong, but the key of a dictionary, which is named before."""
 _UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
@@ -116,6 +118,8 @@ def _explain(kind: Any, item: Any, source: str) -> str:
     key = ".".join(str(part) for part in location)
     if item["type"] in _UNKNOWN_KEY:
         return f"{source}: unknown key {_short(key)}; legal here: {legal_keys(kind, location[:-1])}."
+    if location and location[-1] == _OF_A_KEY:
+        return f"{source}: {'.'.join(map(str, location[:-2]))}: no name that may stand here: {_short(item['input'])}."
     cause = item["msg"].removeprefix("Value error, ")
     if not key:
         return f"{source}: {cause}."

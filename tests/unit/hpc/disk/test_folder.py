@@ -36,6 +36,20 @@ def test_writers_at_the_same_time_leave_one_whole_folder(tmp_path: Path) -> None
     assert len({path.read_text() for path in target.iterdir()}) == 1
 
 
+def test_what_a_killed_writer_has_left_goes_with_the_first_whole_folder(tmp_path: Path) -> None:
+    """It was killed before there was a target: then nobody knows yet that it is not the only one there is."""
+    (tmp_path / ".data.0123456789ab.new").mkdir()
+    (tmp_path / ".data.0123456789ab.new" / "a").write_text("half")
+    _publish(tmp_path / "data", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_place_where_nothing_can_be_is_told_by_the_name_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentProblem, match=rf"^{tmp_path}/file/data: Not a directory\."):
+        _publish(tmp_path / "file" / "data", "new")
+
+
 def test_what_belongs_to_others_goes_on(tmp_path: Path) -> None:
     target = tmp_path / "evaluation"
     (target / "mine").mkdir(parents=True)
