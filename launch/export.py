@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpc.errors import InputError
 from hpc.shown import printable
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from snw_dist.config import SnwConfig
@@ -43,6 +44,8 @@ def export_command(
     verify: VerifyOption = None,
 ) -> None:
     """Put networks and all that is needed to score pairs into one folder; or check one with --verify FOLDER."""
+    if verify is not None and (members is not None or to is not None):
+        raise InputError("--verify makes nothing: leave --members and --to out.")
     settings = read_settings(config, {"run.name": run}, set_values)
     if verify is not None:
         _verify(settings, verify)
@@ -68,7 +71,10 @@ def _loaded_again(target: Path) -> str:
 
     loading = PairScorer.load(target).loading
     seconds = sum(loading.seconds.values())
-    return f"Loaded again in {seconds:.1f} s: its ten pairs are {loading.difference:.1g} at most from the evaluation."
+    return (
+        f"Loaded again in {seconds:.1f} s: the scores of its ten pairs differ from those of the evaluation by "
+        f"{loading.difference:.1g} at most."
+    )
 
 
 def _measured_together(settings: SnwConfig, chosen: "Chosen") -> dict[str, Any]:

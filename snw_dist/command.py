@@ -24,7 +24,7 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Overrides any key of the configuration: --set train.epochs=5."),
 ]
 _typed: ContextVar[tuple[str, ...]] = ContextVar("_typed", default=())
-"""The options that stand on the command line, but for `--config`."""
+"""The options that stand on the command line and are settings."""
 
 
 class App(typer.Typer):
@@ -55,8 +55,13 @@ class Command(TyperCommand):
                 error.possibilities = [*own, *(f"--set {key}=VALUE" for key in keys_named(name))]
             raise
         source = {param: getattr(ctx.get_parameter_source(param.name), "name", "") for param in self.params}
-        _typed.set(tuple(p.opts[0] for p in self.params if source[p] == "COMMANDLINE" and p.name != "config"))
+        _typed.set(tuple(p.opts[0] for p in self.params if source[p] == "COMMANDLINE" and _is_setting(p)))
         return rest
+
+
+def _is_setting(param: Any) -> bool:
+    """Its help says which key it overrides. Another option is not to blame for a wrong value."""
+    return str(getattr(param, "help", "")).startswith("Overrides ")
 
 
 def read_settings(config: Path, overrides: Mapping[str, Any], set_values: Sequence[str] | None) -> SnwConfig:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from hpc.disk.folder import recover
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError, InputError
 from snw_dist.bundle.format import Threshold
@@ -27,6 +28,7 @@ from snw_dist.predict.manifest import read_manifest
 from snw_dist.trained_run.lineage import trained_on
 
 _MOST_BYTES = 2**28
+_MOST_NAMES = 10
 _PREDICTIONS = pa.schema(
     [
         *((name, pa.string()) for name in ("ligand_id", "receptor_id")),
@@ -85,14 +87,17 @@ def chosen_members(config: SnwConfig, choice: str | None) -> Chosen:
     `best` is the network that is best on validation, with all its seeds and folds. Raises `InputError` for what is not
     trained or not measured yet, with the command that does it, and `CorruptError` for what is damaged.
     """
-    return _of_comparison(config, choice) if choice else _of_run(config)
+    if choice is None:
+        return _of_run(config)
+    if not choice.strip():
+        raise InputError("--members: give all, best, or networks and runs by their names.")
+    return _of_comparison(config, choice)
 
 
 def _of_run(config: SnwConfig) -> Chosen:
     folder, name = config.run_folder, config.run.name
     again = f"Measure it: python launch/evaluate.py --run {name}"
-    if not (folder / "export").exists() and (folder / "compare").exists():
-        raise InputError(f"{folder}: no network of its own, but a comparison. Choose of it: --members all, or best")
+    _check_trained(folder)
     verify_export(folder / "export")
     metrics = _record(folder / "evaluation" / "metrics.json", again)
     try:
@@ -103,6 +108,23 @@ def _of_run(config: SnwConfig) -> Chosen:
     except (KeyError, TypeError, AttributeError):
         raise CorruptError(f"{folder / 'evaluation' / 'metrics.json'}: not what evaluate writes. {again}") from None
     return Chosen([_member(name, settings_of(folder, config), found, {})], measured | {"sentences": sentences})
+
+
+def _check_trained(folder: Path) -> None:
+    recover(folder / "export")
+    if (folder / "export").exists():
+        return
+    if (folder / "compare").exists():
+        raise InputError(f"{folder}: no network of its own, but a comparison. Choose of it: --members all, or best")
+    if folder.exists():
+        raise InputError(f"{folder}: not trained yet. Train it: python launch/train.py --run {folder.name}")
+    there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
+    raise InputError(f"{folder}: no such run: there {_listed(there)}. Name another, or train it first: --run NAME")
+
+
+def _listed(names: list[str]) -> str:
+    shown = [*names[:_MOST_NAMES], *(["..."] if len(names) > _MOST_NAMES else [])]
+    return f"are {', '.join(shown)}" if names else "is none"
 
 
 def _of_comparison(config: SnwConfig, choice: str) -> Chosen:

@@ -23,8 +23,10 @@ from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION, BundleFile
 
 _AGAIN = "Fetch the bundle again, or make it again: python launch/export.py"
 _MAY_NOT = "Have its owner let you read it, and all folders above it."
-_OF_THE_HUB = {".gitattributes", ".git", ".cache"}
+_OF_THE_HUB = {".gitattributes", ".git", ".gitignore", ".cache"}
 """What the hub and git put into a folder beside its files; never looked into."""
+_OF_THE_DESKTOP = ".DS_Store"
+"""What a Mac puts into any folder that was looked at."""
 _MOST_FILES = 20_000
 
 
@@ -119,7 +121,7 @@ def _files(folder: Path, may_link: bool, below: str = "") -> Iterator[str]:
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             name = f"{below}{entry.name}"
-            if not below and entry.name in _OF_THE_HUB:
+            if entry.name == _OF_THE_DESKTOP or (not below and entry.name in _OF_THE_HUB):
                 continue
             if number > _MOST_FILES:
                 raise CorruptError(f"{folder}: more than {_MOST_FILES:,} files, which no bundle has. {_AGAIN}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,12 +57,10 @@ def write_bundle(
     """Make a bundle of the members; what `target` held before is replaced, unless it is something else than a bundle.
 
     `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences. Raises
-    `InputError` where `target` is something else, and as `verify_export` for a damaged export.
+    `InputError` where `target` is something else, or lies in a bundle or an export, and as `verify_export` for a
+    damaged export.
     """
-    if foreign := _foreign(target):
-        raise InputError(
-            f"{target}: holds something else than a bundle ({foreign}). Choose another folder: --to FOLDER"
-        )
+    _check_place(target)
     says = _says(name, chosen, mean, config)
     figures = chosen.measured | {
         "members": {member.name: {"threshold": member.threshold, "splits": member.splits} for member in chosen.members},
@@ -87,6 +86,18 @@ def write_bundle(
         }
         write_sealed(fresh / BUNDLE, says)
         return open_bundle(fresh).says
+
+
+def _check_place(target: Path) -> None:
+    """Raise `InputError` where something would be lost, or made invalid, by a bundle there."""
+    other = "Choose another folder: --to FOLDER"
+    if foreign := _foreign(target):
+        raise InputError(f"{target}: holds something else than a bundle ({foreign}). {other}")
+    for above in Path(os.path.realpath(target)).parents:
+        if any((above / name).exists() for name in (BUNDLE, MANIFEST)):
+            raise InputError(
+                f"{target}: inside {above}, which is a bundle or an export and must stay as it is. {other}"
+            )
 
 
 def _foreign(target: Path) -> str | None:

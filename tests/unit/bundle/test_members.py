@@ -76,7 +76,9 @@ def test_what_is_not_there_is_told_with_the_command_that_makes_it(copy: SnwConfi
     assert refusal(copy).endswith("Measure it: python launch/evaluate.py --run tiny")
     (copy.run_folder / "config.json").unlink()
     shutil.rmtree(copy.run_folder / "export")
-    assert "python launch/train.py" in refusal(copy)
+    assert refusal(copy).endswith("/tiny: not trained yet. Train it: python launch/train.py --run tiny")
+    nobody = dataclasses.replace(copy, run=dataclasses.replace(copy.run, folder=str(copy.run_folder / "nowhere")))
+    assert "no such run: there is none." in refusal(nobody)
 
 
 def test_other_weights_than_were_measured(copy: SnwConfig) -> None:

@@ -33,6 +33,8 @@ def test_a_whole_bundle_is_taken_also_with_what_the_hub_puts_beside_it(bundle: P
     (bundle / ".gitattributes").write_text("*.safetensors filter=lfs")
     (bundle / ".cache" / "huggingface").mkdir(parents=True)
     (bundle / ".cache" / "huggingface" / "x.lock").touch()
+    for folder in (bundle, bundle / "members" / "tiny"):
+        (folder / ".DS_Store").write_bytes(b"of a Mac")
     assert open_bundle(bundle).says == says
 
 
@@ -89,7 +91,7 @@ def test_a_file_too_many(bundle: Path, name: str) -> None:
 def test_a_name_that_is_not_of_the_format(bundle: Path, name: str) -> None:
     """Also where bundle.json names it: a kind of file that could run something, or a way out of the folder."""
     put(bundle, name, pickle.dumps(1))
-    assert "bundle.json: files" in refused(bundle)
+    assert refused(bundle) == f"{bundle / BUNDLE}: files: no name that may stand here: {name!r}."
 
 
 def test_an_absolute_name(bundle: Path, tmp_path: Path) -> None:

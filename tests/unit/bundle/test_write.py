@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_what_lies_in_a_bundle_is_not_lost(run: SnwConfig, tmp_path: Path, name:
     with pytest.raises(InputError, match=rf"holds something else than a bundle \({name.split('/')[0]}\)"):
         bundled(run, folder)
     assert (folder / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("inner", ["out/inner", "out/members/more", "tiny/export/x"])
+def test_a_bundle_does_not_spoil_what_it_would_lie_in(run: SnwConfig, tmp_path: Path, inner: str) -> None:
+    bundled(run, tmp_path / "out")
+    shutil.copytree(run.run_folder / "export", tmp_path / "tiny" / "export")
+    with pytest.raises(InputError, match="which is a bundle or an export and must stay as it is"):
+        bundled(run, tmp_path / inner)
+    assert not (tmp_path / inner).exists()
+    open_bundle(tmp_path / "out")
 
 
 def test_labels_from_scores_bring_the_way_back(tmp_path: Path) -> None:

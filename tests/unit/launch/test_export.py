@@ -29,7 +29,11 @@ def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
     [
         ((), "python launch/train.py"),
         (("--members", "all"), "launch/compare.py"),
+        (("--members", ""), "--members: give all, best, or networks and runs by their names."),
         (("--verify", "x"), "no bundle here"),
+        (("--verify", "x", "--to", "y"), "--verify makes nothing: leave --members and --to out."),
+        (("--run", "typo"), "runs/typo: no such run: there are tiny. Name another, or train it first: --run NAME"),
+        (("--run", "../x", "--to", "y"), "error: --run: run.name: "),
     ],
 )
 def test_what_is_not_there(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
