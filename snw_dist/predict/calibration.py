@@ -26,7 +26,7 @@ from snw_dist.predict.export import verify_export
 CALIBRATION = "calibration.json"
 _EDGE = 1e-6
 """Scores are kept this far from 0 and 1, where the logit is infinite."""
-_AGAIN = "Make it with: python launch/evaluate.py"
+AGAIN = "Make it with: python launch/evaluate.py"
 _Number = Annotated[float, Field(strict=True)]
 _Count = Annotated[int, Field(strict=True, ge=0)]
 _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -68,7 +68,7 @@ def load_calibration(export: Path) -> Calibration:
     record = read_calibration(file)
     weights, _ = verify_export(export)
     if record.made_of["weights_sha256"] != weights:
-        raise InputError(f"{file}: belongs to other weights than those beside it. {_AGAIN}")
+        raise InputError(f"{file}: belongs to other weights than those beside it. {AGAIN}")
     return record.calibration
 
 
@@ -125,9 +125,9 @@ def read_calibration(file: Path) -> CalibrationRecord:
     try:
         content = read_sealed(file)
     except FileNotFoundError:
-        raise InputError(f"{file}: the scores of this export are not calibrated yet. {_AGAIN}") from None
+        raise InputError(f"{file}: the scores of this export are not calibrated yet. {AGAIN}") from None
     except (BadFileError, OSError) as error:
-        raise CorruptError(f"{error}. {_AGAIN}") from None
+        raise CorruptError(f"{error}. {AGAIN}") from None
     return validated(CalibrationRecord, content, str(file), refuse=CorruptError)
 
 

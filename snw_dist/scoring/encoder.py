@@ -18,6 +18,11 @@ def bundle_encoder(rows: RowsEntry, source: str | None, device: torch.device, bu
     """
     facts = rows.encoder
     random = facts["name"] == RANDOM_NAME
+    if random and source is not None:
+        raise InputError(
+            f"{bundle}: its encoder has random weights, which are drawn and not read, so {source} would not be used. "
+            "Leave the encoder out."
+        )
     name, revision = str(source or facts["weights"]), None if source else rows.revision
     needed = f"the encoder {facts['description']} (SHA-256 {facts['weights_sha256'][:12]})"
     give = "Give it: PairScorer.load(..., encoder=FILE_OR_FOLDER_OR_HUB_ID)"

@@ -8,18 +8,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from hpc.errors import CorruptError
+from hpc.errors import CorruptError, InputError
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.bundle.format import member_file
 from snw_dist.bundle.read import Bundle
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.model.pair import PairOutput
+from snw_dist.predict import calibration, manifest
 from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.predict.calibration import CALIBRATION, Calibration, read_calibration
 from snw_dist.predict.export import read_export
 from snw_dist.predict.score import score_pairs
 
 _PAIRS_AT_ONCE = 512
+_AGAIN = "Fetch the bundle again."
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,29 @@ def load_members(bundle: Bundle) -> list[LoadedMember]:
     members = []
     for name, entry in bundle.says.members.items():
         folder = (bundle.folder / member_file(name, CALIBRATION)).parent
-        network, description = read_export(folder)
-        record = read_calibration(folder / CALIBRATION)
+        try:
+            network, description = read_export(folder)
+            record = read_calibration(folder / CALIBRATION)
+        except (CorruptError, InputError) as error:  # who was given the bundle can neither train nor evaluate
+            raise CorruptError(f"{_without_advice(str(error))} {_AGAIN}") from None
         for digest in (description["weights_sha256"], record.made_of["weights_sha256"]):
             if digest != entry.weights_sha256:
-                raise CorruptError(f"{folder}: not the weights that bundle.json names. Fetch the bundle again.")
+                raise CorruptError(f"{folder}: not the weights that bundle.json names. {_AGAIN}")
+        if description["d_input"] != bundle.says.rows.width:
+            raise CorruptError(
+                f"{folder}: reads rows of {description['d_input']:,} values, and bundle.json names rows of "
+                f"{bundle.says.rows.width:,}. {_AGAIN}"
+            )
         max_length = int(description["model"]["max_length"])
         members.append(LoadedMember(name, network, max_length, record.calibration, entry.tuned))
     return members
+
+
+def _without_advice(text: str) -> str:
+    """What is wrong, without the command that only the owner of the run could give."""
+    for advice in (manifest.AGAIN, manifest.FIRST, calibration.AGAIN):
+        text = text.removesuffix(advice)
+    return text.rstrip()
 
 
 def _pairs(ligand: IntArray, receptor: IntArray) -> IndexedPairs:

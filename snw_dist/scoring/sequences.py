@@ -17,7 +17,7 @@ import torch
 from hpc.errors import InputError
 from snw_dist.arrays import IntArray
 from snw_dist.data.files.fasta import MAX_RECORD_CHARS, FastaRecord
-from snw_dist.data.records.cleaning import Cleaned, Problem, clean_sequence
+from snw_dist.data.records.cleaning import NOT_STANDARD, Cleaned, Problem, clean_sequence
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.row_reader import read_rows
@@ -57,7 +57,10 @@ class Rules:
     def clean(self, text: str) -> Cleaned | Problem:
         """The sequence in a text, or why there is none; see `snw_dist.data.records.cleaning`."""
         record = FastaRecord(Path(), 0, "", "", text, len(text) > MAX_RECORD_CHARS)
-        return clean_sequence(record, self.non_standard, self.min_length, self.max_length)
+        found = clean_sequence(record, self.non_standard, self.min_length, self.max_length)
+        if isinstance(found, Problem) and found.reason.endswith(NOT_STANDARD):
+            return found._replace(reason=f"{found.reason}, and the networks were trained without any other letter")
+        return found
 
     def all_clean(self, texts: Iterable[str], side: str) -> list[str]:
         """The sequence in each text; raises `InputError` naming the first bad one by its number, counted from 0.

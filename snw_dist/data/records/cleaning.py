@@ -30,6 +30,8 @@ from snw_dist.data.files.fasta import MAX_RECORD_CHARS, FastaRecord
 
 STANDARD = "ACDEFGHIKLMNPQRSTVWY"
 NON_STANDARD = "BJOUXZ"
+NOT_STANDARD = "is not one of the 20 standard amino acids"
+"""How a reason ends that holds only where such letters are to be rejected."""
 MAX_ID_CHARS = 500
 _MANY_LETTERS = 100
 _NUCLEOTIDES = "ACGTUN"
@@ -93,7 +95,7 @@ def clean_sequence(
     unusual = _UNUSUAL.search(text)
     if unusual and non_standard == "reject":
         fix = 'Remove the record, or set data.non_standard = "unknown" to read it as X.'
-        return _bad_letter(record, unusual.start(), "is not one of the 20 standard amino acids", fix)
+        return _bad_letter(record, unusual.start(), NOT_STANDARD, fix)
     sequence = text.translate(_CLEAN)
     replaced = 0
     if unusual:

@@ -64,6 +64,13 @@ def test_the_random_encoder_needs_nothing_and_is_the_same_everywhere(made: Path)
         bundle_encoder(other, None, CPU, "x")
 
 
+def test_an_encoder_that_would_not_be_used_is_refused(made: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"random weights.*so nowhere/esmc would not be used\. Leave the encoder out\.$"
+    ):
+        PairScorer.load(made, encoder="nowhere/esmc")
+
+
 def test_a_program_that_makes_other_rows_is_refused(made: Path) -> None:
     """Such as one with other windows for long sequences."""
     rows = open_bundle(made).says.rows

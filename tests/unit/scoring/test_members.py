@@ -11,7 +11,7 @@ import pytest
 from hpc.errors import CorruptError
 from snw_dist.bundle.read import open_bundle
 from snw_dist.scoring.members import load_members
-from tests.kit.bundle_tools import bundled, measured_run
+from tests.kit.bundle_tools import bundled, measured_run, put, sign
 
 
 def test_weights_that_are_exchanged_after_they_were_compared(made: Path, tmp_path: Path) -> None:
@@ -23,6 +23,23 @@ def test_weights_that_are_exchanged_after_they_were_compared(made: Path, tmp_pat
     shutil.copytree(other / "members", tmp_path / "bundle" / "members")
     with pytest.raises(CorruptError, match=r"not the weights that bundle\.json names"):
         load_members(opened)
+
+
+def test_a_width_that_is_not_that_of_the_networks(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "bundle")
+    sign(tmp_path / "bundle", lambda content: content["rows"].update(width=7))
+    with pytest.raises(CorruptError, match=r"tiny: reads rows of 128 values, and bundle\.json names rows of 7\."):
+        load_members(open_bundle(tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.safetensors", "calibration.json"])
+def test_damage_inside_a_member_is_told_with_what_can_be_done(made: Path, tmp_path: Path, name: str) -> None:
+    """Whoever was given the bundle can neither train nor evaluate."""
+    shutil.copytree(made, tmp_path / "bundle")
+    put(tmp_path / "bundle", f"members/tiny/{name}", b"{}")
+    with pytest.raises(CorruptError, match=rf"{name}: .*\. Fetch the bundle again\.$") as caught:
+        load_members(open_bundle(tmp_path / "bundle"))
+    assert "launch/" not in str(caught.value)
 
 
 def test_what_is_loaded(made: Path) -> None:

@@ -94,6 +94,9 @@ def test_rules_are_those_of_the_training_data() -> None:
     for rules, text in ((Rules("reject", 1, 10), "U"), (Rules("reject", 3, 10), "AC"), (Rules("reject", 1, 2), "ACD")):
         assert isinstance(rules.clean(text), Problem)
     assert isinstance(Rules("reject", 1, 10**9).clean("A" * (2**24 + 1)), Problem)
+    refused = Rules("reject", 1, 10).clean("ACX")
+    assert isinstance(refused, Problem)
+    assert refused.reason.endswith("20 standard amino acids, and the networks were trained without any other letter")
 
 
 def test_equal_texts_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
