@@ -26,7 +26,7 @@ def find_bundle(source: str | Path, revision: str | None = None) -> Bundle:
         return open_bundle(folder)
     if there or not _HUB_ID.fullmatch(str(source)):
         raise InputError(f"{source}: no such folder, and no id of the hub, which is owner/name. Give one of the two.")
-    return open_bundle(_fetched(str(source), revision), may_link=True)
+    return open_bundle(_fetched(str(source), revision))
 
 
 def _fetched(name: str, revision: str | None) -> Path:

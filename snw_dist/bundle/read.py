@@ -63,17 +63,16 @@ class Bundle:
         return value
 
 
-def open_bundle(folder: Path, may_link: bool = False) -> Bundle:
+def open_bundle(folder: Path) -> Bundle:
     """Compare a whole folder with what its `bundle.json` says.
 
     Raises `InputError` where there is no bundle, or one of a newer format, and `CorruptError` with one line for what
     differs: a file that is changed, missing or not named, and anything that is no regular file. What may not be read is
-    an `EnvironmentProblem`. With `may_link`, for
-    the cache of the hub, a file may be a link.
+    an `EnvironmentProblem`. In the cache of the hub, where every file is a link to a blob beside it, these are taken.
     """
     says, digest = _read_bundle_file(folder)
     try:
-        there = set(_files(folder, may_link))
+        there = set(_files(folder, _blobs_beside(folder)))
     except OSError as error:
         raise _refusal(Path(error.filename or folder), error) from None
     for name in sorted(there - {BUNDLE, *says.files}):
@@ -116,8 +115,14 @@ def _read_bundle_file(folder: Path) -> tuple[BundleFile, str]:
     return validated(BundleFile, content, str(file), refuse=CorruptError), digest
 
 
-def _files(folder: Path, may_link: bool, below: str = "") -> Iterator[str]:
-    """The names of all files, relative to the bundle; nothing is followed or opened."""
+def _blobs_beside(folder: Path) -> Path | None:
+    """Of a folder in the cache of the hub, `NAME/snapshots/REVISION`, where its links may lead: `NAME/blobs`."""
+    place = Path(os.path.realpath(folder))
+    return place.parents[1] / "blobs" if place.parent.name == "snapshots" else None
+
+
+def _files(folder: Path, blobs: Path | None, below: str = "") -> Iterator[str]:
+    """The names of all files, relative to the bundle; nothing is opened, and no link is followed but one to a blob."""
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             name = f"{below}{entry.name}"
@@ -125,10 +130,10 @@ def _files(folder: Path, may_link: bool, below: str = "") -> Iterator[str]:
                 continue
             if number > _MOST_FILES:
                 raise CorruptError(f"{folder}: more than {_MOST_FILES:,} files, which no bundle has. {_AGAIN}")
-            if entry.is_symlink() and not (may_link and entry.is_file()):
+            if entry.is_symlink() and not (entry.is_file() and Path(os.path.realpath(entry.path)).parent == blobs):
                 raise CorruptError(f"{folder / entry.name}: a symbolic link, which no bundle has. {_AGAIN}")
             if entry.is_dir():
-                yield from _files(folder / entry.name, may_link, f"{name}/")
+                yield from _files(folder / entry.name, blobs, f"{name}/")
             elif entry.is_file():
                 yield name
             else:

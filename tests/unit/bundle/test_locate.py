@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -10,6 +12,8 @@ import pytest
 
 from hpc.errors import EnvironmentProblem, InputError
 from snw_dist.bundle.locate import find_bundle
+from tests.kit.hub import COMMIT, hub_of
+from tests.kit.ranks import REPOSITORY
 
 
 def test_a_folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,24 +22,55 @@ def test_a_folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_bundle("bundle").says.name == "tiny"
 
 
-def test_a_repository_of_the_hub(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As its cache lays it out: every name a link to a blob."""
-    snapshot, asked = tmp_path / "snapshot", []
-    for number, path in enumerate(sorted(path for path in bundle.rglob("*") if path.is_file())):
-        link = snapshot / path.relative_to(bundle)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        blob = tmp_path / f"blob{number}"
-        shutil.move(path, blob)
-        link.symlink_to(blob)
-    (snapshot / ".gitattributes").touch()
+@pytest.fixture(scope="module")
+def fetched(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The cache that the hub's own library has filled from a repository, and the snapshot in it, which was loaded."""
+    home = tmp_path_factory.mktemp("hub")
+    code = (
+        "from snw_dist import PairScorer\n"
+        "scorer = PairScorer.load('someone/mhc-i', device='cpu')\n"
+        "assert scorer.loading.difference == 0.0\n"
+        "print(scorer.bundle.folder)"
+    )
+    with hub_of(made, "someone/mhc-i") as address:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=REPOSITORY,
+            env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    return home / "hub", Path(done.stdout.strip())
 
-    def download(name: str, revision: str | None) -> str:
-        asked.append((name, revision))
-        return str(snapshot)
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+def test_a_repository_of_the_hub(fetched: tuple[Path, Path]) -> None:
+    """As it is, with what the hub adds; in its cache every file is a link, also below members."""
+    cache, snapshot = fetched
+    assert snapshot == cache / "models--someone--mhc-i" / "snapshots" / COMMIT
+    names = [path for path in snapshot.rglob("*") if not path.is_dir()]
+    assert snapshot / ".gitattributes" in names
+    assert all(path.is_symlink() for path in names)
+
+
+def test_what_was_fetched_once_needs_no_network(fetched: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the id, and by the folder that `hf download` prints."""
+    cache, snapshot = fetched
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    for source in ("someone/mhc-i", snapshot):
+        found = find_bundle(source)
+        assert (found.folder, found.says.name) == (snapshot, "tiny")
+    assert find_bundle("someone/mhc-i", COMMIT).folder == snapshot
+
+
+def test_a_revision_is_asked_for(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *what, **more: asked.append((what, more)) or made)
     assert find_bundle("someone/mhc-i", "v1").says.name == "tiny"
-    assert asked == [("someone/mhc-i", "v1")]
+    assert asked == [(("someone/mhc-i",), {"revision": "v1"})]
 
 
 def test_a_repository_that_is_not_there() -> None:

@@ -31,6 +31,8 @@ def test_a_whole_bundle_is_taken_also_with_what_the_hub_puts_beside_it(bundle: P
     says = open_bundle(bundle).says
     assert list(says.members) == ["tiny"]
     (bundle / ".gitattributes").write_text("*.safetensors filter=lfs")
+    (bundle / ".git" / "refs").mkdir(parents=True)
+    (bundle / ".git" / "hook").symlink_to("/bin/true")
     (bundle / ".cache" / "huggingface").mkdir(parents=True)
     (bundle / ".cache" / "huggingface" / "x.lock").touch()
     for folder in (bundle, bundle / "members" / "tiny"):
@@ -39,22 +41,22 @@ def test_a_whole_bundle_is_taken_also_with_what_the_hub_puts_beside_it(bundle: P
 
 
 def test_any_of_200_flipped_bits_is_seen(bundle: Path) -> None:
+    """At random places, of all files in turn: the small ones too, which hold what the scores mean."""
     files = sorted(path for path in bundle.rglob("*") if path.is_file())
-    ends = np.cumsum([path.stat().st_size for path in files])
-    found, touched = 0, set()
-    for bit in np.random.default_rng(0).integers(0, 8 * int(ends[-1]), 200).tolist():
-        number = int(np.searchsorted(ends, bit // 8, side="right"))
-        file, start = files[number], int(ends[number - 1]) if number else 0
+    assert {"model.safetensors", "calibration.json", "config.json", BUNDLE, "README.md"} <= {
+        file.name for file in files
+    }
+    draw, found = np.random.default_rng(0), 0
+    for number in range(200):
+        file = files[number % len(files)]
         good = file.read_bytes()
-        data = bytearray(good)
-        data[bit // 8 - start] ^= 1 << bit % 8
+        data, bit = bytearray(good), int(draw.integers(8 * len(good)))
+        data[bit // 8] ^= 1 << bit % 8
         file.write_bytes(data)
         assert str(file) in refused(bundle)
         found += 1
-        touched.add(file.name)
         file.write_bytes(good)
     assert found == 200
-    assert touched >= {"model.safetensors", "metrics.json", BUNDLE, "README.md"}
     open_bundle(bundle)
 
 
@@ -114,16 +116,25 @@ def test_a_link_to_a_folder(bundle: Path, tmp_path: Path) -> None:
     assert "a symbolic link" in refused(bundle)
 
 
-def test_the_cache_of_the_hub_has_links_and_is_taken(bundle: Path, tmp_path: Path) -> None:
-    blobs = tmp_path / "blobs"
+def test_links_are_taken_in_the_cache_of_the_hub_alone(bundle: Path, tmp_path: Path) -> None:
+    """And there none that leads elsewhere, even to the right bytes."""
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "0123", tmp_path / "models--a--b" / "blobs"
+    shutil.copytree(bundle, snapshot)
     blobs.mkdir()
-    for number, path in enumerate(sorted(path for path in bundle.rglob("*") if path.is_file())):
+    for number, path in enumerate(sorted(path for path in snapshot.rglob("*") if path.is_file())):
         shutil.move(path, blobs / str(number))
-        path.symlink_to(blobs / str(number))
-    assert open_bundle(bundle, may_link=True).says.name == "tiny"
+        path.symlink_to(os.path.relpath(blobs / str(number), path.parent))
+    assert open_bundle(snapshot).says.name == "tiny"
+    shutil.copytree(snapshot, tmp_path / "models--a--b" / "elsewhere" / "0123", symlinks=True)
+    assert "a symbolic link" in refused(tmp_path / "models--a--b" / "elsewhere" / "0123")
+    for name, target in (("README.md", bundle / "README.md"), ("parity.json", blobs / "none"), ("members", bundle)):
+        shutil.copytree(snapshot, snapshot.with_name(name), symlinks=True)
+        changed = snapshot.with_name(name) / name
+        shutil.rmtree(changed) if name == "members" else changed.unlink()
+        changed.symlink_to(target)
+        assert refused(snapshot.with_name(name)) == f"{changed}: a symbolic link, which no bundle has. {read._AGAIN}"
     (blobs / "0").write_bytes(b"{}")
-    with pytest.raises(SnwError):
-        open_bundle(bundle, may_link=True)
+    assert str(snapshot) in refused(snapshot)
 
 
 def test_a_pipe_is_not_waited_for(bundle: Path) -> None:

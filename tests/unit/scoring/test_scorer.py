@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from snw_dist import PairScorer
 from snw_dist.config import SnwConfig
 from snw_dist.embedding.encoder import Encoder
+from snw_dist.scoring import scorer as scorer_module
 from tests.kit.bundle_tools import bundled, measured_pairs, measured_run, put, with_model
 
 RECEPTOR = "GSHSMRYFFTSVSRPGRGEPRFIAVGYVDDTQFVRFDSDAASQRMEPR"
@@ -233,6 +236,24 @@ def test_scores_that_are_not_its_own_are_refused_at_load(made: Path, tmp_path: P
         PairScorer.load(tmp_path / "bundle")
     put(tmp_path / "bundle", "parity.json", b'{"pairs": []}')
     with pytest.raises(CorruptError, match=r"parity\.json"):
+        PairScorer.load(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "calibration.json", "config.json", "README.md", "code.pkl", "link"]
+)
+def test_nothing_of_a_bundle_that_was_tampered_with_is_used(
+    made: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made, tmp_path / "bundle")
+    monkeypatch.setattr(scorer_module, "load_members", lambda *_: pytest.fail("used"))
+    monkeypatch.setattr(scorer_module, "bundle_encoder", lambda *_: pytest.fail("used"))
+    file = next(tmp_path.rglob(name), tmp_path / "bundle" / name)
+    if name == "link":
+        file.symlink_to(made / "config.json")
+    else:
+        file.write_bytes(file.read_bytes()[:-1] + b" " if file.exists() else pickle.dumps(1))
+    with pytest.raises(CorruptError, match=re.escape(str(file))):
         PairScorer.load(tmp_path / "bundle")
 
 
