@@ -89,7 +89,8 @@ def predict_command(
     from snw_dist.scoring.table.asked import Asked, check, predict
 
     sides = {"files": (ligands, receptors), "given": (ligand, receptor), "columns": (ligand_column, receptor_column)}
-    asked = Asked(table, **sides, no_header=no_header, all_pairs=all_pairs, top=top, members=members, to=to)
+    options = {"no_header": no_header, "all_pairs": all_pairs, "top": top, "members": members}
+    asked = Asked(table, **sides, **options, to=to, bundle=bundle)
     _check_words(on_invalid, device)
     check(asked)
     stdout = sys.stdout.buffer

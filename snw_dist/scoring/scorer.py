@@ -33,6 +33,7 @@ from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import PairOutput
+from snw_dist.scoring.arguments import broadcast, check_table, check_whole
 from snw_dist.scoring.columns import Scored, columns_of
 from snw_dist.scoring.encoder import bundle_encoder
 from snw_dist.scoring.members import LoadedMember, load_members
@@ -104,6 +105,7 @@ class PairScorer:
         Every file is compared with its SHA-256, and ten pairs are scored and compared with what `evaluate` gave them.
         Raises `InputError`, `CorruptError` or `EnvironmentProblem` with one line: see `snw_dist.bundle`.
         """
+        check_whole("memory_bytes", memory_bytes, "2 * 2**30")
         loading, now = Loading(), time.perf_counter()
         bundle, on = find_bundle(source, revision), choose_device(device, 0)
         now = loading.done("verify", now)
@@ -142,7 +144,7 @@ class PairScorer:
         Each distinct sequence is embedded once, as long as `memory_bytes` holds its rows. A score depends on nothing
         but the pair. Raises `InputError` naming the place of a letter that is no amino acid.
         """
-        left, right = _broadcast(ligands, receptors)
+        left, right = broadcast(ligands, receptors)
         return self.score_clean(self.rules.all_clean(left, "ligand"), self.rules.all_clean(right, "receptor"))
 
     def score_clean(self, ligands: Sequence[str], receptors: Sequence[str]) -> Scores:
@@ -168,11 +170,7 @@ class PairScorer:
         `ligand`, `receptor`: names of the columns with the sequences. With `members` also `snw_score_NAME` of each.
         Raises `InputError` for a column that is not there, and as `score`.
         """
-        for name in (ligand, receptor):
-            if name not in frame.columns:
-                raise InputError(f"no column {name!r}: there are {', '.join(map(str, frame.columns))}.")
-            if list(frame.columns).count(name) > 1:
-                raise InputError(f"the column {name!r} is there twice. Keep one of them.")
+        check_table(frame, (ligand, receptor))
         left, right = (self.rules.all_clean(frame[name].tolist(), name) for name in (ligand, receptor))
         scored = Scored(left, right, self.score_clean(left, right))
         columns = columns_of(self.bundle, members)
@@ -184,11 +182,12 @@ class PairScorer:
         `number` is the place in `ligands`, counted from 0. Equal scores stay in the order in which they were given.
         Raises `InputError` for several receptors, and as `score`.
         """
+        check_whole("top", top, "100")
         if not isinstance(receptor, str):
             raise InputError(f"rank: give one receptor, as a text, not {type(receptor).__name__}.")
         ligands = listed(ligands, "ligand")
         scores = self.score(ligands, receptor)
-        best = np.argsort(-scores.score, kind="stable")[: max(0, top)]
+        best = np.argsort(-scores.score, kind="stable")[:top]
         columns: dict[str, Any] = {"place": np.arange(1, len(best) + 1), "number": best}
         columns["ligand"] = [ligands[number] for number in best.tolist()]
         columns |= {"snw_score": scores.score[best], "snw_probability": scores.probability[best]}
@@ -265,17 +264,6 @@ def _checked_store(path: Path, says: BundleFile) -> StoreReader:
     if store.header.rows_digest != says.rows.sha256:
         raise InputError(f"{path}: not a store of the rows that the networks were trained on: other encoder or type.")
     return store
-
-
-def _broadcast(ligands: Texts, receptors: Texts) -> tuple[list[str], list[str]]:
-    left, right = listed(ligands, "ligand"), listed(receptors, "receptor")
-    if len(left) == len(right):
-        return left, right
-    if len(left) == 1:
-        return left * len(right), right
-    if len(right) == 1:
-        return left, right * len(left)
-    raise InputError(f"{len(left):,} ligands and {len(right):,} receptors: give equally many, or one of either.")
 
 
 def _numbered(

@@ -56,6 +56,8 @@ class Rules:
 
     def clean(self, text: str) -> Cleaned | Problem:
         """The sequence in a text, or why there is none; see `snw_dist.data.records.cleaning`."""
+        if text.lstrip().startswith(">"):
+            return Problem(0, "this is FASTA text, with a line of names", "Give the letters of one sequence.", text)
         record = FastaRecord(Path(), 0, "", "", text, len(text) > MAX_RECORD_CHARS)
         found = clean_sequence(record, self.non_standard, self.min_length, self.max_length)
         if isinstance(found, Problem) and found.reason.endswith(NOT_STANDARD):

@@ -47,6 +47,8 @@ class Asked:
     members: bool = False
     to: str = STREAM
     """A file, or `-` for standard output."""
+    bundle: str = ""
+    """A folder, or what else `--bundle` may be."""
 
 
 def check(asked: Asked) -> None:
@@ -55,7 +57,7 @@ def check(asked: Asked) -> None:
         if file is not None and given is not None:
             raise InputError(f"--{kind}s and --{kind}: give one of them.")
         if file is not None and not file.is_file():
-            raise InputError(f"--{kind}s {file}: no such file.")
+            raise InputError(f"--{kind}s {file}: {_no_file(file)}.")
         if asked.table is None and file is None and given is None:
             raise InputError(
                 "no pairs: give a table (- is standard input), or --all-pairs with --ligands FASTA and --receptors "
@@ -67,10 +69,15 @@ def check(asked: Asked) -> None:
         raise InputError("a table has its own pairs: leave out --all-pairs, and one of --ligand and --receptor.")
     if asked.top is not None and asked.top < 1:
         raise InputError(f"--top {asked.top}: give a number from 1 on.")
-    if asked.table not in (None, STREAM) and not Path(str(asked.table)).is_file():
-        raise InputError(f"{asked.table}: no such file.")
+    table = Path(asked.table) if asked.table not in (None, STREAM) else None
+    if table is not None and not (table.is_file() or table.is_fifo()):
+        raise InputError(f"{table}: {_no_file(table)}.")
     if asked.to != STREAM:
         _check_target(asked)
+
+
+def _no_file(path: Path) -> str:
+    return "not a regular file" if path.exists() else "no such file"
 
 
 def _check_target(asked: Asked) -> None:
@@ -79,6 +86,8 @@ def _check_target(asked: Asked) -> None:
         raise InputError(f"--to {path}: let the name end in .csv, .tsv or .parquet, or give - for standard output.")
     if path.exists() and not path.is_file():
         raise InputError(f"--to {path}: not a regular file. Choose another name.")
+    if asked.bundle and Path(asked.bundle).is_dir() and path.resolve().is_relative_to(Path(asked.bundle).resolve()):
+        raise InputError(f"--to {path}: lies in the bundle, which may hold nothing else. Choose another folder.")
     read = [file for file in (asked.table, *asked.files) if file is not None and file != STREAM]
     if path.exists() and any(path.samefile(file) for file in read):
         raise InputError(f"--to {path}: is an input. Choose another name.")
@@ -132,16 +141,19 @@ def _source(asked: Asked, sides: tuple[Side, Side], table: Path | None) -> tuple
 
 @contextlib.contextmanager
 def _table_file(table: str | None, stdin: IO[bytes]) -> Iterator[Path | None]:
-    """The table as a file: it is read more than once, so standard input is put into one."""
-    if table != STREAM:
+    """The table as a file: it is read more than once, so standard input, or a named pipe, is put into one."""
+    if table is None or (table != STREAM and not Path(table).is_fifo()):
         yield None if table is None else Path(table)
         return
-    with tempfile.TemporaryDirectory(prefix="predict-") as folder:
-        start = stdin.read(4)
-        path = Path(folder) / ("standard_input.parquet" if start == b"PAR1" else "standard_input.csv")
+    with contextlib.ExitStack() as stack:
+        stream = stdin if table == STREAM else stack.enter_context(Path(table).open("rb"))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="predict-"))
+        start = stream.read(4)
+        name = "standard_input" if table == STREAM else "named_pipe"
+        path = Path(folder) / f"{name}.{'parquet' if start == b'PAR1' else 'csv'}"
         with path.open("wb") as file:
             file.write(start)
-            shutil.copyfileobj(stdin, file)
+            shutil.copyfileobj(stream, file)
         yield path
 
 

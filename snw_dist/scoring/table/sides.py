@@ -21,7 +21,8 @@ NAMES = {
 }
 """What the column of a side may be called, in any case, the likeliest first."""
 _MISSING = ("NA", "NaN", "nan", "None", "null", "NULL")
-"""What programs write for an empty cell; some of these have only letters of amino acids."""
+"""What programs write for an empty cell. NA and NaN are peptides, too, but hardly ever meant: a row that is refused is
+seen, a missing value with a score is not."""
 _MOST_REMEMBERED = 50_000
 _NOTHING = SequenceTable({}, 0, 0, {}, [])
 
@@ -87,7 +88,14 @@ class Side:
         return next((folded[name] for name in order if name in folded), None)
 
     def _in_cell(self, text: str) -> str | Refused:
-        return Refused(f"the {self.kind} is missing ({text})") if text in _MISSING else self.clean(text)
+        if text in _MISSING:
+            way = (
+                ""
+                if isinstance(self.rules.clean(text), Problem)
+                else ". If a peptide is meant, give it an id in a FASTA"
+            )
+            return Refused(f"the {self.kind} is missing ({text}){way}")
+        return self.clean(text)
 
     def _by_id(self, text: str) -> str | Refused:
         assert self.ids is not None

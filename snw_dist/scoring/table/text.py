@@ -63,7 +63,8 @@ def _layout(path: Path, first: Sequence[str], delimiter: str, sides: Sequence[Si
         shown = shown or (number, line)
     if shown is None:
         names = [side.column or side.kind for side in needed]
-        return _Layout(Header(1, names, delimiter, []), False, _places(names, sides))
+        nothing = "it is empty, without even a line of names. See whether something was lost on the way"
+        return _Layout(Header(1, names, delimiter, [nothing]), False, _places(names, sides))
     names = cells_of(shown[1], max([delimiter, *DELIMITERS], key=lambda one: len(cells_of(shown[1], one))))
     raise no_columns(f"{path}:{shown[0]}", names, needed)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -76,8 +79,26 @@ def test_standard_input_and_output(bundle: Path, tmp_path: Path) -> None:
     assert "rejected: row 2 (line 2): ligand 'A1'" in done.stderr
 
 
-def test_an_empty_input_gives_the_header(bundle: Path) -> None:
-    assert called(bundle, "-").stdout == "ligand,receptor,snw_score,snw_probability\n"
+def test_an_empty_input_gives_the_header_and_is_told(bundle: Path, tmp_path: Path) -> None:
+    done = called(bundle, "-")
+    assert done.stdout == "ligand,receptor,snw_score,snw_probability\n"
+    assert "standard_input.csv: it is empty, without even a line of names." in done.stderr
+    (tmp_path / "pairs.csv").write_text("ligand,receptor\n")
+    assert "empty" not in called(bundle, str(tmp_path / "pairs.csv")).stderr
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_named_pipe_is_read(bundle: Path, tmp_path: Path, ending: str) -> None:
+    """As bash makes one of <(...)."""
+    frame = pd.DataFrame({"ligand": [LIGAND], "receptor": [RECEPTOR]})
+    getattr(frame, f"to_{ending}")(tmp_path / "pairs", index=False)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((tmp_path / "pairs").read_bytes()))
+    writer.start()
+    done = called(bundle, str(tmp_path / "pipe"))
+    writer.join()
+    assert done.exit_code == 0, done.output
+    assert [row["ligand"] for row in rows(done.stdout)] == [LIGAND]
 
 
 def test_all_pairs_and_the_best(bundle: Path, tmp_path: Path) -> None:
@@ -127,6 +148,8 @@ def test_members_and_the_predicted_value(tmp_path: Path) -> None:
         (("none.csv",), "none.csv: no such file"),
         (("-", "--to", "out.xlsx"), "let the name end in .csv, .tsv or .parquet"),
         (("-", "--to", "{folder}"), "let the name end in"),
+        (("-", "--to", "{bundle}/members/x.csv"), "lies in the bundle"),
+        (("{folder}",), "not a regular file"),
         (("{table}", "--to", "{table}"), "is an input"),
         (("{table}", "--all-pairs"), "a table has its own pairs"),
         (("{table}", "--ligand", "AA", "--ligands", "{table}"), "--ligands and --ligand: give one of them"),
@@ -140,7 +163,7 @@ def test_members_and_the_predicted_value(tmp_path: Path) -> None:
 def test_what_is_refused(bundle: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     (tmp_path / "pairs.csv").write_text(f"ligand,receptor\n{LIGAND},{RECEPTOR}\n")
     (tmp_path / "scored.csv").write_text(f"ligand,receptor,snw_score\n{LIGAND},{RECEPTOR},1\n")
-    places = {"folder": tmp_path, "table": tmp_path / "pairs.csv", "scored": tmp_path / "scored.csv"}
+    places = {"bundle": bundle, "folder": tmp_path, "table": tmp_path / "pairs.csv", "scored": tmp_path / "scored.csv"}
     done = called(bundle, *(argument.format(**places) for argument in arguments))
     assert isinstance(done.exception, InputError)
     assert said in str(done.exception)

@@ -126,6 +126,15 @@ def test_one_text_is_one_sequence_and_what_is_walked_once_is_enough(scorer: Pair
         scorer.rank(["SIINFEKL"], [RECEPTOR, RECEPTOR])  # type: ignore[arg-type]
 
 
+def test_numbers_and_tables_that_are_none(scorer: PairScorer, made: Path) -> None:
+    with pytest.raises(InputError, match=r"^top: give a whole number"):
+        scorer.rank("SIINFEKL", RECEPTOR, top=None)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^give a table of pandas"):
+        scorer.score_table("pairs.csv")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^memory_bytes: give a whole number"):
+        PairScorer.load(made, memory_bytes="2G")  # type: ignore[arg-type]
+
+
 def test_a_column_that_is_there_twice(scorer: PairScorer) -> None:
     frame = pd.DataFrame([["SIINFEKL", "NLVPMVATV", RECEPTOR]], columns=["ligand", "ligand", "receptor"])
     with pytest.raises(InputError, match="column 'ligand' is there twice"):

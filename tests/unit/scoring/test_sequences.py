@@ -111,3 +111,10 @@ def test_equal_texts_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     found = Rules("reject", 1, 10).all_clean(["acd", "MKV", "acd", "acd"], "ligand")
     assert found == ["ACD", "MKV", "ACD", "ACD"]
     assert looked == ["acd", "MKV"]
+
+
+@pytest.mark.parametrize("text", [">pep\nSIINFEKL\n", "  >pep"])
+def test_fasta_text_is_told_as_such(text: str) -> None:
+    found = Rules("reject", 1, 10).clean(text)
+    assert isinstance(found, Problem)
+    assert found.reason.startswith("this is FASTA text")

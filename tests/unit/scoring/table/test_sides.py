@@ -46,7 +46,10 @@ def test_what_cannot_be_given(fasta: Path, text: str) -> None:
 
 @pytest.mark.parametrize("cell", ["NA", "nan", "NaN", "None"])
 def test_a_missing_value_is_no_sequence(cell: str) -> None:
-    assert Side("ligand", RULES).find(cell) == Refused(f"the ligand is missing ({cell})")
+    found = Side("ligand", RULES).find(cell)
+    assert isinstance(found, Refused)
+    assert found.reason.startswith(f"the ligand is missing ({cell})")
+    assert ("give it an id in a FASTA" in found.reason) == (cell != "None")  # O is no amino acid
 
 
 def test_longer_than_the_networks_take() -> None:
