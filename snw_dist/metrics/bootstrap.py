@@ -87,3 +87,17 @@ def interval(values: FloatArray, level: float = LEVEL) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def gap_interval(value: float, repeats: FloatArray, level: float = LEVEL) -> tuple[float, float]:
+    """The interval of a calibration error, from its repeats [repeats]; it holds the value, and is never below 0.
+
+    Such an error is a sum of absolute gaps, which chance makes larger: the value by its pairs, and a repeat once more
+    by its draw. So the lower end is that of the basic bootstrap, the upper quantile reflected at the value (Davison &
+    Hinkley 1997, section 5.2), and what the repeats have too much in the mean is taken off the upper end.
+    """
+    _, high = interval(repeats, level)
+    if math.isnan(high):
+        return high, high
+    too_much = max(0.0, float(np.nanmean(repeats)) - value)
+    return max(0.0, min(value, 2 * value - high)), max(value, high - too_much)

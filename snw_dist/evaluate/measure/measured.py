@@ -17,7 +17,7 @@ from hpc.told import long_work
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.evaluate.measure.calibration import choose_calibration
 from snw_dist.evaluate.measure.held_out import STRATA, TRAIN, VAL
-from snw_dist.metrics.bootstrap import Draws, interval, plan_draws, repeat_metrics
+from snw_dist.metrics.bootstrap import Draws, gap_interval, interval, plan_draws, repeat_metrics
 from snw_dist.metrics.metrics import (
     METRICS,
     Sample,
@@ -145,7 +145,7 @@ def measure_scores(
             point, drawn = measure(sample), repeat_metrics(sample, part.draws)
         entries.append(
             {
-                "metrics": {name: _with_interval(point[name], drawn[name]) for name in METRICS},
+                "metrics": {name: _with_interval(name, point[name], drawn[name]) for name in METRICS},
                 "uncalibrated": probability_metrics(positive[rows], plain[rows]),
             }
         )
@@ -165,6 +165,6 @@ def _nested(parts: Sequence[Part], entries: Sequence[dict[str, Any]]) -> dict[st
     return found
 
 
-def _with_interval(value: float, repeats: FloatArray) -> dict[str, float]:
-    low, high = interval(repeats)
+def _with_interval(name: str, value: float, repeats: FloatArray) -> dict[str, float]:
+    low, high = gap_interval(value, repeats) if name == "ece" else interval(repeats)
     return {"value": value, "low": low, "high": high}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from hpc.errors import CorruptError
-from snw_dist.metrics.bootstrap import interval, plan_draws, repeat_metrics
+from snw_dist.metrics.bootstrap import gap_interval, interval, plan_draws, repeat_metrics
 from snw_dist.metrics.metrics import CLASS_METRICS, ENRICHMENT_PERCENT, METRICS, Sample, measure
 from snw_dist.metrics.resampled import WeightedMetrics
 
@@ -161,3 +161,29 @@ def test_damaged_scores_are_refused():
     sample = Sample(np.array([True, False]), values, values, values, np.zeros(2, dtype=np.int64), 0.5)
     with pytest.raises(CorruptError, match="1 of 2 scores"):
         repeat_metrics(sample, plan_draws(sample.receptor, 10, 1))
+
+
+@pytest.mark.parametrize(("power", "covered"), [(1.0, 6), (2.0, 24)])
+def test_the_interval_of_a_calibration_error_holds_it_and_the_truth(power, covered):
+    """30 samples of 30 receptors with 40 pairs, of probabilities that are right, and of others that are not."""
+    rng = np.random.default_rng(3)
+    chance = rng.beta(1, 3, (30, 1200))
+    receptor = np.repeat(np.arange(30), 40)
+    truth = float(np.abs(chance - chance**power).mean())
+    found, plain = 0, 0
+    for row in chance:
+        positive = rng.random(row.size) < row
+        sample = Sample(positive, positive * 1.0, row, row**power, receptor, 0.5)
+        value, repeats = measure(sample)["ece"], repeat_metrics(sample, plan_draws(receptor, 200, 1))["ece"]
+        low, high = gap_interval(value, repeats)
+        assert 0 <= low <= value <= high
+        found += low <= truth + 0.002 <= high
+        plain += interval(repeats)[0] <= truth + 0.002 <= interval(repeats)[1]
+    assert found >= covered
+    assert plain == 0 if power == 1 else plain <= found
+
+
+def test_the_interval_of_a_calibration_error_that_is_not_defined():
+    assert np.isnan(gap_interval(math.nan, np.array([math.nan]))).all()
+    assert np.isnan(gap_interval(math.nan, np.empty(0))).all()
+    assert gap_interval(0.0, np.array([0.01, 0.02, 0.03])) == pytest.approx((0.0, 0.0095))
