@@ -1,4 +1,4 @@
-# make demo    from sequences to metrics on this machine (needs nothing but make, installs the rest)
+# make demo    from sequences to scores on this machine (needs nothing but make, installs the rest)
 # make test    all tests                  make check   format, lint, types, import contract
 # make venv    .venv alone                make format  rewrite the sources in the project's format
 # Settings: PYTHON=python3.12  JOBS=2 (test processes)  TORCH_INDEX=https://download.pytorch.org/whl/cpu  ARGS='-k store'
