@@ -23,7 +23,10 @@ from tests.kit.readmes import FILES, ROOT, TOP, blocks, inline_code, read, secti
 
 ROOMS = (
     *("hpc", "slurm", "snw_dist", "tests/bench", "tests/faults"),
-    *(f"snw_dist/{room}" for room in ("bundle", "data", "embedding", "evaluate", "model", "scoring", "train")),
+    *(
+        f"snw_dist/{room}"
+        for room in ("bundle", "data", "embedding", "evaluate", "model", "scoring", "screen", "train")
+    ),
 )
 NOT_THERE = "## What is not there yet"
 WHY = "## Why it is so"

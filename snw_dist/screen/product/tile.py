@@ -1,0 +1,112 @@
+"""The best partners so far of some rows, while all their possible partners go by in rising order."""
+
+from __future__ import annotations
+
+import torch
+
+from snw_dist.model.pair import compared_vectors
+from snw_dist.screen.product.bound import farthest, least_product, most_squared, surely
+from snw_dist.screen.product.merge import Best
+from snw_dist.screen.product.passing import GROUP, passing, products
+from snw_dist.screen.product.vectors import Vectors
+
+PIECE = 2048
+"""Pairs whose scores are computed at once, always: on CUDA another shape may be added in another order."""
+UNSETTLED = 1 << 16
+"""Pairs that passed the product and wait for their scores, at most, besides those of one block."""
+
+
+class Tile:
+    """Rows with their lists; `rows` of partners are multiplied with them at once."""
+
+    def __init__(self, vectors: Vectors, k: int, margin: float, rows: int, sample: Vectors | None) -> None:
+        self._vectors, self._k, self._margin, self._rows = vectors, k, margin, rows
+        num, device = len(vectors.exact), vectors.exact.device
+        self._score = torch.zeros(num, k, device=device)
+        self._index = torch.full((num, k), -1, device=device)
+        self._sure = torch.zeros(num, dtype=torch.float64, device=device)
+        """[rows] scores that k partners have for sure, whoever they are."""
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        """Row, score, index of partners that are better than the last of a list; [found] each."""
+        if sample is not None:
+            self._learn(sample)
+
+    def _learn(self, sample: Vectors) -> None:
+        """What the best k of all partners surely reach: a sample of at least k of them does, [groups * GROUP, size]."""
+        num = len(sample.exact)
+        scratch, best = self._scratch(sample), []
+        for start in range(0, num, self._rows):
+            product = products(sample.coarse[start : start + self._rows], self._vectors.coarse, scratch)
+            # k groups with a product this high have k products this high; few groups would say too little
+            enough = num >= 2 * GROUP * self._k
+            best.append(product.amax(dim=1) if enough else product.flatten(0, 1).clone())
+        reached = torch.cat(best).float().topk(self._k, dim=0).values[-1]
+        squared = most_squared(reached, sample, self._vectors)
+        self._sure = surely(squared, sample.exact.shape[1], self._margin)
+
+    def take(self, partners: Vectors, first: int, num: int) -> None:
+        """Partners `first` to `first + num`; [num rounded up to a multiple of GROUP, size], later than all before."""
+        scratch, least, positive = self._scratch(partners), *self._least(partners)
+        found: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for start in range(0, len(partners.exact), self._rows):
+            product = products(partners.coarse[start : start + self._rows], self._vectors.coarse, scratch)
+            which, row = passing(product, least, positive)
+            found.append((which + start, row))
+            if sum(len(row) for _, row in found) > UNSETTLED:
+                if self._settle(partners, first, num, found):
+                    least, positive = self._least(partners)
+                found = []
+        if found:
+            self._settle(partners, first, num, found)
+
+    def best(self) -> Best:
+        """The lists, [rows, k]."""
+        self._merge()
+        return Best(self._score, self._index)
+
+    def _scratch(self, partners: Vectors) -> torch.Tensor:
+        return partners.coarse.new_empty(min(self._rows, len(partners.coarse)), len(self._vectors.coarse))
+
+    def _least(self, partners: Vectors) -> tuple[torch.Tensor, bool]:
+        """[rows] products from which on a partner may be better than the last of a list; whether all are above 0."""
+        score = torch.maximum(self._score[:, -1].double(), self._sure)
+        least = least_product(farthest(score, self._margin), partners, self._vectors)
+        least = torch.where(score > 0, least, -torch.inf)
+        return least, bool(least.min() > 0)
+
+    def _settle(self, partners: Vectors, first: int, num: int, found: list[tuple[torch.Tensor, torch.Tensor]]) -> bool:
+        """The network's own scores of pairs decide which of them wait; says whether the lists were made anew."""
+        which, row = (torch.cat(parts) for parts in zip(*found, strict=True))
+        real = which < num
+        which, row = which[real], row[real]
+        score = self._scores(partners, which, row)
+        better = score > self._score[row, -1]  # who ties with the last has a higher number
+        self._waiting.append((row[better], score[better], which[better] + first))
+        if sum(len(row) for row, _, _ in self._waiting) <= self._score.numel() // 2:
+            return False
+        self._merge()
+        return True
+
+    def _scores(self, partners: Vectors, which: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        """[pairs] float32, of pairs of numbers in `partners` and rows; [pairs] each."""
+        score = torch.empty(len(row), device=row.device)
+        for start in range(0, len(row), PIECE):
+            there = min(PIECE, len(row) - start)
+            pairs = torch.arange(start, start + PIECE, device=row.device).clamp_(max=len(row) - 1)
+            left, right = partners.exact[which[pairs]], self._vectors.exact[row[pairs]]
+            score[start : start + there] = compared_vectors(left, right, self._margin).score[:there]
+        return score
+
+    def _merge(self) -> None:
+        """Lists of the best k of each row, by one sort by row and falling score that keeps the order of equal ones."""
+        if not self._waiting:
+            return
+        num, k = self._score.shape
+        rows, scores, indices = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+        row = torch.cat([torch.arange(num, device=rows.device).repeat_interleave(k), rows])
+        score, index = torch.cat([self._score.flatten(), scores]), torch.cat([self._index.flatten(), indices])
+        order = (row * 2**32 - score.view(torch.int32)).argsort(stable=True)  # bits of positive floats have their order
+        ends = torch.bincount(row, minlength=num).cumsum(0)
+        place = torch.arange(k, device=row.device) + (ends - torch.bincount(row, minlength=num))[:, None]
+        kept = order[place]
+        self._score, self._index, self._waiting = score[kept], index[kept], []
