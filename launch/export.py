@@ -29,6 +29,10 @@ MembersOption = Annotated[
     ),
 ]
 ToOption = Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Default: bundle in the run folder.")]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option("--calibration-split", metavar="NAME", help="Held-out pairs: by them screens count false hits."),
+]
 VerifyOption = Annotated[
     Path | None, typer.Option("--verify", metavar="FOLDER", help="Check a bundle, and what it was made from, if there.")
 ]
@@ -41,6 +45,7 @@ def export_command(
     set_values: SetOption = None,
     members: MembersOption = None,
     to: ToOption = None,
+    calibration_split: CalibrationOption = None,
     verify: VerifyOption = None,
 ) -> None:
     """Put networks and all that is needed to score pairs into one folder; or check one with --verify FOLDER."""
@@ -50,16 +55,18 @@ def export_command(
     if verify is not None:
         _verify(settings, verify)
         return
-    _export(settings, members, to or settings.run_folder / "bundle")
+    _export(settings, members, to or settings.run_folder / "bundle", calibration_split)
 
 
-def _export(settings: SnwConfig, members: str | None, target: Path) -> None:
+def _export(settings: SnwConfig, members: str | None, target: Path, calibration_split: str | None) -> None:
+    from snw_dist.bundle.calibration_pairs import calibration_pairs_of
     from snw_dist.bundle.members import chosen_members
     from snw_dist.bundle.write import write_bundle
 
     chosen = chosen_members(settings, members)
+    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split else None
     mean = _measured_together(settings, chosen) if len(chosen.members) > 1 else None
-    says = write_bundle(target, settings.run.name, chosen, mean, settings)
+    says = write_bundle(target, settings.run.name, chosen, mean, settings, pairs)
     print(f"Members: {', '.join(says.members)}")
     print(f"Written to {printable(str(target))}: {sum(file.bytes for file in says.files.values()):,} bytes")
     print(_loaded_again(target))

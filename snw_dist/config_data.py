@@ -85,6 +85,8 @@ class SplitSection:
     receptor_coverage: float = Field(default=0.5, gt=0, le=1)
     val_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    calibration_fraction: float = Field(default=0, ge=0, lt=0.5)
+    """Pairs that decide nothing of the network: by them a screen knows how many of its hits are false."""
     folds: int | None = Field(default=None, ge=3, le=1_000)
     """Cross-validation: `test` is fold number `fold`, `val` the next one; the fractions are not used."""
     fold: int = Field(default=0, ge=0, lt=1_000)
@@ -97,6 +99,13 @@ class SplitSection:
             raise ValueError(
                 "data.split.folds are made, so data.split.method cannot be column: take ligand_cold, for instance"
             )
+        if self.calibration_fraction and (self.method == "column" or self.folds is not None):
+            raise ValueError(
+                "data.split.calibration_fraction is a share of splits that are made without folds: give those pairs a "
+                "split of their own in the column, such as calibration, or leave out data.split.folds"
+            )
+        if self.val_fraction + self.test_fraction + self.calibration_fraction >= 1:
+            raise ValueError("the three fractions leave no pairs for train")
         if self.fold >= (self.folds or 1):
             raise ValueError(
                 f"data.split.fold {self.fold} is not one of 0 to {self.folds - 1}"

@@ -112,6 +112,11 @@ def _limits(says: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str
     if val["num_positive"] in (0, val["num_pairs"]):
         yield f"`{_VAL}` has pairs of one class alone: a score is no probability of binding, and there is no threshold."
     yield "A probability holds for pairs like those of training; for sequences unlike all of these it may be far off."
+    if split := figures.get("calibration_split"):
+        yield (
+            f"Which hits a screen keeps for a promised share of false ones is decided by the pairs of `{split}`. So "
+            f"`{split}` can measure the network, but not that promise."
+        )
     if any(member["fold"] for member in says["members"].values()):
         yield (
             "The members are of several folds: each figure is that of the members which did not learn from the pair. "

@@ -19,6 +19,7 @@ from snw_dist.bundle.card import card
 from snw_dist.bundle.format import (
     AUDIT,
     BUNDLE,
+    CALIBRATION_PAIRS,
     CARD,
     FORMAT_VERSION,
     LABELS,
@@ -52,29 +53,36 @@ _OF_THIS_PLACE = ("run", "store", "cluster")
 
 
 def write_bundle(
-    target: Path, name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: SnwConfig
+    target: Path,
+    name: str,
+    chosen: Chosen,
+    mean: Mapping[str, Any] | None,
+    config: SnwConfig,
+    calibration_pairs: Mapping[str, Any] | None = None,
 ) -> BundleFile:
     """Make a bundle of the members; what `target` held before is replaced, unless it is something else than a bundle.
 
-    `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences. Raises
-    `InputError` where `target` is something else, or lies in a bundle or an export, and as `verify_export` for a
-    damaged export.
+    `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences.
+    `calibration_pairs`: the content of that file. Raises `InputError` where `target` is something else, or lies in a
+    bundle or an export, and as `verify_export` for a damaged export.
     """
     _check_place(target)
     says = _says(name, chosen, mean, config)
     figures = chosen.measured | {
         "members": {member.name: {"threshold": member.threshold, "splits": member.splits} for member in chosen.members},
         "mean": None if mean is None else {"threshold": mean["threshold"], "splits": mean["splits"]},
+        "calibration_split": calibration_pairs and calibration_pairs["split"],
     }
     with new_folder(target, ours=_FILES) as fresh:
         for member in chosen.members:
             _copy_export(member, fresh)
         first = chosen.members[0]
-        _write_json(fresh / SETTINGS, _without_places(first.settings))
-        _write_json(fresh / METRICS, figures)
         tables = [{member.name: member.predictions for member in of_fold} for of_fold in chosen.folds]
-        _write_json(fresh / PARITY, parity_of(tables))
-        _write_json(fresh / TRAINED_ON, _trained_sequences(chosen.members))
+        contents = {SETTINGS: _without_places(first.settings), METRICS: figures, PARITY: parity_of(tables)}
+        contents[TRAINED_ON] = _trained_sequences(chosen.members)
+        for file, content in {**contents, CALIBRATION_PAIRS: calibration_pairs}.items():
+            if content is not None:
+                _write_json(fresh / file, content)
         for place, file in ((TRANSFORM, LABELS), (AUDIT, AUDIT)):
             if (first.settings.data_folder / place).exists():
                 _write_json(fresh / file, read_json(first.settings.data_folder / place))

@@ -20,7 +20,7 @@ from snw_dist.data.scores.transform import LabelTransform
 from snw_dist.data.splits.assign import shuffled
 from snw_dist.data.splits.clusters import Distinct
 from snw_dist.data.splits.negatives import deal_again
-from snw_dist.data.splits.split import APART, MADE_NAMES, NO_SPLIT, Parts, split_pairs
+from snw_dist.data.splits.split import APART, NO_SPLIT, Parts, split_pairs
 from snw_dist.data.summary import FileCounts
 from snw_dist.data.symmetric import pairs_in_order
 
@@ -76,7 +76,7 @@ class Checked:
         clusters = [
             f"{name}: {side.note()}." for name, side in sides.items() if self.symmetric or name in APART[method]
         ]
-        pairs = dataclasses.replace(pairs, split=split, split_names=list(MADE_NAMES))
+        pairs = dataclasses.replace(pairs, split=split, split_names=parts.names)
         pairs = pairs.with_notes(f"Split {method}, seed {seed}.", *clusters)
         return dataclasses.replace(self, pairs=pairs)._without(split == NO_SPLIT, "across_splits")
 

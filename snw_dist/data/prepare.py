@@ -89,7 +89,8 @@ def _split_and_labelled(checked: Checked, data: DataSection, seed: int) -> Check
     checked = checked.without_undetermined()
     if data.split.method != "column":
         split = data.split
-        parts = fold_of(split.folds, split.fold) if split.folds else fractions(split.val_fraction, split.test_fraction)
+        shares = split.val_fraction, split.test_fraction, split.calibration_fraction
+        parts = fold_of(split.folds, split.fold) if split.folds else fractions(*shares)
         checked = checked.with_split(split.method, parts, seed)
     used = np.unique(checked.pairs.split).tolist()
     check_split_names([checked.pairs.split_names[i] for i in used], where)

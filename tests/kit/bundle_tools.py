@@ -16,6 +16,7 @@ import torch
 
 from hpc.disk.files import atomic_write_json
 from hpc.disk.sealed import read_sealed, write_sealed
+from snw_dist.bundle.calibration_pairs import calibration_pairs_of
 from snw_dist.bundle.format import BUNDLE
 from snw_dist.bundle.members import chosen_members
 from snw_dist.bundle.write import write_bundle
@@ -113,14 +114,15 @@ def compared_runs(folder: Path, models: list[str], seeds: list[int], **sections:
     return config
 
 
-def bundled(config: SnwConfig, target: Path, choice: str | None = None) -> Path:
+def bundled(config: SnwConfig, target: Path, choice: str | None = None, calibration_split: str | None = None) -> Path:
     """The bundle of a run, or of members of its comparison, as `launch/export.py` makes it."""
     chosen = chosen_members(config, choice)
     mean = None
     if len(chosen.members) > 1:
         tables = [[member.predictions for member in of_fold] for of_fold in chosen.folds]
         mean = measure_together(tables, config.evaluate.bootstrap, config.run.seed, False)
-    write_bundle(target, config.run.name, chosen, mean, config)
+    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split else None
+    write_bundle(target, config.run.name, chosen, mean, config, pairs)
     return target
 
 

@@ -47,6 +47,15 @@ def test_an_unknown_key_two_levels_down() -> None:
     [
         ({"split": {"method": "random", "folds": 5, "fold": 5}}, "data.split: data.split.fold 5 is not one of 0 to 4"),
         ({"split": {"method": "random", "fold": 1}}, "data.split: data.split.fold 1 needs data.split.folds"),
+        ({"split": {"calibration_fraction": 0.1}}, "data.split: data.split.calibration_fraction is a share of splits"),
+        (
+            {"split": {"method": "random", "folds": 5, "calibration_fraction": 0.1}},
+            "data.split: data.split.calibration_fraction is a share of splits that are made without folds",
+        ),
+        (
+            {"split": {"method": "random", "val_fraction": 0.4, "test_fraction": 0.4, "calibration_fraction": 0.2}},
+            "data.split: the three fractions leave no pairs for train",
+        ),
         ({"split": {"folds": 5}}, "data.split: data.split.folds are made, so data.split.method cannot be column"),
         ({"scores": {"term": "a", "description": "("}}, "data.scores: description is not a regular expression: "),
         (

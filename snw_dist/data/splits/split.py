@@ -27,8 +27,8 @@ from snw_dist.data.splits.both_cold import Side, cold_parts, cold_parts_of_one
 from snw_dist.data.splits.clusters import Distinct, Units
 
 _FINER = "more clusters (a higher data.split.ligand_identity, data.split.receptor_identity)"
-NO_SPLIT, TRAIN, VAL, TEST = -1, 0, 1, 2
-MADE_NAMES = ["train", "val", "test"]
+NO_SPLIT, TRAIN, VAL, TEST, CALIBRATION = -1, 0, 1, 2, 3
+MADE_NAMES = ["train", "val", "test", "calibration"]
 APART = {
     "column": ("ligands", "receptors"),
     "random": (),
@@ -46,9 +46,17 @@ class Parts(NamedTuple):
     split: NDArray[np.int64]
     """[num_parts]"""
 
+    @property
+    def names(self) -> list[str]:
+        """Of the splits that are made, by their numbers."""
+        return MADE_NAMES[: int(self.split.max()) + 1]
 
-def fractions(val: float, test: float) -> Parts:
-    """Three parts, for test, val and train."""
+
+def fractions(val: float, test: float, calibration: float = 0.0) -> Parts:
+    """Three parts, for test, val and train; and one for calibration pairs, where it has a share."""
+    if calibration:
+        shares = [test, val, calibration, 1 - test - val - calibration]
+        return Parts(shares, np.array([TEST, VAL, CALIBRATION, TRAIN]))
     return Parts([test, val, 1 - test - val], np.array([TEST, VAL, TRAIN]))
 
 
@@ -68,8 +76,8 @@ def split_pairs(
     parts: Parts,
     seed: int,
 ) -> NDArray[np.int64]:
-    """The split of pairs whose ids are at `ligand[pair]` and `receptor[pair]`: `TRAIN`, `VAL`, `TEST`, and for
-    `both_cold` alone `NO_SPLIT`.
+    """The split of pairs whose ids are at `ligand[pair]` and `receptor[pair]`: `TRAIN`, `VAL`, `TEST`,
+    `CALIBRATION`, and for `both_cold` alone `NO_SPLIT`.
 
     `ligand`, `receptor` and the result: [num_pairs]. Raises `InputError` where there are too few units for every part
     to have one, and where a split has no pairs.
@@ -93,7 +101,7 @@ def split_pairs(
             units = _pairs(ligands.units(ligand), receptors.units(receptor))
         unit, num = _side(units, parts, seed)
         split = parts.split[assign_parts(np.bincount(unit, minlength=num), parts.shares)[unit]]
-    for number, name in enumerate(MADE_NAMES):
+    for number, name in enumerate(parts.names):
         if not (split == number).any():
             raise InputError(
                 f"The {method} split leaves no pairs for {name!r}: the clusters are too few or too large. Use another "

@@ -13,9 +13,12 @@ from tests.kit.tiny import launched
 
 def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
     measured_run(tmp_path)
-    done = launched(tmp_path, "export", "--to", "für dich", "--set", "data.license=CC BY 4.0")
+    done = launched(
+        tmp_path, "export", "--to", "für dich", "--calibration-split", "test", "--set", "data.license=CC BY 4.0"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Members: tiny" in done.stdout
+    assert "calibration_pairs.json" in open_bundle(tmp_path / "für dich").says.files
     assert open_bundle(tmp_path / "für dich").says.licences["data"] == "CC BY 4.0"
     (tmp_path / "für dich" / "more.pkl").touch()
     done = launched(tmp_path, "export", "--verify", "für dich")

@@ -68,6 +68,15 @@ def test_sizes_are_kept(method: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_calibration_pairs_are_a_split_of_their_own(method: str) -> None:
+    split = _split(method, fractions(0.1, 0.2, 0.15))
+    kept = split[split != NO_SPLIT]
+    np.testing.assert_allclose(np.bincount(kept) / len(kept), [0.55, 0.1, 0.2, 0.15], atol=0.03)
+    assert _apart(split, LIGAND) == (method in ("ligand_cold", "both_cold"))
+    assert fractions(0.1, 0.2).names == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_the_seed_matters_and_the_same_seed_gives_the_same(method: str) -> None:
     assert (_split(method, seed=5) == _split(method, seed=5)).all()
     assert (_split(method, seed=5) != _split(method, seed=6)).mean() > 0.1
