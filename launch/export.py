@@ -64,7 +64,7 @@ def _export(settings: SnwConfig, members: str | None, target: Path, calibration_
     from snw_dist.bundle.write import write_bundle
 
     chosen = chosen_members(settings, members)
-    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split else None
+    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split is not None else None
     mean = _measured_together(settings, chosen) if len(chosen.members) > 1 else None
     says = write_bundle(target, settings.run.name, chosen, mean, settings, pairs)
     print(f"Members: {', '.join(says.members)}")

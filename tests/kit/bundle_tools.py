@@ -121,7 +121,7 @@ def bundled(config: SnwConfig, target: Path, choice: str | None = None, calibrat
     if len(chosen.members) > 1:
         tables = [[member.predictions for member in of_fold] for of_fold in chosen.folds]
         mean = measure_together(tables, config.evaluate.bootstrap, config.run.seed, False)
-    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split else None
+    pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split is not None else None
     write_bundle(target, config.run.name, chosen, mean, config, pairs)
     return target
 
