@@ -49,8 +49,8 @@ def export_command(
     verify: VerifyOption = None,
 ) -> None:
     """Put networks and all that is needed to score pairs into one folder; or check one with --verify FOLDER."""
-    if verify is not None and (members is not None or to is not None):
-        raise InputError("--verify makes nothing: leave --members and --to out.")
+    if verify is not None and {members, to, calibration_split} != {None}:
+        raise InputError("--verify makes nothing: leave --members, --to and --calibration-split out.")
     settings = read_settings(config, {"run.name": run}, set_values)
     if verify is not None:
         _verify(settings, verify)
@@ -78,10 +78,8 @@ def _loaded_again(target: Path) -> str:
 
     loading = PairScorer.load(target).loading
     seconds = sum(loading.seconds.values())
-    return (
-        f"Loaded again in {seconds:.1f} s: the scores of its ten pairs differ from those of the evaluation by "
-        f"{loading.difference:.1g} at most."
-    )
+    apart = f"differ by {loading.difference:.1g} at most from" if loading.difference else "are"
+    return f"Loaded again in {seconds:.1f} s: the scores of its ten pairs {apart} those of the evaluation."
 
 
 def _measured_together(settings: SnwConfig, chosen: "Chosen") -> dict[str, Any]:

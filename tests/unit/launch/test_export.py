@@ -18,6 +18,7 @@ def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Members: tiny" in done.stdout
+    assert done.stdout.endswith(" s: the scores of its ten pairs are those of the evaluation.\n")
     assert "calibration_pairs.json" in open_bundle(tmp_path / "für dich").says.files
     assert open_bundle(tmp_path / "für dich").says.licences["data"] == "CC BY 4.0"
     (tmp_path / "für dich" / "more.pkl").touch()
@@ -34,7 +35,7 @@ def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
         (("--members", "all"), "launch/compare.py"),
         (("--members", ""), "--members: give all, best, or networks and runs by their names."),
         (("--verify", "x"), "no bundle here"),
-        (("--verify", "x", "--to", "y"), "--verify makes nothing: leave --members and --to out."),
+        (("--verify", "x", "--to", "y"), "--verify makes nothing: leave --members, --to"),
         (("--run", "typo"), "runs/typo: no such run: there are tiny. Name another, or train it first: --run NAME"),
         (("--run", "../x", "--to", "y"), "error: --run: run.name: "),
     ],
