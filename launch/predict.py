@@ -48,7 +48,12 @@ ReceptorColumnOption = Annotated[
 ]
 NoHeaderOption = Annotated[bool, typer.Option("--no-header", help="The first line is a row.")]
 AllPairsOption = Annotated[bool, typer.Option("--all-pairs", help="Every ligand with every receptor of the FASTAs.")]
-TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="Only the best N rows of each receptor.")]
+ScanOption = Annotated[
+    str | None, typer.Option("--scan", metavar="8,9,...", help="Windows of these lengths of the proteins in --ligands.")
+]
+TopOption = Annotated[
+    int | None, typer.Option("--top", metavar="N", help="Only the best N rows of each receptor; of --scan, N windows.")
+]
 MembersOption = Annotated[bool, typer.Option("--members", help="Also the score of each member.")]
 OnInvalidOption = Annotated[
     str, typer.Option("--on-invalid", metavar="error|skip", help="Exit 2 (default) or 0 where rows were rejected.")
@@ -77,6 +82,7 @@ def predict_command(
     receptor_column: ReceptorColumnOption = None,
     no_header: NoHeaderOption = False,
     all_pairs: AllPairsOption = False,
+    scan: ScanOption = None,
     top: TopOption = None,
     members: MembersOption = False,
     on_invalid: OnInvalidOption = "error",
@@ -89,7 +95,7 @@ def predict_command(
     from snw_dist.scoring.table.asked import Asked, check, predict
 
     sides = {"files": (ligands, receptors), "given": (ligand, receptor), "columns": (ligand_column, receptor_column)}
-    options = {"no_header": no_header, "all_pairs": all_pairs, "top": top, "members": members}
+    options = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "members": members}
     asked = Asked(table, **sides, **options, to=to, bundle=bundle)
     _check_words(on_invalid, device)
     check(asked)

@@ -79,6 +79,7 @@ class PairScorer:
         self.bundle, self.members, self.device = bundle, members, device
         self.rules = _rules(bundle.says)
         self.loading = Loading()
+        self._store: StoreReader | None = None
         self._without_windows = [one.name for one in members if one.tuned and one.max_length > TRAINED_CONTEXT - 2]
         self._rows, self._tokens = rows, Kept(tokens, memory_bytes // 8)
         width = bundle.says.rows.width * torch_dtype(bundle.says.rows.dtype).itemsize
@@ -111,7 +112,7 @@ class PairScorer:
         now = loading.done("verify", now)
         members = load_members(bundle)
         now = loading.done("networks", now)
-        rows = None
+        rows = store = None
         if not all(member.tuned for member in members):
             entry = bundle.says.rows
             found, dtype = bundle_encoder(entry, encoder, on, str(source)), torch_dtype(entry.dtype)
@@ -119,7 +120,7 @@ class PairScorer:
             rows = Kept(embedded(found, dtype, store), memory_bytes // 2)
             now = loading.done("encoder", now)
         scorer = cls(bundle, members, rows, on, memory_bytes)
-        scorer.loading = loading
+        scorer.loading, scorer._store = loading, store
         loading.difference = scorer._parity()
         loading.done("parity", now)
         return scorer
@@ -137,6 +138,10 @@ class PairScorer:
         A network with the encoder inside takes no windows, see `predict.tuned_encoder.check_lengths`.
         """
         return TRAINED_CONTEXT - 2 if self._without_windows else None
+
+    def stored(self, sequence: str) -> bool:
+        """Whether the store that was given as `cache` holds a cleaned sequence, so that it is not embedded again."""
+        return self._store is not None and sequence in self._store
 
     def score(self, ligands: Texts, receptors: Texts) -> Scores:
         """Scores of pairs: of two lists of equal length, or of one sequence with each of the other side.

@@ -37,6 +37,9 @@ class FakeScorer:
         self.bundle = SimpleNamespace(sha256="0" * 64, says=SimpleNamespace(rows=rows))
         self.num_scored = 0
 
+    def stored(self, sequence: str) -> bool:
+        return False
+
     def score_clean(self, ligands: Sequence[str], receptors: Sequence[str]) -> Scores:
         self.num_scored += len(ligands)
         found = np.array([score_of(*pair) for pair in zip(ligands, receptors, strict=True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.parquet import parquet_source
 from snw_dist.scoring.table.product import product_source
 from snw_dist.scoring.table.run import Accounting, Output, predict_table
+from snw_dist.scoring.table.scan import scan_source
 from snw_dist.scoring.table.sides import Side, give, read_ids
 from snw_dist.scoring.table.source import Source
 from snw_dist.scoring.table.text import text_source
@@ -43,6 +45,8 @@ class Asked:
     columns: tuple[str | None, str | None] = (None, None)
     no_header: bool = False
     all_pairs: bool = False
+    scan: str | None = None
+    """Lengths of windows, separated by commas."""
     top: int | None = None
     members: bool = False
     to: str = STREAM
@@ -63,7 +67,9 @@ def check(asked: Asked) -> None:
                 "no pairs: give a table (- is standard input), or --all-pairs with --ligands FASTA and --receptors "
                 "FASTA, or one pair with --ligand and --receptor."
             )
-    if asked.table is None and any(asked.files) and not asked.all_pairs:
+    if asked.scan is not None:
+        _check_scan(asked)
+    if asked.table is None and any(asked.files) and not (asked.all_pairs or asked.scan):
         raise InputError("FASTA files without a table: add --all-pairs to score every ligand with every receptor.")
     if asked.table is not None and (asked.all_pairs or all(asked.given)):
         raise InputError("a table has its own pairs: leave out --all-pairs, and one of --ligand and --receptor.")
@@ -74,6 +80,20 @@ def check(asked: Asked) -> None:
         raise InputError(f"{table}: {_no_file(table)}.")
     if asked.to != STREAM:
         _check_target(asked)
+
+
+def _check_scan(asked: Asked) -> None:
+    lengths(asked.scan)
+    if asked.table is not None or asked.all_pairs or asked.files[0] is None:
+        raise InputError("--scan: give the proteins with --ligands FASTA, and no table and no --all-pairs.")
+
+
+def lengths(text: str | None) -> list[int]:
+    """The lengths of windows that `--scan` names, each once, short ones first; raises `InputError` for other texts."""
+    found = [part.strip() for part in (text or "").split(",")]
+    if not all(re.fullmatch(r"[1-9][0-9]{0,3}", part) for part in found):
+        raise InputError(f"--scan {text}: give lengths of windows in residues, separated by commas, such as 8,9,10,11.")
+    return sorted({int(part) for part in found})
 
 
 def _no_file(path: Path) -> str:
@@ -122,7 +142,9 @@ def _source(asked: Asked, sides: tuple[Side, Side], table: Path | None) -> tuple
     """The pairs, and the delimiter that a stream of them gets."""
     made_of = {str(side.kind): ": ".join(side.given) for side in sides if side.given}
     made_of |= {f"{side.kind}s": file_digest(file) for side, file in zip(sides, asked.files, strict=True) if file}
-    if table is None:
+    if asked.scan is not None:
+        source, delimiter = scan_source(sides, asked.files, lengths(asked.scan), asked.top), ","
+    elif table is None:
         source, delimiter = product_source(sides, asked.files, asked.top), ","
     elif table.name.lower().endswith(".parquet"):
         source, delimiter = parquet_source(table, sides), ","

@@ -21,6 +21,7 @@ from snw_dist.data.files.cells import is_number
 from snw_dist.scoring.columns import VERSION, Column
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_ROWS_AT_ONCE = 1 << 18
 
 
 def output_schema(fields: Sequence[pa.Field], columns: Sequence[Column]) -> pa.Schema:
@@ -41,6 +42,16 @@ def write_output(path: Path, work: Path, schema: pa.Schema, tables: Iterable[pa.
     publish_file(part, path)
 
 
+def output_bytes(path: Path | None, schema: pa.Schema, table: pa.Table) -> int:
+    """How much these rows take in an output of this name; None is a stream of text."""
+    suffix, file = ".csv" if path is None else path.suffix.lower(), io.BytesIO()
+    if suffix == ".parquet":
+        pq.write_table(_with(schema, table), file)
+    else:
+        write_text(file, DELIMITERS[suffix], schema, [table])
+    return file.getbuffer().nbytes
+
+
 def write_text(file: IO[bytes], delimiter: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
     """The header and all rows as text; numbers of ours in the shortest form that reads back as the same."""
     file.write(_lines([[_cell(name) for name in schema.names]], delimiter))
@@ -59,21 +70,33 @@ def write_rejected(path: Path, work: Path, rejected: Iterable[pa.Table]) -> None
     publish_file(part, path)
 
 
-def best_of_each(table: pa.Table, top: int) -> pa.Table:
-    """The `top` best rows of each receptor, best first; receptors and equal scores stay in their order.
+def best_of_each(tables: Iterable[pa.Table], top: int, of: str) -> pa.Table:
+    """The best rows of each receptor, best first, from at least one table; receptors and equal scores in their order.
 
-    Its column `receptor` says which rows are of one.
+    The column `receptor` says which rows are of one receptor. Those of the `top` best different values of the column
+    `of` are kept. Only what may still be among the best is in memory.
     """
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held[1:])) > max(_ROWS_AT_ONCE, len(held[0])):
+            held = [_best_of_each(pa.concat_tables(held), top, of)]
+    return _best_of_each(pa.concat_tables(held), top, of)
+
+
+def _best_of_each(table: pa.Table, top: int, of: str) -> pa.Table:
     first = table.group_by("receptor", use_threads=False).aggregate([("row", "min")])
     of_receptor = dict(zip(first.column("receptor").to_pylist(), first.column("row_min").to_pylist(), strict=True))
     keys = pa.array([of_receptor[one] for one in table.column("receptor").to_pylist()], pa.int64())
     order = [("of_receptor", "ascending"), ("snw_score", "descending"), ("row", "ascending")]
     ordered = table.append_column("of_receptor", keys)
     ordered = ordered.take(pc.sort_indices(ordered, sort_keys=order))
-    kept, before, count = [], None, 0
-    for place, key in enumerate(ordered.column("of_receptor").to_pylist()):
-        before, count = key, count + 1 if key == before else 1
-        if count <= top:
+    kept, before, seen = [], None, set[Any]()
+    for place, (key, one) in enumerate(zip(*(ordered.column(n).to_pylist() for n in ("of_receptor", of)), strict=True)):
+        if key != before:
+            before, seen = key, set()
+        if len(seen) < top or one in seen:
+            seen.add(one)
             kept.append(place)
     return ordered.take(pa.array(kept, pa.int64())).drop_columns(["of_receptor"])
 

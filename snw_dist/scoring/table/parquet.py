@@ -55,7 +55,8 @@ def _chunk(first: int, columns: list[pa.Array], names: list[str], sides: tuple[S
         cells = [""] * size if name is None else columns[names.index(name)].to_pylist()
         found.append([_find(side, cell) for cell in cells])
     pairs = [pair_of(ligand, receptor) for ligand, receptor in zip(*found, strict=True)]
-    return Chunk(first, [*range(first, first + size)], cells_table(columns), pairs)
+    rows = range(first, first + size)
+    return Chunk(rows, rows, cells_table(columns), pairs)
 
 
 def _find(side: Side, cell: Any) -> str | Refused:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,15 @@ from snw_dist.data.files.rejects import shorten
 from snw_dist.data.records.cleaning import check_id
 from snw_dist.scoring.table.sides import Refused, Side, pair_of
 from snw_dist.scoring.table.source import CHUNK_ROWS, Chunk, Source, cells_table
+from snw_dist.scoring.table.survey import Counting, Survey
 
 MOST_PAIRS = 1_000_000
 """More are not written without `--top`."""
 
 
-class _Record(NamedTuple):
+class Record(NamedTuple):
+    """One sequence of a side, or why there is none."""
+
     name: str
     sequence: str | Refused
 
@@ -31,39 +35,53 @@ def product_source(
 
     Raises `InputError` for more pairs than are written without `top`.
     """
-    ligands, receptors = (_records(side, path) for side, path in zip(sides, files, strict=True))
-    count = len(ligands) * len(receptors)
+    ligands, receptors = (read_records(side, path) for side, path in zip(sides, files, strict=True))
+    refuse_too_many(len(ligands), len(receptors), "ligands", top)
+    fields = [pa.field(side.kind, pa.string()) for side in sides]
+
+    def survey(stored: Callable[[str], bool]) -> Survey:
+        good = [{one.sequence for one in side if isinstance(one.sequence, str)} for side in (ligands, receptors)]
+        numbers = [sum(isinstance(one.sequence, str) for one in side) for side in (ligands, receptors)]
+        counting = Counting(stored)
+        counting.add_sides(len(ligands) * len(receptors), math.prod(numbers), *good)
+        return counting.made()
+
+    return Source(fields, lambda: _chunks(ligands, receptors, rows), {}, survey=survey)
+
+
+def refuse_too_many(ligands: int, receptors: int, what: str, top: int | None) -> None:
+    """Raise `InputError` for more pairs than are written without `top`; `what`: the ligands in a word."""
+    count = ligands * receptors
     if count > MOST_PAIRS and top is None:
         raise InputError(
-            f"{len(ligands):,} ligands with {len(receptors):,} receptors are {count:,} pairs, and more than "
+            f"{ligands:,} {what} with {receptors:,} receptors are {count:,} pairs, and more than "
             f"{MOST_PAIRS:,} are not written. Give --top N for the best N of each receptor."
         )
-    fields = [pa.field(side.kind, pa.string()) for side in sides]
-    return Source(fields, lambda: _chunks(ligands, receptors, rows), {})
 
 
-def _records(side: Side, path: Path | None) -> list[_Record]:
+def read_records(side: Side, path: Path | None) -> list[Record]:
+    """What was given for the side, or else all records of its file."""
     if side.given is not None:
-        return [_Record(*side.given)]
+        return [Record(*side.given)]
     assert path is not None
     found = []
     for record in read_fasta(path):
         problem = check_id(record)
         reason = Refused(f"{side.kind} {shorten(record.id)!r}: {problem.reason}") if problem else None
         long = Refused(f"{side.kind} {shorten(record.id)!r}: the record is too long") if record.overlong else None
-        found.append(_Record(record.id, reason or long or side.clean(record.text)))
+        found.append(Record(record.id, reason or long or side.clean(record.text)))
     return found
 
 
-def _chunks(ligands: Sequence[_Record], receptors: Sequence[_Record], rows: int) -> Iterator[Chunk]:
+def _chunks(ligands: Sequence[Record], receptors: Sequence[Record], rows: int) -> Iterator[Chunk]:
     count = len(ligands) * len(receptors)
     for start in range(0, count, rows):
         places = range(start, min(start + rows, count))
         pairs = [(ligands[place % len(ligands)], receptors[place // len(ligands)]) for place in places]
         names = [pa.array([pair[side].name for pair in pairs], pa.string()) for side in (0, 1)]
         yield Chunk(
-            start + 1,
-            [place + 1 for place in places],
+            range(start + 1, places.stop + 1),
+            range(start + 1, places.stop + 1),
             cells_table(names),
             [pair_of(ligand.sequence, receptor.sequence) for ligand, receptor in pairs],
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pyarrow as pa
 
 from snw_dist.scoring.table.sides import Pair, Refused
+from snw_dist.scoring.table.survey import Survey
 
 CHUNK_ROWS = 8192
 CHUNK_BYTES = 1 << 26
@@ -18,13 +20,19 @@ CHUNK_BYTES = 1 << 26
 class Chunk:
     """Some rows, one after another."""
 
-    first: int
-    """The number of its first row; rows are counted from 1, and neither the header nor an empty line is a row."""
-    lines: list[int]
+    rows: Sequence[int]
+    """Their numbers; rows are counted from 1, and neither the header nor an empty line is a row."""
+    lines: Sequence[int]
     """Where each row stands in its file."""
     cells: pa.Table
     """The user's columns; empty in a row whose cells cannot be told apart."""
     pairs: list[Pair | Refused]
+
+    def take(self, places: Sequence[int]) -> Chunk:
+        """Some of its rows."""
+        cells = self.cells.take(pa.array(places, pa.int64()))
+        rows, lines = ([numbers[place] for place in places] for numbers in (self.rows, self.lines))
+        return Chunk(rows, lines, cells, [self.pairs[place] for place in places])
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,10 @@ class Source:
     made_of: dict[str, str]
     """What decides the rows: names and digests."""
     notes: list[str] = field(default_factory=list)
+    survey: Callable[[Callable[[str], bool]], Survey] | None = None
+    """Counts the rows quicker than by reading them; it is told whether a store holds a sequence."""
+    best: Literal["row", "ligand"] = "row"
+    """What `--top` counts. Of a ligand all rows are written."""
 
 
 def cells_table(columns: list[pa.Array]) -> pa.Table:

@@ -166,4 +166,4 @@ class _Held:
 
     def chunk(self, last: int) -> Chunk:
         columns = [pa.array(column, pa.string()) for column in self._columns]
-        return Chunk(last - len(self.lines) + 1, self.lines, cells_table(columns), self._pairs)
+        return Chunk(range(last - len(self.lines) + 1, last + 1), self.lines, cells_table(columns), self._pairs)

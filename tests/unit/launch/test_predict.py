@@ -61,7 +61,11 @@ def test_a_table_in_a_process_of_its_own(bundle: Path, tmp_path: Path) -> None:
     done = launched(tmp_path, "predict", "--bundle", str(bundle), "pairs.tsv", "--to", "out.tsv", "--verbose")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: 1 of 3 rows were rejected, and the others are written.")
-    for line in ("Loading: verify ", "2 pairs of 3 distinct sequences, ", "Rows: 3 read, 2 written, 1 rejected"):
+    for line in (
+        "Loading: verify ",
+        "3 rows, 1 cannot be scored; 2 pairs of 3 distinct ",
+        "Rows: 3 read, 2 written, 1 rejected",
+    ):
         assert line in done.stdout
     found = rows((tmp_path / "out.tsv").read_text(), "\t")
     assert [row["n"] for row in found] == ["1", "3"]
@@ -118,6 +122,23 @@ def test_all_pairs_and_the_best(bundle: Path, tmp_path: Path) -> None:
     assert one[0] | {"ligand": "b"} == everything[1]
 
 
+def test_windows_of_proteins(bundle: Path, tmp_path: Path) -> None:
+    protein = "MKVLAWYHHTELSIINFEKL"
+    (tmp_path / "l.fasta").write_text(f">P1 whole\n{protein}\n>P2 the same again\nAA{protein}\n")
+    arguments = ("--scan", "9,8", "--ligands", str(tmp_path / "l.fasta"), "--receptor", RECEPTOR, "--top", "2")
+    found = rows(called(bundle, *arguments).stdout)
+    assert list(found[0])[:6] == ["protein", "position", "length", "ligand", "receptor", "snw_score"]
+    places = [(row["protein"], int(row["position"])) for row in found]
+    assert [(one[0], one[1] - 2 * (one[0] == "P2")) for one in places] == [
+        (name, at) for _, at in places[::2] for name in ("P1", "P2")
+    ]
+    windows = [protein[at : at + length] for length in (8, 9) for at in range(len(protein) - length + 1)]
+    windows += [("AA" + protein)[at : at + length] for length in (8, 9) for at in (0, 1)]
+    scores = PairScorer.load(bundle).score(windows, RECEPTOR).score
+    best = sorted(zip(scores.tolist(), windows, strict=True), reverse=True)[:2]
+    assert [(float(row["snw_score"]), row["ligand"]) for row in found[::2]] == best
+
+
 def test_ids_with_their_files(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "l.fasta").write_text(">a\nACDEF\n")
     (tmp_path / "pairs.csv").write_text(f"ligand_id,receptor\na,{RECEPTOR}\nb,{RECEPTOR}\n")
@@ -155,6 +176,8 @@ def test_members_and_the_predicted_value(tmp_path: Path) -> None:
         (("{table}", "--ligand", "AA", "--ligands", "{table}"), "--ligands and --ligand: give one of them"),
         (("{table}", "--on-invalid", "no"), "give error or skip"),
         (("{table}", "--device", "tpu"), "give auto, cpu or cuda"),
+        (("--scan", "8", "{table}", "--receptor", "AA"), "--scan: give the proteins with --ligands"),
+        (("--scan", "8-11", "--ligands", "{table}", "--receptor", "AA"), "--scan 8-11: give lengths of windows"),
         (("{table}", "--top", "0"), "give a number from 1 on"),
         (("{scored}",), "has a column snw_score already"),
         (("{table}", "--ligand", "M1"), "--ligand M1: ligand 'M1'"),

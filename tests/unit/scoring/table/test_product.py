@@ -22,7 +22,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_every_record_has_its_rows(files: tuple[Path, Path]) -> None:
     chunks = list(product_source(sides(), files, None, rows=4).chunks())
-    assert [(chunk.first, len(chunk.pairs)) for chunk in chunks] == [(1, 4), (5, 2)]
+    assert [(chunk.rows[0], len(chunk.pairs)) for chunk in chunks] == [(1, 4), (5, 2)]
     cells = [tuple(row.values()) for chunk in chunks for row in chunk.cells.to_pylist()]
     assert cells == [(ligand, receptor) for receptor in "xy" for ligand in ("a", "bad", "a")]
     pairs = [pair for chunk in chunks for pair in chunk.pairs]

@@ -80,4 +80,4 @@ def test_pieces_end_with_their_bytes_too(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(text, "CHUNK_BYTES", 20)
     (tmp_path / "pairs.csv").write_text("ligand,receptor\n" + "SIINFEKL,MKV\n" * 5)
     source, _ = text_source(tmp_path / "pairs.csv", ",", sides(), False)
-    assert [(chunk.first, len(chunk.pairs)) for chunk in source.chunks()] == [(1, 2), (3, 2), (5, 1)]
+    assert [(chunk.rows[0], len(chunk.pairs)) for chunk in source.chunks()] == [(1, 2), (3, 2), (5, 1)]
