@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import torch
@@ -26,8 +27,11 @@ SPAN = 1 << 16
 """Partners in memory at once."""
 BLOCK = {"cpu": (4096, 256), "cuda": (16384, 8192)}
 """Partners and rows that are multiplied at once: on a CPU their products stay in the cache of a core."""
-SAMPLED = 32
-"""One partner in so many is looked at beforehand."""
+SAMPLED = 8
+"""One partner in so many is looked at beforehand, up to `MOST_SAMPLED`, and at least 16 for each place of a list."""
+MOST_SAMPLED = 1 << 17
+MANY = 256
+"""Rows from which on it pays to round the partners for a faster product."""
 
 _Input = TypeVar("_Input")
 _Output = TypeVar("_Output")
@@ -57,7 +61,7 @@ def best_of(
         raise ValueError(f"best_of: k is {k} and the margin {margin}; both must be above 0.")
     check_finite(rows, 0)
     device = device or torch.device("cpu")
-    search = _Search(rows, k, margin, device, fastest(left.shape[1], device))
+    search = _Search(rows, k, margin, device, fastest(left.shape[1], device) if len(rows) >= MANY else torch.float32)
     with _threads(device) as (each, threads):
         parts = search.parts(len(partners), threads)
         if len(parts) == 1:
@@ -83,23 +87,28 @@ class _Search:
 
     def best(self, partners: torch.Tensor, part: range, threads: int, each: Each) -> Best:
         """The lists of all rows, [m, min(k, n)], among a part of the partners, [all, size]."""
-        k, sample = min(self.k, len(part)), self._sample(partners, part)
+        k = min(self.k, len(part))
+        sample = self._sample(partners, part, k)
 
         def begun(rows: torch.Tensor) -> Tile:
             return Tile(self._prepared(rows), k, self.margin, self._block[0], sample)
 
         tiles = each(begun, self._tiles(threads))
-        for first in range(part.start, part.stop, SPAN):
-            span = partners[first : min(first + SPAN, part.stop)]
-            check_finite(span, first)
-            vectors, num = self._prepared(F.pad(span, (0, 0, 0, -len(span) % GROUP))), len(span)
-
-            def take(tile: Tile, vectors: Vectors = vectors, first: int = first, num: int = num) -> None:
-                tile.take(vectors, first, num)
-
-            each(take, tiles)
+        spans = [range(first, min(first + SPAN, part.stop)) for first in range(part.start, part.stop, SPAN)]
+        vectors = self._span(partners, spans[0])
+        for span, following in zip(spans, [*spans[1:], range(0)], strict=True):
+            work = partial(self._turn, partners, vectors, span, following)
+            vectors = each(work, [None, *tiles])[0]
         lists = each(Tile.best, tiles)
         return Best(torch.cat([one.score for one in lists]), torch.cat([one.index for one in lists]))
+
+    def _turn(
+        self, partners: torch.Tensor, vectors: Vectors, span: range, following: range, tile: Tile | None
+    ) -> Vectors:
+        """One tile with the vectors of a span; or, meanwhile, the vectors of the following one."""
+        if tile is not None:
+            tile.take(vectors, span.start, len(span))
+        return self._span(partners, following) if tile is None and following else vectors
 
     def _tiles(self, threads: int) -> tuple[torch.Tensor, ...]:
         """The rows, cut into parts of about one size, that all threads have as many of where there are enough."""
@@ -109,14 +118,21 @@ class _Search:
             tiles = -(-tiles // threads) * threads
         return self.rows.tensor_split(tiles)
 
-    def _sample(self, partners: torch.Tensor, part: range) -> Vectors | None:
-        """Evenly from all of a part, in whole groups; none where there are few."""
-        num = len(part)
-        size = min(num, max(num // SAMPLED, 2 * GROUP * self.k), max(SPAN, 2 * GROUP * self.k)) // GROUP * GROUP
-        if size < self.k:
+    def _span(self, partners: torch.Tensor, span: range) -> Vectors:
+        """Some partners, in whole groups."""
+        vectors = partners[span.start : span.stop]
+        check_finite(vectors, span.start)
+        return self._prepared(F.pad(vectors, (0, 0, 0, -len(vectors) % GROUP)) if len(vectors) % GROUP else vectors)
+
+    def _sample(self, partners: torch.Tensor, part: range, k: int) -> Vectors | None:
+        """Whole groups, evenly from all of a part; none where there are few."""
+        groups = min(len(part), max(16 * k, min(len(part) // SAMPLED, MOST_SAMPLED))) // GROUP
+        if groups > 1024:
+            groups -= groups % 128  # so that the tile can look at larger groups
+        if groups * GROUP < k:
             return None
-        numbers = part.start + torch.arange(size) * num // size
-        return self._prepared(partners[numbers])
+        starts = part.start + torch.arange(groups) * (len(part) // GROUP) // groups * GROUP
+        return self._prepared(partners[(starts[:, None] + torch.arange(GROUP)).flatten()])
 
     def _prepared(self, vectors: torch.Tensor) -> Vectors:
         return prepared(vectors.to(self.device), self.coarse)

@@ -19,6 +19,15 @@ def products(left: torch.Tensor, right: torch.Tensor, scratch: torch.Tensor) -> 
     return out.view(len(left) // GROUP, GROUP, len(right))
 
 
+def highest(product: torch.Tensor) -> torch.Tensor:
+    """[groups, m] products of the coarse type, of [groups, width, m]: of each group the highest, if any is above 0.
+
+    The bits of positive numbers have the order of the numbers, and those of negative ones are below them. To compare
+    whole numbers is up to six times faster. Where no product is above 0 it is the lowest one of the group.
+    """
+    return product.view(_AS_NUMBERS[product.dtype]).amax(dim=1).view(product.dtype)
+
+
 def passing(product: torch.Tensor, least: torch.Tensor, positive: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Row and column of every product at least that of its column: [found] int64 each, rows rising for each column.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from snw_dist.model.pair import compared_vectors
 from snw_dist.screen.product.bound import farthest, least_product, most_squared, surely
 from snw_dist.screen.product.merge import Best
-from snw_dist.screen.product.passing import GROUP, passing, products
+from snw_dist.screen.product.passing import highest, passing, products
 from snw_dist.screen.product.vectors import Vectors
 
-PIECE = 2048
+PIECE = 1024
 """Pairs whose scores are computed at once, always: on CUDA another shape may be added in another order."""
 UNSETTLED = 1 << 16
 """Pairs that passed the product and wait for their scores, at most, besides those of one block."""
@@ -33,14 +34,13 @@ class Tile:
 
     def _learn(self, sample: Vectors) -> None:
         """What the best k of all partners surely reach: a sample of at least k of them does, [groups * GROUP, size]."""
-        num = len(sample.exact)
-        scratch, best = self._scratch(sample), []
-        for start in range(0, num, self._rows):
+        scratch, width = self._scratch(sample), _width(len(sample.exact), self._k, self._rows)
+        groups = []
+        for start in range(0, len(sample.exact), self._rows):
             product = products(sample.coarse[start : start + self._rows], self._vectors.coarse, scratch)
-            # k groups with a product this high have k products this high; few groups would say too little
-            enough = num >= 2 * GROUP * self._k
-            best.append(product.amax(dim=1) if enough else product.flatten(0, 1).clone())
-        reached = torch.cat(best).float().topk(self._k, dim=0).values[-1]
+            groups.append(highest(product.view(-1, width, product.shape[-1])))
+        # k groups that have a product this high have k products this high
+        reached = torch.cat(groups).float().topk(self._k, dim=0, sorted=False).values.amin(dim=0)
         squared = most_squared(reached, sample, self._vectors)
         self._sure = surely(squared, sample.exact.shape[1], self._margin)
 
@@ -48,14 +48,16 @@ class Tile:
         """Partners `first` to `first + num`; [num rounded up to a multiple of GROUP, size], later than all before."""
         scratch, least, positive = self._scratch(partners), *self._least(partners)
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
+        count = 0
         for start in range(0, len(partners.exact), self._rows):
             product = products(partners.coarse[start : start + self._rows], self._vectors.coarse, scratch)
             which, row = passing(product, least, positive)
             found.append((which + start, row))
-            if sum(len(row) for _, row in found) > UNSETTLED:
+            count += len(row)
+            if count > UNSETTLED:
                 if self._settle(partners, first, num, found):
                     least, positive = self._least(partners)
-                found = []
+                found, count = [], 0
         if found:
             self._settle(partners, first, num, found)
 
@@ -89,13 +91,12 @@ class Tile:
 
     def _scores(self, partners: Vectors, which: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
         """[pairs] float32, of pairs of numbers in `partners` and rows; [pairs] each."""
-        score = torch.empty(len(row), device=row.device)
-        for start in range(0, len(row), PIECE):
-            there = min(PIECE, len(row) - start)
-            pairs = torch.arange(start, start + PIECE, device=row.device).clamp_(max=len(row) - 1)
-            left, right = partners.exact[which[pairs]], self._vectors.exact[row[pairs]]
-            score[start : start + there] = compared_vectors(left, right, self._margin).score[:there]
-        return score
+        fill = (0, -len(row) % PIECE)
+        scores = [torch.empty(0, device=row.device)]
+        for pairs in torch.stack([F.pad(which, fill), F.pad(row, fill)]).view(2, -1, PIECE).unbind(1):
+            left, right = partners.exact.index_select(0, pairs[0]), self._vectors.exact.index_select(0, pairs[1])
+            scores.append(compared_vectors(left, right, self._margin).score)
+        return torch.cat(scores)[: len(row)]
 
     def _merge(self) -> None:
         """Lists of the best k of each row, by one sort by row and falling score that keeps the order of equal ones."""
@@ -110,3 +111,11 @@ class Tile:
         place = torch.arange(k, device=row.device) + (ends - torch.bincount(row, minlength=num))[:, None]
         kept = order[place]
         self._score, self._index, self._waiting = score[kept], index[kept], []
+
+
+def _width(num: int, k: int, most: int) -> int:
+    """Of how many products the highest is taken, a divisor of `most`: of so few that there are 8 k groups, or of one."""
+    width = 1
+    while 2 * width * 8 * k <= num and most % (2 * width) == 0 and num % (2 * width) == 0:
+        width *= 2
+    return width

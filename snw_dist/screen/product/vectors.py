@@ -34,7 +34,7 @@ def prepared(vectors: torch.Tensor, coarse: torch.dtype) -> Vectors:
     rounded = exact.to(coarse)
     lengths = exact.norm(dim=1)
     least, most = lengths.aminmax()
-    lost = (exact - rounded.float()).norm(dim=1).max() if coarse != torch.float32 else torch.zeros(())
+    lost = rounded.float().sub_(exact).norm(dim=1).max() if coarse != torch.float32 else torch.zeros(())
     shortest, longest, most_lost = (float(one) for one in (least, most, lost))
     slack = (exact.shape[1] + 8) * 2.0**-23
     if coarse == torch.float32 and (exact.is_cuda or torch.get_float32_matmul_precision() != "highest"):

@@ -21,6 +21,7 @@ FLOAT, BFLOAT, HALF = torch.float32, torch.bfloat16, torch.float16
 def coarse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> torch.dtype:
     """The type of the fast product, which the trial would choose."""
     monkeypatch.setattr(module, "fastest", lambda size, device: request.param)
+    monkeypatch.setattr(module, "MANY", 1)
     return request.param
 
 
