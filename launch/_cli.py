@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -16,6 +17,7 @@ from hpc.shown import never_fail_to_print, printable
 from hpc.thread_limit import is_thread_limit, thread_limit_text
 from hpc.told import show_told
 from snw_dist.command import App, SetOption, read_settings
+from snw_dist.extras import missing_extra
 
 ConfigOption = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration file.")]
 RunOption = Annotated[str | None, typer.Option("--run", metavar="NAME", help="Overrides run.name.")]
@@ -32,6 +34,7 @@ __all__ = [
     "main",
     "new_app",
     "read_settings",
+    "started_as",
 ]
 
 
@@ -40,11 +43,12 @@ def new_app() -> typer.Typer:
     return App(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def main(app: typer.Typer) -> NoReturn:
+def main(app: Callable[[], object]) -> NoReturn:
     """Run the command and exit: 0 done, 2 usage, 130 interrupted, else the code of the `SnwError`.
 
     An `SnwError` is printed to stderr as `error: ...`, its lines as they are, and so is what the system refuses (a full
-    disk, a folder that may not be written); any other exception is a bug and keeps its traceback.
+    disk, a folder that may not be written) and a package that belongs to an extra; any other exception is a bug and
+    keeps its traceback.
     """
     never_fail_to_print()
     show_told()
@@ -58,6 +62,11 @@ def main(app: typer.Typer) -> NoReturn:
         if problem is None:
             raise
         _fail(problem)
+    except ModuleNotFoundError as error:
+        lacking = missing_extra(error)
+        if lacking is None:
+            raise
+        _fail(lacking)
     except RuntimeError as error:
         if not is_thread_limit(str(error)):
             raise
@@ -65,6 +74,12 @@ def main(app: typer.Typer) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def started_as(name: str) -> list[str]:
+    """The words that start another command in the way in which this one was: by its file, or through `snw-dist`."""
+    own = Path(sys.argv[0])
+    return ["python", str(own.with_name(f"{name}.py"))] if own.suffix == ".py" else [str(own.name), name]
 
 
 def _fail(error: SnwError) -> NoReturn:

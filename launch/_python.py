@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 _LEAST = (3, 11)
-_NEEDED = ("typer", "rich", "pydantic", "numpy", "torch", "zarr", "submitit", "deepspeed")
+_NEEDED = ("typer", "rich", "pydantic", "numpy", "torch", "pandas", "pyarrow", "safetensors")  # and see snw_dist.extras
 
 
 def refuse_other_pythons():

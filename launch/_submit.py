@@ -17,6 +17,7 @@ from hpc.submit.executor import resolve_cluster, submit, submit_array
 from hpc.submit.follow import follow
 from hpc.submit.status import refuse_waiting
 from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.extras import require
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
 
@@ -94,6 +95,7 @@ def run_all(
     """
     section = config.cluster
     cluster = resolve_cluster(section.cluster)
+    require(*(["submitit"] if cluster == "slurm" else []))
     profile = _profile(section.profile, partition)
     for name in dict.fromkeys(_job_name(kind, task) for task in tasks):
         refuse_waiting(config.run_folder, name)

@@ -38,6 +38,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig
+from snw_dist.extras import require
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
 TRAINING = "snw_dist.train.run:run_training"
@@ -72,6 +73,7 @@ def compare_command(
     time_min: TimeOption = None,
 ) -> None:
     """One job for each network and seed, as a Slurm array; what is missing is prepared and embedded first."""
+    require("deepspeed", "zarr", "scipy", "sklearn")
     from snw_dist.data.ensure import as_prepared
 
     overrides = {

@@ -21,6 +21,7 @@ from launch._submit import (
     cluster_overrides,
     run_all,
 )
+from snw_dist.extras import require
 
 app = new_app()
 
@@ -38,6 +39,7 @@ def doctor_command(
     time_min: TimeOption = None,
 ) -> None:
     """Start the ranks as training would, ask everything that can be asked in seconds, and print a line for each."""
+    require("crc32c", "deepspeed")
     from snw_dist.doctor import RESULT, checks_table
 
     overrides = {"run.name": run, **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)}

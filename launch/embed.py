@@ -24,6 +24,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config_file import parse_layers
+from snw_dist.extras import require
 
 app = new_app()
 ArrayOption = Annotated[
@@ -65,6 +66,7 @@ def embed_command(
     detach: DetachOption = False,
 ) -> None:
     """Fill the embedding store of a run; what is committed already is verified and kept."""
+    require("crc32c", "zarr", *(["transformers"] if verify_encoder else []))
     if append + verify + repair > 1:
         raise typer.BadParameter("--append, --verify and --repair exclude each other")
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)

@@ -34,6 +34,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.config import SnwConfig
+from snw_dist.extras import require
 
 EVALUATION = "snw_dist.evaluate.job:run_evaluation"
 app = new_app()
@@ -60,6 +61,7 @@ def evaluate_command(
     detach: DetachOption = False,
 ) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures; here, or with --nodes 1 as a job."""
+    require("crc32c", "scipy", "sklearn", "matplotlib")
     from snw_dist.evaluate.report import read_metrics
     from snw_dist.evaluate.run import check_evaluation, evaluate_run
 

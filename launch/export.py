@@ -51,7 +51,8 @@ def export_command(
     """Put networks and all that is needed to score pairs into one folder; or check one with --verify FOLDER."""
     if verify is not None and {members, to, calibration_split} != {None}:
         raise InputError("--verify makes nothing: leave --members, --to and --calibration-split out.")
-    settings = read_settings(config, {"run.name": run}, set_values)
+    handed_on = verify is not None and config == DEFAULT_CONFIG and not config.exists()  # to who has no runs
+    settings = SnwConfig() if handed_on else read_settings(config, {"run.name": run}, set_values)
     if verify is not None:
         _verify(settings, verify)
         return

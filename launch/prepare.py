@@ -21,6 +21,7 @@ from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main
 from snw_dist.command import data_values
 from snw_dist.config import SnwConfig
 from snw_dist.data.summary import PrepareSummary, small_splits
+from snw_dist.extras import require
 
 if TYPE_CHECKING:
     from snw_dist.data.audit.findings import Finding
@@ -55,6 +56,7 @@ def prepare_command(
     allow_changes: AllowChangesOption = False,
 ) -> None:
     """Check and clean the input tables and write them to the data folder of the run."""
+    require("scipy", "sklearn")
     from snw_dist.data.prepare import check_inputs, write_prepared
 
     options = {"data.on_invalid": on_invalid, "data.split.fold": fold, "data.split.seed": split_seed}

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from hpc.told import tell
-from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings, started_as
 from launch._submit import (
     AllowChangesOption,
     AllowPrecisionOption,
@@ -28,6 +28,7 @@ from launch._submit import (
     cluster_overrides,
     submit_and_follow,
 )
+from snw_dist.extras import require
 
 app = new_app()
 ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]
@@ -54,6 +55,7 @@ def train_command(
     detach: DetachOption = False,
 ) -> None:
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
+    require("crc32c", "deepspeed", "tensorboard")
     from snw_dist.data.ensure import as_prepared
     from snw_dist.train.precheck import check_training
 
@@ -68,7 +70,7 @@ def train_command(
 
 def _evaluation(config: Path, name: str, set_values: list[str] | None) -> str:
     """The command that measures this run, with the configuration that was given for it."""
-    words = ["python", str(Path(sys.argv[0]).with_name("evaluate.py")), "--run", name]
+    words = [*started_as("evaluate"), "--run", name]
     words += [] if config == DEFAULT_CONFIG else ["--config", str(config)]
     for value in set_values or []:  # what is set for training alone says nothing to an evaluation
         words += [] if value.startswith(("train.", "run.name=")) else ["--set", value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import reduce
 from operator import getitem
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from hpc.disk.reading import BadFileError, parse_json
 from hpc.disk.strict import dotted_keys
@@ -62,6 +62,24 @@ class Command(TyperCommand):
 def _is_setting(param: Any) -> bool:
     """Its help says which key it overrides. Another option is not to blame for a wrong value."""
     return str(getattr(param, "help", "")).startswith("Overrides ")
+
+
+class Commands(TyperGroup):
+    """Several commands under one name, of which only those are loaded that are asked for."""
+
+    def __init__(self, name: str, apps: Mapping[str, Callable[[], typer.Typer]]) -> None:
+        """`apps`: name of each command -> what loads its app, in the order in which a help text shows them."""
+        settings = {"help_option_names": ["-h", "--help"]}
+        super().__init__(name=name, no_args_is_help=True, rich_markup_mode=None, context_settings=settings)
+        self._apps = apps
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return list(self._apps)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them; None where there is none of this name."""
+        return typer.main.get_command(self._apps[cmd_name]()) if cmd_name in self._apps else None
 
 
 def read_settings(config: Path, overrides: Mapping[str, Any], set_values: Sequence[str] | None) -> SnwConfig:

@@ -1,7 +1,7 @@
 """The batch script of a job, and how it is handed to Slurm.
 
 submitit writes the script and runs sbatch. Its pickles are not used: the command is our own (`hpc.job.on_node`), and
-what it is to do is plain data.
+what it is to do is plain data. It is imported where Slurm is used: who works on one machine does without.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from submitit.core.utils import FailedJobError, FailedSubmissionError
-from submitit.slurm.slurm import SlurmExecutor, _make_sbatch_string
 
 import hpc
 from hpc.errors import EnvironmentProblem
@@ -32,6 +29,8 @@ def run_sbatch(
 
     Raises `EnvironmentProblem` when Slurm refuses it.
     """
+    from submitit.slurm.slurm import SlurmExecutor
+
     try:
         executor = SlurmExecutor(folder=log_folder)
         parameters = slurm_parameters(requests[0], profile, folder)
@@ -49,6 +48,8 @@ def render_sbatch(
     request: JobRequest, profile: SiteProfile, command: str = "COMMAND", folder: Path = Path("FOLDER")
 ) -> str:
     """The batch script that `submit` would hand to Slurm; needs no Slurm."""
+    from submitit.slurm.slurm import _make_sbatch_string
+
     text: str = _make_sbatch_string(
         command=command, folder=request.folder / "logs", **slurm_parameters(request, profile, folder)
     )
@@ -103,6 +104,8 @@ def _srun_args(profile: SiteProfile) -> list[str]:
 
 def _sbatch_says(error: BaseException) -> str:
     """What sbatch printed, without the traceback around it."""
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
     text = str(error).strip() or type(error).__name__
     if isinstance(error, FailedJobError | FailedSubmissionError):
         lines = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in text.splitlines()]

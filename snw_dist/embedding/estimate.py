@@ -17,9 +17,9 @@ from snw_dist.embedding.esmc.packed import numbered
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
 from snw_dist.embedding.store.dtypes import stored_dtype
 from snw_dist.embedding.store.header import StoreHeader, read_header
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.part_names import RECORDS, owner_name
 from snw_dist.embedding.store.part_plan import PartPlan, complete_parts
-from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.weights.read import read_shape
 
 _TABLE_FILES = 20  # metadata and small arrays of a part; `pooled` of a large store has a few more

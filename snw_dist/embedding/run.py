@@ -24,6 +24,7 @@ from snw_dist.embedding.store.commits import is_committed, num_without_record
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.embedding.store.group import create_part, finalize_part, tidy_part
 from snw_dist.embedding.store.header import GROUP, StoreHeader, check_same_plan, encoder_identity, read_header
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.part_names import RECORDS, owner_name
 from snw_dist.embedding.store.part_plan import (
     PartPlan,
@@ -37,7 +38,6 @@ from snw_dist.embedding.store.part_plan import (
     read_content,
     refuse_other_sequences,
 )
-from snw_dist.embedding.store.shard_file import ShardLayout
 from snw_dist.embedding.store.writer import ShardWriter
 from snw_dist.embedding.weights.reference import check_parity
 

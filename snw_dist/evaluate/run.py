@@ -26,8 +26,9 @@ from snw_dist.evaluate.model_scores import model_scores
 from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.evaluate.training_cost import Trained, trained
 from snw_dist.model.sides import check_sides
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs
+from snw_dist.predict.batches import IndexedPairs
 from snw_dist.predict.export import check_same_encoder, check_still_there, read_export
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.predict.tokens import TokenReader
 
 

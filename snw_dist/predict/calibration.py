@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 from pydantic import Field
-from scipy.special import expit, logit
 
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError
 from snw_dist.arrays import FloatArray
+from snw_dist.log_odds import log_odds, probability_of
 from snw_dist.predict.export import verify_export
 
 CALIBRATION = "calibration.json"
@@ -51,7 +51,7 @@ class Calibration:
         """[pairs] scores -> [pairs] float64 probabilities."""
         values = np.asarray(scores, dtype=np.float64)
         if self.temperature is not None:
-            return np.asarray(expit(clipped_logit(values) / self.temperature), dtype=np.float64)
+            return probability_of(clipped_logit(values) / self.temperature)
         if self.method == "isotonic":
             score, probability = np.array(self.points).T
             return np.asarray(np.interp(values, score, probability), dtype=np.float64)
@@ -133,4 +133,4 @@ def read_calibration(file: Path) -> CalibrationRecord:
 
 def clipped_logit(scores: FloatArray) -> FloatArray:
     """[n] log-odds of scores [n], finite also at 0 and 1."""
-    return np.asarray(logit(scores.clip(_EDGE, 1.0 - _EDGE)), dtype=np.float64)
+    return log_odds(scores.clip(_EDGE, 1.0 - _EDGE))

@@ -31,9 +31,9 @@ from snw_dist.bundle.read import Bundle
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.dtypes import torch_dtype
-from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import PairOutput
 from snw_dist.scoring.arguments import broadcast, check_table, check_whole
+from snw_dist.scoring.cache import cache_of
 from snw_dist.scoring.columns import Scored, columns_of
 from snw_dist.scoring.encoder import bundle_encoder
 from snw_dist.scoring.members import LoadedMember, load_members
@@ -116,7 +116,7 @@ class PairScorer:
         if not all(member.tuned for member in members):
             entry = bundle.says.rows
             found, dtype = bundle_encoder(entry, encoder, on, str(source)), torch_dtype(entry.dtype)
-            store = None if cache is None else _checked_store(Path(cache), bundle.says)
+            store = None if cache is None else cache_of(Path(cache), entry)
             rows = Kept(embedded(found, dtype, store), memory_bytes // 2)
             now = loading.done("encoder", now)
         scorer = cls(bundle, members, rows, on, memory_bytes)
@@ -262,13 +262,6 @@ class PairScorer:
 def _rules(says: BundleFile) -> Rules:
     entry = says.sequences
     return Rules(entry.non_standard, entry.min_length, entry.max_length)
-
-
-def _checked_store(path: Path, says: BundleFile) -> StoreReader:
-    store = StoreReader(path)
-    if store.header.rows_digest != says.rows.sha256:
-        raise InputError(f"{path}: not a store of the rows that the networks were trained on: other encoder or type.")
-    return store
 
 
 def _numbered(

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from snw_dist.data.records.cleaning import NOT_STANDARD, Cleaned, Problem, clean
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.row_reader import read_rows
-from snw_dist.embedding.store.reader import StoreReader
+
+if TYPE_CHECKING:
+    from snw_dist.embedding.store.reader import StoreReader
 
 Texts = str | Iterable[str]
 """One sequence, or several."""

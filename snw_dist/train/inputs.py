@@ -10,7 +10,8 @@ from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.header import StoreHeader
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.sides import check_sides
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs
+from snw_dist.predict.batches import IndexedPairs
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.predict.tokens import TokenReader
 from snw_dist.trained_run.lineage import Lineage
 

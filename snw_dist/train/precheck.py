@@ -17,7 +17,7 @@ from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import check_size
 from snw_dist.model.legal_losses import loss_of
 from snw_dist.model.sides import check_sides
-from snw_dist.predict.batches import indexed_pairs
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.predict.tuned_encoder import check_lengths, weights_of_store
 from snw_dist.train.plan import number_of_steps
 from snw_dist.trained_run.folder import newest_meta, refuse_lost_checkpoints

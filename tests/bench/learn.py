@@ -34,8 +34,9 @@ from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.evaluate.controls.boosting import one_hot_scores
 from snw_dist.model.build import build_model
 from snw_dist.model.legal_losses import loss_of
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
+from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.predict.score import score_pairs
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.train.objective import Objective
 from snw_dist.train.plan import TrainPlan, learning_rate
 

@@ -26,10 +26,11 @@ from zarr.codecs import Crc32cCodec
 from snw_dist.config import StoreSection
 from snw_dist.embedding.store.commits import RECORDS, commit_shard, shard_path
 from snw_dist.embedding.store.group import create_part, finalize_part
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.part_plan import PartPlan
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.embedding.store.shard_file import ShardLayout, write_shard
+from snw_dist.embedding.store.shard_file import write_shard
 from tests.bench.common import finish, medians, parser, seconds, show
 
 WIDTH, BATCH = 960, 32

@@ -36,7 +36,8 @@ from snw_dist.model import tower
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pseudo_siamese import PseudoSiamese
-from snw_dist.predict.batches import indexed_pairs, make_batch
+from snw_dist.predict.batches import make_batch
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.train.plan import TrainPlan
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.train_inputs import WIDTH, Input, mhc_binding, pep_receptor

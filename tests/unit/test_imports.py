@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from snw_dist.extras import EXTRAS
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "export", "predict", "prepare", "status", "train")
 HEAVY = {
     *("torch", "pandas", "numpy", "zarr", "deepspeed", "scipy", "sklearn", "matplotlib", "transformers", "pyarrow"),
+    "submitit",
 }
 MOST_OF_OURS = 50
 """Modules of this project behind a help text, packages included: 45 today, and 76 to 213 with what a command does."""
@@ -58,5 +61,18 @@ def test_the_package_costs_nothing_until_it_is_asked_for_a_scorer() -> None:
     assert not {module.split(".")[0] for module in loaded_by("import snw_dist")} & HEAVY
     loaded = loaded_by("from snw_dist import PairScorer")
     assert "snw_dist.scoring.scorer" in loaded
-    unwanted = {"deepspeed", "zarr", "sklearn", "matplotlib", "transformers", "submitit", "mpi4py", "huggingface_hub"}
+    unwanted = {"huggingface_hub", *(module for brought in EXTRAS.values() for module in brought)}
     assert not {module.split(".")[0] for module in loaded} & unwanted
+
+
+def test_the_one_command_loads_what_is_asked_for() -> None:
+    run = (
+        "import launch._console\ntry:\n    launch._console.app({})\nexcept SystemExit as end:\n    assert not end.code"
+    )
+    both = [loaded_by(run.format(words)) for words in (["--help"], ["predict", "--help"])]
+    for loaded in both:
+        assert not {module.split(".")[0] for module in loaded} & HEAVY
+    assert all(f"launch.{name}" in both[0] for name in LAUNCHERS)  # each says its own sentence
+    assert {name for name in both[1] if name.startswith("launch.") and "._" not in name} == {"launch.predict"}
+    assert "launch._submit" not in both[1]
+    assert len(ours(both[1])) <= MOST_OF_OURS

@@ -18,11 +18,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
-from scipy.special import expit, logit
 
 from hpc.disk.strict import validated
 from hpc.errors import InputError
 from snw_dist.arrays import FloatArray
+from snw_dist.log_odds import log_odds
 
 MIN_PAIRS = 10
 """Train pairs that a receptor needs for a curve of its own."""
@@ -59,11 +59,13 @@ class Logistic:
 
     def to_label(self, score: FloatArray) -> FloatArray:
         """Labels [n], clipped where a label near 1 has no digits left to be inverted by."""
+        from scipy.special import expit  # not by `log_odds`: labels of older versions keep their last bit
+
         return expit(((self.middle - score) / self.scale).clip(-_SATURATION, _SATURATION))
 
     def to_score(self, label: FloatArray) -> FloatArray:
         """The inverse: scores [n] of labels [n]."""
-        return self.middle - self.scale * logit(label).clip(-_SATURATION, _SATURATION)
+        return self.middle - self.scale * log_odds(label).clip(-_SATURATION, _SATURATION)
 
 
 @dataclass(config=_STRICT, frozen=True)

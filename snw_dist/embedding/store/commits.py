@@ -27,10 +27,11 @@ from hpc.errors import CorruptError, InputError
 from hpc.machine.memory import available_bytes
 from hpc.save.claims import look_again
 from snw_dist.embedding.store.dtypes import as_bytes, as_logical, as_stored, stored_dtype
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.open_shard import OpenShard
 from snw_dist.embedding.store.part_names import RECORDS
 from snw_dist.embedding.store.plan import EmbeddingPlan
-from snw_dist.embedding.store.shard_file import ShardLayout, crc32c, write_shard
+from snw_dist.embedding.store.shard_file import crc32c, write_shard
 
 _POOLED_ROWS = 64
 _AT_ONCE = 1024  # rows

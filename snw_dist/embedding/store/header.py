@@ -21,7 +21,7 @@ from hpc.disk.reading import BadFileError, parse_json, read_small
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.store.dtypes import stored_dtype
-from snw_dist.embedding.store.shard_file import ShardLayout
+from snw_dist.embedding.store.layout import ShardLayout
 
 FORMAT_VERSION = 2
 GROUP = "zarr.json"

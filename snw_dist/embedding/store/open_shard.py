@@ -19,7 +19,8 @@ import numpy as np
 from crc32c import crc32c as crc32c_of
 from numpy.typing import NDArray
 
-from snw_dist.embedding.store.shard_file import CRC_BYTES, ShardLayout, shard_digest, shard_index
+from snw_dist.embedding.store.layout import CRC_BYTES, ShardLayout
+from snw_dist.embedding.store.shard_file import shard_digest, shard_index
 
 _SPARE_DESCRIPTORS = 512  # for all that a process opens besides
 _MOST_PARTS = 512  # in one call; the system takes 1,024

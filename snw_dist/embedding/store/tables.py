@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from hpc.disk.reading import BadFileError, read_json, read_small
 from hpc.errors import CorruptError
 from snw_dist.embedding.store.header import REPAIR, StoreHeader
-from snw_dist.embedding.store.shard_file import CRC_BYTES, crc32c
+from snw_dist.embedding.store.layout import CRC_BYTES
+from snw_dist.embedding.store.shard_file import crc32c
 
 TABLES: Mapping[str, tuple[str, int]] = {
     "offsets": ("int64", 1),

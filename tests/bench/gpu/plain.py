@@ -16,7 +16,8 @@ from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import build_model
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
+from snw_dist.predict.batches import IndexedPairs, make_batch
+from snw_dist.predict.stored_pairs import indexed_pairs
 from snw_dist.train.plan import TrainPlan
 from tests.bench.gpu.scale import wait_for
 from tests.bench.gpu.train_jobs import leave

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hpc.errors import CorruptError, InputError
+from hpc.errors import CorruptError
 from snw_dist.config import ModelName, ModelSection
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.commits import shard_path
@@ -18,8 +18,9 @@ from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model import buckets
 from snw_dist.model.build import build_model
 from snw_dist.predict import batches
-from snw_dist.predict.batches import IndexedPairs, indexed_pairs, make_batch
+from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.predict.score import score_pairs
+from snw_dist.predict.stored_pairs import indexed_pairs
 from tests.kit.train_tools import WIDTH, embedding_of, stored
 
 CPU = torch.device("cpu")
@@ -42,30 +43,6 @@ PREPARED = Prepared(LIGANDS, RECEPTORS, PAIRS, {})
 def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> StoreReader:
     path = tmp_path_factory.mktemp("store") / "store.zarr"
     return stored(path, [*LIGANDS.values(), *RECEPTORS.values()], request.param)
-
-
-def test_the_table_is_in_the_order_of_the_pairs(reader: StoreReader) -> None:
-    table = indexed_pairs(PREPARED, reader)
-    assert len(table) == 5
-    assert table.label.tolist() == [1.0, 0.0, 0.25, 0.75, 0.5]
-    assert table.positive.tolist() == [True, False, False, True, True]
-    assert table.ligand[0] == table.ligand[1] == reader.index("ACDEFGHIK")
-    assert table.ligand[2] == table.receptor[2] == reader.index("LMN")
-    assert indexed_pairs(PREPARED, reader, "train").label.tolist() == [1.0, 0.0, 0.75]
-    assert len(indexed_pairs(PREPARED, reader, "nothing")) == 0
-    assert table.weight.tolist() == [1.0] * 5
-    weighted = Prepared(LIGANDS, RECEPTORS, PAIRS.assign(weight=[1.0, 0.5, 2.0, 0.0, 1.0]), {})
-    assert indexed_pairs(weighted, reader, "train").weight.tolist() == [1.0, 0.5, 0.0]
-    taken = table.take(np.asarray([3, 0]))
-    assert taken.label.tolist() == [0.75, 1.0]
-    assert taken.receptor.tolist() == [table.receptor[3], table.receptor[0]]
-
-
-def test_a_sequence_that_was_not_embedded(reader: StoreReader) -> None:
-    other = Prepared({**LIGANDS, "p1": "YYYY"}, RECEPTORS, PAIRS, {})
-    with pytest.raises(InputError, match="1 sequences of the present input are not in it"):
-        indexed_pairs(other, reader, "train")
-    indexed_pairs(other, reader, "val")
 
 
 def test_a_batch_equals_the_store(reader: StoreReader) -> None:

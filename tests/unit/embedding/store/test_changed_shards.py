@@ -18,9 +18,10 @@ import torch
 from hpc.errors import CorruptError
 from snw_dist.embedding.row_reader import read_rows
 from snw_dist.embedding.store.commits import shard_path
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.open_shard import OpenShard, most_kept_open
 from snw_dist.embedding.store.reader import StoreReader
-from snw_dist.embedding.store.shard_file import ShardLayout, write_shard
+from snw_dist.embedding.store.shard_file import write_shard
 from tests.kit.embedding_tools import finished_store, random_sequences, rows_of
 
 SEQUENCES = random_sequences([3, 8, 9, 17, 20, 30, 31, 32])

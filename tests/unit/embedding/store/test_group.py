@@ -14,10 +14,11 @@ import zarr
 
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.group import create_part, finalize_part, tidy_part
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.open_shard import OpenShard
 from snw_dist.embedding.store.part_names import RECORDS
 from snw_dist.embedding.store.plan import plan_embedding, sequence_digest
-from snw_dist.embedding.store.shard_file import ShardLayout, crc32c
+from snw_dist.embedding.store.shard_file import crc32c
 from tests.kit.embedding_tools import (
     SEQUENCES,
     WIDTH,

@@ -12,8 +12,8 @@ import pytest
 from hpc.errors import CorruptError, InputError
 from snw_dist.embedding.store.group import complete_header
 from snw_dist.embedding.store.header import GROUP, check_same_plan, differences, read_header
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.plan import plan_embedding
-from snw_dist.embedding.store.shard_file import ShardLayout
 from tests.kit.embedding_tools import ENCODER, SEQUENCES, WIDTH, header_of, open_store
 
 # As written before the Python name of `d_model` became `row_width`.

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import zarr
 
+from snw_dist.embedding.store.layout import ShardLayout
 from snw_dist.embedding.store.open_shard import OpenShard
-from snw_dist.embedding.store.shard_file import ShardLayout, crc32c, shard_digest, shard_index, write_shard
+from snw_dist.embedding.store.shard_file import crc32c, shard_digest, shard_index, write_shard
 from tests.kit.embedding_tools import as_zarr
 
 
