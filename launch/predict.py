@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from snw_dist.scoring.table.run import Accounting, Output
 
 app = new_app()
-BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What launch/export.py made.")]
+BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What snw-dist export made.")]
 TableArgument = Annotated[
     str | None, typer.Argument(metavar="[TABLE]", help="CSV, TSV or Parquet with pairs; - is standard input.")
 ]

@@ -80,7 +80,7 @@ def _tried(runtime: Runtime, name: str, question: Callable[[], str]) -> Check:
 def _same_everywhere(runtime: Runtime, name: str, path: Path, command: str, digest: Callable[[], str]) -> Check:
     """Collective: what is there already must be the same on all ranks; what is on none of them is only said."""
     if not runtime.comm.any(path.exists()):
-        return Check(name, "warning", f"{path} is not there yet: python launch/{command}.py")
+        return Check(name, "warning", f"{path} is not there yet: snw-dist {command}")
     answers = _answers(runtime, name, digest)
     fix = "Look at the paths and the mounts of that node, then submit again."
     problem = next((given for given in answers if given.status == "problem"), None)

@@ -76,7 +76,7 @@ class Topology:
         if not (0 <= self.rank < self.world_size and 0 <= self.local_rank < max(self.local_world_size, 1)):
             raise EnvironmentProblem(
                 f"rank {self.rank} of {self.world_size}, local rank {self.local_rank} of {self.local_world_size} "
-                f"({self.launcher}): these do not fit together. Start the job through launch/*.py."
+                f"({self.launcher}): these do not fit together. Start it with a command of snw-dist."
             )
 
     @staticmethod
@@ -168,7 +168,7 @@ def _launcher(environ: Mapping[str, str]) -> Launcher:
         if environ.get(name, "1") != "1":
             raise EnvironmentProblem(
                 f"{name}={environ[name]} but the variables of no known launcher are there: refusing to run as "
-                "several jobs of one rank. Start the job through launch/*.py, or with srun inside the allocation."
+                "several jobs of one rank. Start it with a command of snw-dist, or with srun inside the allocation."
             )
     return "single"
 
@@ -196,6 +196,6 @@ def _integer(environ: Mapping[str, str], name: str, launcher: str, default: str 
     if not (value.isascii() and value.isdigit()):
         raise EnvironmentProblem(
             f"{launcher} start without {name} (found {value!r}): refusing to run as several independent jobs of one "
-            "rank. Start the job through launch/*.py, or with srun inside the allocation."
+            "rank. Start it with a command of snw-dist, or with srun inside the allocation."
         )
     return int(value)

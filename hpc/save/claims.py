@@ -123,7 +123,7 @@ def _wait_for_owner(claims: Path, number: int, attempt: str) -> None:
         if None not in (before, beat) and beat not in (before, RELEASED):
             hint = "" if owner else f" ({file} is damaged and does not say whose)"
             raise EnvironmentProblem(
-                f"{folder}: in use by {who}{hint}. `python launch/status.py` shows what it does. Wait for its end, "
+                f"{folder}: in use by {who}{hint}. `snw-dist status` shows what it does. Wait for its end, "
                 f"cancel it{_how(owner)}, or choose another run.name or folder."
             )
 

@@ -9,6 +9,14 @@ from typing import Any
 _SHOWN = {"auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier score", "ece": "calibration error"}
 _VAL = "val"
 _TAGS = ("protein", "protein-protein-interaction", "binding", "esm-c", "siamese-network")
+_INSTALL = """Install snw-dist {version} or newer from its sources, a folder. It is not published in a package index.
+Whoever made this can say where the sources are. Python 3.11 or newer is needed.
+
+```bash
+pip install path/to/snw-dist
+```
+
+From Python:"""
 _USE = """```python
 from snw_dist import PairScorer
 
@@ -27,7 +35,9 @@ def card(says: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
         f"# {says['name']}",
         "Scores pairs of proteins, a ligand with a receptor: does it bind, and how sure is that. Made with snw-dist.",
         "## Use",
+        _INSTALL.format(version=says["versions"]["snw-dist"]),
         _USE,
+        "On the command line: `snw-dist predict --bundle FOLDER pairs.csv --to scored.csv`.",
         "Every file is compared with its SHA-256 first, and ten pairs with their scores (`parity.json`).",
         *(
             ["The encoder has random weights: a demonstration, of no use for anything else."]

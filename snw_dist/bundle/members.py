@@ -96,7 +96,7 @@ def chosen_members(config: SnwConfig, choice: str | None) -> Chosen:
 
 def _of_run(config: SnwConfig) -> Chosen:
     folder, name = config.run_folder, config.run.name
-    again = f"Measure it: python launch/evaluate.py --run {name}"
+    again = f"Measure it: snw-dist evaluate --run {name}"
     _check_trained(folder)
     verify_export(folder / "export")
     metrics = _record(folder / "evaluation" / "metrics.json", again)
@@ -117,7 +117,7 @@ def _check_trained(folder: Path) -> None:
     if (folder / "compare").exists():
         raise InputError(f"{folder}: no network of its own, but a comparison. Choose of it: --members all, or best")
     if folder.exists():
-        raise InputError(f"{folder}: not trained yet. Train it: python launch/train.py --run {folder.name}")
+        raise InputError(f"{folder}: not trained yet. Train it: snw-dist train --run {folder.name}")
     there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
     raise InputError(f"{folder}: no such run: there {_listed(there)}. Name another, or train it first: --run NAME")
 
@@ -129,7 +129,7 @@ def _listed(names: list[str]) -> str:
 
 def _of_comparison(config: SnwConfig, choice: str) -> Chosen:
     folder, name = config.run_folder, config.run.name
-    again = f"Compare again: python launch/compare.py --models A,B --run {name}"
+    again = f"Compare again: snw-dist compare --models A,B --run {name}"
     files = [folder / "compare" / file for file in ("comparison.json", "cross_validation.json")]
     file = next((file for file in files if file.exists()), files[0])
     comparison = _record(file, again)
@@ -195,7 +195,7 @@ def _member(
     if data_digest(rows_of(prepared)) != trained_on(description["provenance"])[-1]:
         raise InputError(
             f"{place}: not the pairs that {folder.name} was trained on, so nobody knows their sequences. Prepare them "
-            "as they were: python launch/prepare.py"
+            "as they were: snw-dist prepare"
         )
     table = _read_predictions(measured.predictions, prepared, measured.again)
     figures = measured.figures
@@ -209,7 +209,7 @@ def settings_of(run_folder: Path, config: SnwConfig) -> SnwConfig:
     since are looked for where `config` has them. Raises `InputError` where there are no such settings, and
     `CorruptError` where they cannot be read.
     """
-    saved = config_from_dict(_record(run_folder / "config.json", "Train it: python launch/train.py"))
+    saved = config_from_dict(_record(run_folder / "config.json", "Train it: snw-dist train"))
     here = dataclasses.replace(saved, run=dataclasses.replace(saved.run, folder=str(run_folder.parent)))
     data: dict[str, Any] = {
         key: getattr(config.data, key) for key in TABLES if not Path(getattr(here.data, key)).exists()

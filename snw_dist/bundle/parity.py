@@ -71,7 +71,7 @@ def largest_difference(parity: Parity, scores: Mapping[str, FloatArray], arithme
     for name, found in scores.items():
         rows = [row for row, pair in enumerate(parity.pairs) if name in pair.scores]
         if not rows:
-            raise CorruptError(f"{source}: no pair of member {name}. Make the bundle again: python launch/export.py")
+            raise CorruptError(f"{source}: no pair of member {name}. Make the bundle again: snw-dist export")
         expected = np.array([parity.pairs[row].scores[name] for row in rows])
         apart = float(np.abs(found[rows] - expected).max(initial=0.0))
         if not apart <= TOLERANCE[arithmetic]:

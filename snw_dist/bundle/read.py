@@ -21,7 +21,7 @@ from hpc.disk.strict import validated
 from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
 from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION, BundleFile
 
-_AGAIN = "Fetch the bundle again, or make it again: python launch/export.py"
+_AGAIN = "Fetch the bundle again, or make it again: snw-dist export"
 _MAY_NOT = "Have its owner let you read it, and all folders above it."
 _OF_THE_HUB = {".gitattributes", ".git", ".gitignore", ".cache"}
 """What the hub and git put into a folder beside its files; never looked into."""
@@ -100,7 +100,7 @@ def _read_bundle_file(folder: Path) -> tuple[BundleFile, str]:
         digest = file_digest(file)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"{folder}: no bundle here, which has a {BUNDLE}. Make one with: python launch/export.py --run NAME"
+            f"{folder}: no bundle here, which has a {BUNDLE}. Make one with: snw-dist export --run NAME"
         ) from None
     except (BadFileError, OSError) as error:
         raise _refusal(file, error) from None

@@ -167,7 +167,7 @@ def _rows(members: list[Member]) -> dict[str, Any]:
         if not types:
             raise InputError(
                 f"{member.export / CALIBRATION}: measured on rows of another encoder than the network was trained on. "
-                "Measure it again: python launch/evaluate.py"
+                "Measure it again: snw-dist evaluate"
             )
         revision = member.settings.encoder.revision
         facts = {"encoder": encoder, "dtype": types[0], "width": width, "revision": revision, "sha256": measured}

@@ -27,7 +27,7 @@ def refuse_other_pairs(config: SnwConfig, checked: Checked) -> None:
             raise InputError(
                 f"{config.data_folder}: the network in {folder} was trained on other pairs ({changed}). Nothing was "
                 f"replaced. {_ELSEWHERE[config.data.folder is None]}, or the old values and files. To replace the data "
-                "all the same: python launch/prepare.py --allow-changes"
+                "all the same: snw-dist prepare --allow-changes"
             )
 
 

@@ -31,7 +31,7 @@ from snw_dist.data.tables import (
     TRANSFORM,
 )
 
-_AGAIN = "Run: python launch/prepare.py"
+_AGAIN = "Run: snw-dist prepare"
 
 
 @dataclass(frozen=True)

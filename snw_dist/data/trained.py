@@ -145,7 +145,7 @@ def what_changed(run_folder: Path, digest: str, now: Rows, origin: Mapping[str, 
     The settings and files that differ, and what became of the pairs. Raises as `read_record` does.
     """
     if digest == UNKNOWN:
-        return "an older version of snw-dist made it, and did not record on which pairs"
+        return "an older version of this program made it, and did not record on which pairs"
     moved, present = _moved(read_record(run_folder, digest), now), _told(origin)
     then = _settings(_path(run_folder, digest).with_suffix(".json"))
     settings = [

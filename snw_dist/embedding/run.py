@@ -76,7 +76,7 @@ def plan_work(config: SnwConfig, tables: Tables, parts: list[Path], append: bool
     content = read_content(parts)
     missing = missing_sequences(tables, content)
     if not parts and append:
-        raise InputError(f"{store}: there is no complete store to append to. Make it first: python launch/embed.py")
+        raise InputError(f"{store}: there is no complete store to append to. Make it first: snw-dist embed")
     if not missing:
         return None
     if parts and not append:

@@ -101,9 +101,9 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     try:
         values = read_json(file, _MOST_BYTES)
     except (BadFileError, OSError) as error:
-        raise CorruptError(f"{file}: cannot be read: {error}. Make it again: python launch/evaluate.py") from None
+        raise CorruptError(f"{file}: cannot be read: {error}. Make it again: snw-dist evaluate") from None
     if not isinstance(values, dict):
-        raise CorruptError(f"{file}: no object with keys and values. Make it again: python launch/evaluate.py")
+        raise CorruptError(f"{file}: no object with keys and values. Make it again: snw-dist evaluate")
     return values
 
 

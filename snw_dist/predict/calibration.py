@@ -26,7 +26,7 @@ from snw_dist.predict.export import verify_export
 CALIBRATION = "calibration.json"
 _EDGE = 1e-6
 """Scores are kept this far from 0 and 1, where the logit is infinite."""
-AGAIN = "Make it with: python launch/evaluate.py"
+AGAIN = "Make it with: snw-dist evaluate"
 _Number = Annotated[float, Field(strict=True)]
 _Count = Annotated[int, Field(strict=True, ge=0)]
 _STRICT = pydantic.ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -21,8 +21,8 @@ T = TypeVar("T")
 MANIFEST = "manifest.json"
 WEIGHTS = "model.safetensors"
 FORMAT_VERSION = 2
-AGAIN = "Make the export again from the best checkpoint: python launch/train.py"
-FIRST = "Make one with: python launch/train.py"
+AGAIN = "Make the export again from the best checkpoint: snw-dist train"
+FIRST = "Make one with: snw-dist train"
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _OPEN = ConfigDict(extra="ignore", allow_inf_nan=False)
 """Of what may say more than is asked of it here."""

@@ -39,5 +39,5 @@ def bundle_encoder(rows: RowsEntry, source: str | None, device: torch.device, bu
         facts["name"], loaded, device, facts["arithmetic"], facts["layers"], facts["combine"], tokens
     )
     if rows_digest(encoder.facts, rows.dtype, encoder.model.row_width) != rows.sha256:
-        raise InputError(f"{bundle}: this version of snw-dist makes other rows than that of the training.")
+        raise InputError(f"{bundle}: this version of the program makes other rows than that of the training.")
     return encoder

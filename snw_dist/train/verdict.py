@@ -16,7 +16,7 @@ MOST_SKIPPED = 50
 """Steps in a row. From its first loss scale fp16 is at the smallest one after 35 at most."""
 _ADVICE = (
     "all ranks stop. Nothing of this step is saved, and the last checkpoint is untouched. Lower train.learning_rate, "
-    "set train.gradient_clipping, or check the labels and the embeddings (python launch/embed.py --verify)."
+    "set train.gradient_clipping, or check the labels and the embeddings (snw-dist embed --verify)."
 )
 
 

@@ -50,9 +50,9 @@ def read_finished(run_folder: Path) -> Finished | None:
     except FileNotFoundError:
         return None
     except (BadFileError, OSError) as error:
-        raise CorruptError(f"{path}: damaged: {error}. Make it again: python launch/train.py") from None
+        raise CorruptError(f"{path}: damaged: {error}. Make it again: snw-dist train") from None
     if not isinstance(values, dict):
-        raise CorruptError(f"{path}: damaged: not an object. Make it again: python launch/train.py")
+        raise CorruptError(f"{path}: damaged: not an object. Make it again: snw-dist train")
     return validated(Finished, values, str(path), CorruptError)
 
 

@@ -56,7 +56,8 @@ OF_OTHERS = {
 FILES = {"model.safetensors", "scores.parquet", "store.zarr", "data.pkl", "evaluate.py", "split.py"}
 """Names that only look like keys."""
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-COMMAND = re.compile(r"launch/([a-z_]+)\.py((?: --?[a-z-]+)*)")
+COMMAND = re.compile(r"snw-dist ([a-z_]+)((?: --?[a-z-]+)*)")
+"""Not by the file of its launcher, which who has installed the package does not have."""
 SECTIONS = [field.name for field in dataclasses.fields(SnwConfig)]
 KEY = re.compile(rf"(?<![\w./{{-])({'|'.join([*SECTIONS, 'columns', 'scores', 'split'])})((?:\.[a-z_]+)+)(?![\w/(])")
 GIVEN = re.compile(KEY.pattern + r"(?: ?= ?| to |, for instance to )[\"']?([\w-]+(?:\.\d+)?)")
@@ -83,9 +84,10 @@ def type_of(key: str) -> Any:
 
 def mistakes(file: str, text: str) -> Iterator[str]:
     """What a text names that is not there, or not where who reads it would type it."""
+    yield from [f"{file[0]}: say snw-dist {file[1]}" for file in re.finditer(r"launch/([a-z_]+)\.py", text)]
     named = COMMAND.findall(text)
     for command, options in named:
-        yield from [] if command in OPTIONS else [f"no command launch/{command}.py"]
+        yield from [] if command in OPTIONS else [f"no command snw-dist {command}"]
         yield from (f"{command} has no {option}" for option in options.split() if option not in OPTIONS[command])
     there = {option for _, options in named for option in options.split()} | OF_OTHERS.get(file, set())
     speakers = SPEAKERS.get(max((known for known in SPEAKERS if file.startswith(known)), key=len, default=""), STARTERS)

@@ -45,13 +45,13 @@ LAUNCHERS = {
     )
 }
 # Programs of Slurm, of the shell and of installed packages that the READMEs call; what they do is not ours to test.
-FOREIGN = {"eval", "hf", "module", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
+FOREIGN = {"eval", "hf", "module", "pip", "python3", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
 
 
 def commands() -> list[list[str]]:
     """Every different one, of all files."""
     lines = [line for file in FILES for block in blocks("bash", file) for line in block.splitlines()]
-    ours = ("python launch/", "make ", "slurm/devcluster ")
+    ours = ("python launch/", "make ", "slurm/devcluster ", "snw-dist ")
     lines += [code for file in FILES for code in inline_code(file) if code.startswith(ours)]
     return [list(words) for words in dict.fromkeys(tuple(shlex.split(line, comments=True)) for line in lines) if words]
 
@@ -76,6 +76,9 @@ def test_command_exists_and_takes_its_options(words: list[str]) -> None:
         assert (ROOT / script).is_file()
         command = typer.main.get_command(LAUNCHERS[Path(script).stem].app)
         command.make_context(script, list(options))  # parses, and raises on an unknown option or value
+    elif program == "snw-dist":
+        name, *options = arguments
+        typer.main.get_command(LAUNCHERS[name].app).make_context(name, options)
     elif program == "make":
         targets = [word for word in arguments if "=" not in word]
         subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True)

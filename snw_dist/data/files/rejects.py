@@ -78,7 +78,7 @@ def raise_rejects(rejects: Rejects, paths: Mapping[Table, Path], read: Mapping[T
         lines.append(f"... and {rejects.total - len(lines):,} more bad records.")
     lines.append(
         f"Bad records: {_counts(rejects, read)}. Nothing was written. Correct them, or set "
-        'data.on_invalid = "skip" (python launch/prepare.py --on-invalid skip) to leave them out and list them in '
+        'data.on_invalid = "skip" (snw-dist prepare --on-invalid skip) to leave them out and list them in '
         "rejects.csv."
     )
     raise InputError("\n".join(lines))

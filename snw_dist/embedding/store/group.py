@@ -149,7 +149,7 @@ def _check_tables(part: Path, header: StoreHeader) -> None:
     lengths = read_tables(part, header)["lengths"]
     names = read_table(part, "ids"), read_table(part, "id_sequence")
     if len(lengths) != header.num_sequences or int(lengths.sum()) != header.num_residues or not all(map(len, names)):
-        raise CorruptError(f"{part}: its tables are not those of its header. Start it again: python launch/embed.py")
+        raise CorruptError(f"{part}: its tables are not those of its header. Start it again: snw-dist embed")
 
 
 def _recorded(part: Path, plan: EmbeddingPlan) -> Iterator[ShardResult]:
@@ -157,7 +157,7 @@ def _recorded(part: Path, plan: EmbeddingPlan) -> Iterator[ShardResult]:
         record = read_record(part, plan, shard)
         if record is None:
             raise CorruptError(
-                f"{part}: shard {shard} of {plan.num_shards} is not committed. Start it again: python launch/embed.py"
+                f"{part}: shard {shard} of {plan.num_shards} is not committed. Start it again: snw-dist embed"
             )
         yield record.digest, plan.sequences_crc(shard), record.pooled
 

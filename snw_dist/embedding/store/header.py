@@ -147,7 +147,7 @@ def no_store(part: Path) -> InputError:
         return InputError(f"{part}: an embedding store without {GROUP}. {REPAIR}")
     if part.is_dir() and any(not path.name.startswith(".") for path in part.iterdir()):
         return InputError(f"{part}: holds something else than an embedding store. Choose another store.path.")
-    return InputError(f"{part}: there is no embedding store. Make it with: python launch/embed.py")
+    return InputError(f"{part}: there is no embedding store. Make it with: snw-dist embed")
 
 
 def sizes_problem(header: StoreHeader) -> str:
@@ -162,7 +162,7 @@ def sizes_problem(header: StoreHeader) -> str:
     return ""
 
 
-REPAIR = "Mend it: python launch/embed.py --repair"
+REPAIR = "Mend it: snw-dist embed --repair"
 
 
 def check_same_plan(part: Path, present: StoreHeader, wanted: StoreHeader) -> None:

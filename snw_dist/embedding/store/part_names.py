@@ -52,7 +52,7 @@ def part_paths(store: Path) -> list[Path]:
     if missing:
         raise CorruptError(
             f"{part_path(store, missing[0])}: missing, though append_{max(numbers)} is there. Bring it back, or remove "
-            "the parts after it and append again: python launch/embed.py --append"
+            "the parts after it and append again: snw-dist embed --append"
         )
     return [part_path(store, part) for part in range(len(numbers) + 1)]
 

@@ -124,7 +124,7 @@ def lacking(store: Path, num_missing: int) -> InputError:
     """The error for a store without some sequences of the input."""
     return InputError(
         f"{store}: complete, but {num_missing:,} sequences of the present input are not in it. Add them: "
-        "python launch/embed.py --append, or choose another store.path."
+        "snw-dist embed --append, or choose another store.path."
     )
 
 

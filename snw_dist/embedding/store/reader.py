@@ -37,7 +37,7 @@ class StoreReader:
             before = sum(one.header.num_shards for one in parts)
             parts.append(_PartReader(part, most_kept_open() // 2 - before))  # half: there may be another reader
         if not parts[0].header.complete:
-            raise InputError(f"{path}: embedding has not finished. Start it again: python launch/embed.py")
+            raise InputError(f"{path}: embedding has not finished. Start it again: snw-dist embed")
         # What is being appended at the moment is not there yet; everything before it stays as it is.
         self._parts = [part for part in parts if part.header.complete]
         self._firsts = [part.header.first_sequence for part in self._parts]
@@ -63,7 +63,7 @@ class StoreReader:
         if found is None:
             raise InputError(
                 f"{self.path}: the sequence {sequence[:20]}... ({len(sequence)} residues) is not in the store. "
-                "Add what is missing: python launch/embed.py --append."
+                "Add what is missing: snw-dist embed --append."
             )
         return found
 

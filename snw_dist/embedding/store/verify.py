@@ -64,7 +64,7 @@ def verify_files(part: Path) -> tuple[StoreHeader | None, list[Damage]]:
             raise
         return None, [Damage(str(part), "zarr.json", "missing")]
     if not header.complete:
-        again = "python launch/embed.py --append" if header.part else "python launch/embed.py"
+        again = "snw-dist embed --append" if header.part else "snw-dist embed"
         raise InputError(f"{part}: it is not finished. Go on with: {again}")
     damage = []
     present = set(table_files(part))

@@ -34,7 +34,7 @@ _ENDINGS = (".csv", ".tsv", ".parquet")
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command, see `launch/predict.py`; files are (ligands, receptors), and so is every pair."""
+    """The options of the command, see `launch.predict`; files are (ligands, receptors), and so is every pair."""
 
     table: str | None = None
     """A file, or `-` for standard input."""

@@ -25,6 +25,15 @@ def test_the_hub_reads_it(made: Path) -> None:
     assert "siamese" in found.tags
 
 
+def test_who_has_nothing_but_the_folder_learns_how_to_get_the_program(made: Path) -> None:
+    says, text = content(made)[0], (made / CARD).read_text()
+    use = text.split("## Use")[1].split("\n## ")[0]
+    assert f"Install snw-dist {says['versions']['snw-dist']} or newer from its sources" in use
+    assert "pip install path/to/snw-dist" in use
+    assert "`snw-dist predict --bundle FOLDER pairs.csv --to scored.csv`" in use
+    assert "://" not in use  # no address that nobody has given
+
+
 def test_it_has_the_figures_beside_the_best_control(made: Path) -> None:
     says, figures = content(made)
     text = (made / CARD).read_text()

@@ -73,10 +73,10 @@ def test_a_comparison_alone_asks_which_of_it(comparison: SnwConfig) -> None:
 def test_what_is_not_there_is_told_with_the_command_that_makes_it(copy: SnwConfig) -> None:
     assert "launch/compare.py" in refusal(copy, "all")
     shutil.rmtree(copy.run_folder / "evaluation")
-    assert refusal(copy).endswith("Measure it: python launch/evaluate.py --run tiny")
+    assert refusal(copy).endswith("Measure it: snw-dist evaluate --run tiny")
     (copy.run_folder / "config.json").unlink()
     shutil.rmtree(copy.run_folder / "export")
-    assert refusal(copy).endswith("/tiny: not trained yet. Train it: python launch/train.py --run tiny")
+    assert refusal(copy).endswith("/tiny: not trained yet. Train it: snw-dist train --run tiny")
     nobody = dataclasses.replace(copy, run=dataclasses.replace(copy.run, folder=str(copy.run_folder / "nowhere")))
     assert "no such run: there is none." in refusal(nobody)
 

@@ -170,7 +170,7 @@ def test_what_may_not_be_read_is_not_called_damaged(bundle: Path, name: str, mon
 
 
 def test_no_bundle(tmp_path: Path) -> None:
-    assert "python launch/export.py" in refused(tmp_path, InputError)
+    assert "snw-dist export" in refused(tmp_path, InputError)
     assert "no bundle here" in refused(tmp_path / "nowhere", InputError)
 
 

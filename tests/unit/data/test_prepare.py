@@ -229,7 +229,7 @@ def test_a_run_folder_that_cannot_be_written(inputs: Inputs) -> None:
 
 
 def test_loading_without_a_folder_names_the_command(inputs: Inputs) -> None:
-    with pytest.raises(InputError, match=r"no prepared data here\. Run: python launch/prepare\.py"):
+    with pytest.raises(InputError, match=r"no prepared data here\. Run: snw-dist prepare"):
         load_prepared(inputs().data_folder)
 
 
@@ -246,7 +246,7 @@ def test_damage_is_found_when_loading(inputs: Inputs, name: str, damage: str) ->
     else:
         path.unlink()
     kind = InputError if (name, damage) == ("summary.json", "remove") else CorruptError
-    with pytest.raises(kind, match=r"Run: python launch/prepare\.py"):
+    with pytest.raises(kind, match=r"Run: snw-dist prepare"):
         load_prepared(config.data_folder)
 
 

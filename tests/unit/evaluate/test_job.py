@@ -78,5 +78,5 @@ def test_a_job_that_is_stopped_leaves_the_older_results(tmp_path: Path) -> None:
 def test_metrics_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "metrics.json").write_bytes(content)
-    with pytest.raises(CorruptError, match=r"metrics\.json: .*Make it again: python launch/evaluate\.py"):
+    with pytest.raises(CorruptError, match=r"metrics\.json: .*Make it again: snw-dist evaluate"):
         read_metrics(tmp_path)

@@ -213,7 +213,7 @@ def test_a_held_out_pair_that_is_a_training_pair_by_other_ids_is_left_out(tmp_pa
 
 def test_an_export_of_an_older_version(tmp_path: Path) -> None:
     data = prepared(["train", "val", "test"])
-    with pytest.raises(InputError, match="an older version of snw-dist made it"):
+    with pytest.raises(InputError, match="an older version of this program made it"):
         measurable(data, {"provenance": {}}, tmp_path)
     allowed = measurable(data, {"provenance": {}}, tmp_path, allow_changes=True)
     assert "older version" in allowed.differences[0]

@@ -241,7 +241,7 @@ def test_the_command_with_a_flipped_bit(config: SnwConfig) -> None:
     assert code == 3
     assert len(said.splitlines()) == 1
     assert said.startswith(f"error: {file}: SHA-256 {hashlib.sha256(data).hexdigest()}, expected {expected}.")
-    assert "python launch/train.py" in said
+    assert "snw-dist train" in said
     assert not (config.run_folder / "evaluation").exists()
 
 

@@ -31,7 +31,7 @@ def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), "python launch/train.py"),
+        ((), "snw-dist train"),
         (("--members", "all"), "launch/compare.py"),
         (("--members", ""), "--members: give all, best, or networks and runs by their names."),
         (("--verify", "x"), "no bundle here"),

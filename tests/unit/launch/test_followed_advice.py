@@ -43,7 +43,7 @@ def other_sequence(folder: Path) -> None:
 def test_other_pairs_under_a_network(folder: Path) -> None:
     other_pairs(folder)
     for name in ("prepare", "embed", "train", "compare --models siamese"):
-        assert "To replace the data all the same: python launch/prepare.py --allow-changes" in said(name)
+        assert "To replace the data all the same: snw-dist prepare --allow-changes" in said(name)
     assert not said("prepare --run new")
     assert not said("prepare --allow-changes")
     assert not said("embed")
@@ -79,9 +79,7 @@ def test_an_id_that_has_another_sequence_than_in_the_store(folder: Path) -> None
     (folder / "own_ids.fasta").write_text((folder / "ligands.fasta").read_text().replace(">l", ">new"))
     (folder / "own_ids.csv").write_text((folder / "pairs.csv").read_text().replace("\nl", "\nnew"))
     own = f"--run own {there} --set data.ligands=own_ids.fasta --set data.pairs=own_ids.csv"
-    assert "2 sequences of the present input are not in it. Add them: python launch/embed.py --append" in said(
-        f"train {own}"
-    )
+    assert "2 sequences of the present input are not in it. Add them: snw-dist embed --append" in said(f"train {own}")
 
 
 def test_validation_pairs_of_one_kind(folder: Path) -> None:

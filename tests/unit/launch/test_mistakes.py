@@ -204,7 +204,7 @@ def test_appending_verifying_and_repairing(folder: Path) -> None:
     assert "complete, but made with other settings (encoder.layer: [1, 2] there, [1] asked for)" in other
     with (folder / "ligands.fasta").open("a") as file:
         file.write(">new\nWWWWYYYYAAAA\n")
-    assert "Add them: python launch/embed.py --append" in run("embed", *layers, code=2)
+    assert "Add them: snw-dist embed --append" in run("embed", *layers, code=2)
     assert "made with other settings" in run("embed", "--append", code=2)
     assert "append_1: 1 distinct sequences, 12 residues" in run("embed", "--append", *layers)
     run("embed", "--verify", "--nodes", "2", *layers)
@@ -215,7 +215,7 @@ def test_appending_verifying_and_repairing(folder: Path) -> None:
     assert "2 damaged" in said
     assert "residues/c.1.0: 7 bytes are not a whole shard" in said
     assert "append_1/ids/zarr.json: missing" in said
-    assert "Mend it: python launch/embed.py --repair" in said
+    assert "Mend it: snw-dist embed --repair" in said
     run("embed", "--repair", *layers)
     assert {p: p.read_bytes() for p in store.rglob("*") if p.is_file()} == before
     status = run("status")

@@ -158,7 +158,7 @@ def test_what_cannot_be_appended(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no complete store to append to"):
         embed(config, tables_of(FIRST), append=True)
     embed(config, tables_of(FIRST))
-    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them: python launch/embed.py --append"):
+    with pytest.raises(InputError, match=r"complete, but 1 sequences .* Add them: snw-dist embed --append"):
         embed(config, tables_of(FIRST | {"new": "KLM"}))
     for append in (False, True):
         with pytest.raises(InputError, match=r"ligand 'a' is there with another sequence .* input\. An id stands for"):
@@ -176,9 +176,9 @@ def test_what_cannot_be_appended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "advice"),
     [
-        ([], "there is no embedding store. Make it with: python launch/embed.py"),
+        ([], "there is no embedding store. Make it with: snw-dist embed"),
         (["a.txt"], "holds something else than an embedding store. Choose another store.path."),
-        (["residues/", "ids/"], "an embedding store without zarr.json. Mend it: python launch/embed.py --repair"),
+        (["residues/", "ids/"], "an embedding store without zarr.json. Mend it: snw-dist embed --repair"),
     ],
 )
 def test_a_folder_that_is_no_store_is_told_alike_wherever_it_is_met(

@@ -227,7 +227,7 @@ def test_the_submitting_machine_sees_an_owner_that_lives_and_leaves_no_trace(tmp
     claims.refuse_in_use([(tmp_path / "not there", "attempt.json")])
     own = Fence(tmp_path, "41_2-1")
     before = names(tmp_path / ".attempt.claims")
-    with pytest.raises(EnvironmentProblem, match=r"in use by job 41_2, start 2, of .*launch/status.*scancel 41_2\)"):
+    with pytest.raises(EnvironmentProblem, match=r"in use by job 41_2, start 2, of .*snw-dist status.*scancel 41_2\)"):
         claims.refuse_in_use([(tmp_path, "attempt.json")])
     assert set(names(tmp_path / ".attempt.claims")) == set(before)
     own.release()
