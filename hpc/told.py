@@ -31,6 +31,11 @@ def tell(line: str) -> None:
     _log.info("%s", line)
 
 
+def warn(line: str) -> None:
+    """A line that also whoever uses us as a library should see: on standard error, where no log is set up."""
+    _log.warning("%s", line)
+
+
 @contextlib.contextmanager
 def long_work(what: str) -> Iterator[None]:
     """Say `what` is being done once that has taken two seconds, again every minute, and how long it took."""

@@ -67,7 +67,8 @@ def _export(settings: SnwConfig, members: str | None, target: Path, calibration_
     chosen = chosen_members(settings, members)
     pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split is not None else None
     mean = _measured_together(settings, chosen) if len(chosen.members) > 1 else None
-    says = write_bundle(target, settings.run.name, chosen, mean, settings, pairs)
+    band = _band(settings, chosen, mean)
+    says = write_bundle(target, settings.run.name, chosen, mean, band, settings, pairs)
     print(f"Members: {', '.join(says.members)}")
     print(f"Written to {printable(str(target))}: {sum(file.bytes for file in says.files.values()):,} bytes")
     print(_loaded_again(target))
@@ -86,9 +87,16 @@ def _loaded_again(target: Path) -> str:
 def _measured_together(settings: SnwConfig, chosen: "Chosen") -> dict[str, Any]:
     from snw_dist.evaluate.together import measure_together
 
-    tables = [[member.predictions for member in of_fold] for of_fold in chosen.folds]
     symmetric = chosen.members[0].prepared.symmetric
-    return measure_together(tables, settings.evaluate.bootstrap, settings.run.seed, symmetric)
+    return measure_together(chosen.tables, settings.evaluate.bootstrap, settings.run.seed, symmetric)
+
+
+def _band(settings: SnwConfig, chosen: "Chosen", mean: dict[str, Any] | None) -> list[list[float]]:
+    from snw_dist.evaluate.together import measure_band
+
+    symmetric = chosen.members[0].prepared.symmetric
+    calibration = chosen.calibration(mean)
+    return measure_band(chosen.tables, calibration, settings.evaluate.bootstrap, settings.run.seed, symmetric)
 
 
 def _verify(settings: SnwConfig, folder: Path) -> None:

@@ -9,6 +9,7 @@
 | `parity.json` | ten pairs with their scores, see `snw_dist.bundle.parity` |
 | `trained_on.json` | the distinct sequences of the training pairs, by side |
 | `calibration_pairs.json` | pairs by which a screen knows how many of its hits are false; where a split was named |
+| `trust.json` | how far scores can be trusted, see `snw_dist.bundle.trust` |
 | `label_transform.json` | where labels were made from scores: the way back |
 | `audit.json` | what was found in the data |
 | `members/NAME/` | the export of a run as it is, with its calibration, see `snw_dist.predict.export` |
@@ -24,10 +25,11 @@ from pydantic.dataclasses import dataclass
 from snw_dist.predict.calibration import CalibrationFields
 from snw_dist.predict.manifest import ExportedFile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BUNDLE, CARD, SETTINGS, METRICS = "bundle.json", "README.md", "config.json", "metrics.json"
 PARITY, TRAINED_ON, LABELS, AUDIT = "parity.json", "trained_on.json", "label_transform.json", "audit.json"
 CALIBRATION_PAIRS = "calibration_pairs.json"
+TRUST = "trust.json"
 MEMBERS = "members"
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}"

@@ -23,6 +23,7 @@ from snw_dist.data.files.inputs import TABLES
 from snw_dist.data.files.parquet import open_parquet, read_parquet
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.data.trained import data_digest, rows_of
+from snw_dist.predict.calibration import CALIBRATION, CalibrationFields, read_calibration
 from snw_dist.predict.export import verify_export
 from snw_dist.predict.manifest import read_manifest
 from snw_dist.trained_run.lineage import trained_on
@@ -79,6 +80,17 @@ class Chosen:
         """The members by the data that they were measured on; one list where all share them."""
         names = dict.fromkeys(member.fold for member in self.members)
         return [[member for member in self.members if member.fold == name] for name in names]
+
+    @property
+    def tables(self) -> list[list[pd.DataFrame]]:
+        """The predictions of `folds`."""
+        return [[member.predictions for member in of_fold] for of_fold in self.folds]
+
+    def calibration(self, mean: Mapping[str, Any] | None) -> CalibrationFields:
+        """That of the mean of several members, or that of a single one."""
+        if mean is None:
+            return read_calibration(self.members[0].export / CALIBRATION)
+        return CalibrationFields(**mean["calibration"])
 
 
 def chosen_members(config: SnwConfig, choice: str | None) -> Chosen:

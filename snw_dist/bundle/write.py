@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from snw_dist.bundle.format import (
     PARITY,
     SETTINGS,
     TRAINED_ON,
+    TRUST,
     BundleFile,
     member_file,
 )
 from snw_dist.bundle.members import Chosen, Member
 from snw_dist.bundle.parity import parity_of
 from snw_dist.bundle.read import open_bundle
+from snw_dist.bundle.trust import trained_sequences, trust_of
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.tables import TRANSFORM
 from snw_dist.embedding.store.header import rows_digest
@@ -57,14 +60,15 @@ def write_bundle(
     name: str,
     chosen: Chosen,
     mean: Mapping[str, Any] | None,
+    band: Sequence[Sequence[float]],
     config: SnwConfig,
     calibration_pairs: Mapping[str, Any] | None = None,
 ) -> BundleFile:
     """Make a bundle of the members; what `target` held before is replaced, unless it is something else than a bundle.
 
-    `mean`: `threshold`, `calibration` and `splits` of several members together. `config` has the licences.
-    `calibration_pairs`: the content of that file. Raises `InputError` where `target` is something else, or lies in a
-    bundle or an export, and as `verify_export` for a damaged export.
+    `mean`: `threshold`, `calibration` and `splits` of several members together. `band`: see `snw_dist.bundle.trust`.
+    `config` has the licences. `calibration_pairs`: the content of that file. Raises `InputError` where `target` is
+    something else, or lies in a bundle or an export, and as `verify_export` for a damaged export.
     """
     _check_place(target)
     says = _says(name, chosen, mean, config)
@@ -79,7 +83,8 @@ def write_bundle(
         first = chosen.members[0]
         tables = [{member.name: member.predictions for member in of_fold} for of_fold in chosen.folds]
         contents = {SETTINGS: _without_places(first.settings), METRICS: figures, PARITY: parity_of(tables)}
-        contents[TRAINED_ON] = _trained_sequences(chosen.members)
+        contents[TRAINED_ON] = dataclasses.asdict(trained_sequences(chosen.members))
+        contents[TRUST] = trust_of(chosen, band)
         for file, content in {**contents, CALIBRATION_PAIRS: calibration_pairs}.items():
             if content is not None:
                 _write_json(fresh / file, content)
@@ -197,16 +202,6 @@ def _without_places(config: SnwConfig) -> dict[str, Any]:
     for key in ("ligands", "receptors", "pairs"):
         values["data"][key] = Path(values["data"][key]).name
     return values | {"run": {"name": config.run.name, "seed": config.run.seed}}
-
-
-def _trained_sequences(members: list[Member]) -> dict[str, list[str]]:
-    """The distinct sequences of all pairs that any member was trained on, by side."""
-    found: dict[str, set[str]] = {"ligands": set(), "receptors": set()}
-    for prepared in {id(member.prepared): member.prepared for member in members}.values():
-        train = prepared.pairs[prepared.pairs["split"] == "train"]
-        found["ligands"].update(prepared.ligands[name] for name in train["ligand_id"].unique())
-        found["receptors"].update(prepared.receptors[name] for name in train["receptor_id"].unique())
-    return {side: sorted(sequences) for side, sequences in found.items()}
 
 
 def _write_json(file: Path, value: Any) -> None:

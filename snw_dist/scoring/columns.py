@@ -5,17 +5,23 @@
 | `snw_score` | in [0, 1], higher is closer | always |
 | `snw_probability` | in [0, 1] | always: does it bind |
 | `snw_predicted_value` | that of `labels` in the bundle | where one curve takes labels back to scores: how strongly |
+| `snw_probability_low`, `snw_probability_high` | in [0, 1] | where a calibration was fitted: its interval |
+| `snw_nearest_ligand`, `snw_nearest_receptor` | | always: the closest training sequence |
+| `snw_nearest_ligand_identity`, `..._receptor_identity` | in [0, 1] | always |
+| `snw_abstain` | | always: why not to trust the row, or empty |
 | `snw_score_MEMBER` | as `snw_score` | of each member, where they are asked for |
 
-A new column is one more `Column` in `columns_of`, and the next `VERSION` where an old one has changed.
+Those from the interval on are made in `snw_dist.scoring.trusted`. A new column is one more `Column` in `columns_of`,
+and the next `VERSION` where an old one has changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from snw_dist.arrays import FloatArray
@@ -41,8 +47,8 @@ class Column(NamedTuple):
 
     name: str
     meaning: str
-    make: Callable[[Scored], FloatArray]
-    """[pairs] values."""
+    make: Callable[[Scored], npt.NDArray[Any]]
+    """[pairs] values, of `kind`."""
     unit: str | None = None
     kind: pa.DataType = pa.float64()
 
@@ -53,8 +59,8 @@ class Column(NamedTuple):
         return pa.field(self.name, self.kind, metadata=facts)
 
 
-def columns_of(bundle: Bundle, members: bool) -> list[Column]:
-    """The columns that a bundle gives, in their order; with `members` also the score of each one."""
+def columns_of(bundle: Bundle, members: bool, trust: Sequence[Column]) -> list[Column]:
+    """The columns that a bundle gives, in their order; `trust`: see `trusted`; with `members` the score of each one."""
     columns = [
         Column("snw_score", "score of the network, of several the mean of their probabilities", _score),
         Column("snw_probability", "that the pair is positive, calibrated on validation", _probability),
@@ -64,6 +70,7 @@ def columns_of(bundle: Bundle, members: bool) -> list[Column]:
         says = bundle.says.labels
         meaning = f"predicted {says.term or 'score'}, by the inverse of the label transform {says.transform}"
         columns.append(Column("snw_predicted_value", meaning, _predicted(transform), says.unit))
+    columns += trust
     if members:
         columns += [Column(f"snw_score_{name}", f"score of {name}", _of_member(name)) for name in bundle.says.members]
     return columns

@@ -40,6 +40,7 @@ from snw_dist.scoring.members import LoadedMember, load_members
 from snw_dist.scoring.plan import blocks
 from snw_dist.scoring.scores import Scores, together
 from snw_dist.scoring.sequences import Kept, Rules, Texts, embedded, listed, tokens
+from snw_dist.scoring.trusted import trust_columns
 
 MEMORY_BYTES = 2 * 2**30
 
@@ -77,7 +78,7 @@ class PairScorer:
     ) -> None:
         """`rows`: makes the rows of sequences; None where all members have the encoder inside."""
         self.bundle, self.members, self.device = bundle, members, device
-        self.rules = _rules(bundle.says)
+        self.rules, self.trust = _rules(bundle.says), trust_columns(bundle)
         self.loading = Loading()
         self._store: StoreReader | None = None
         self._without_windows = [one.name for one in members if one.tuned and one.max_length > TRAINED_CONTEXT - 2]
@@ -178,7 +179,7 @@ class PairScorer:
         check_table(frame, (ligand, receptor))
         left, right = (self.rules.all_clean(frame[name].tolist(), name) for name in (ligand, receptor))
         scored = Scored(left, right, self.score_clean(left, right))
-        columns = columns_of(self.bundle, members)
+        columns = columns_of(self.bundle, members, self.trust)
         return frame.assign(**{column.name: column.make(scored) for column in columns})
 
     def rank(self, ligands: Texts, receptor: str, top: int = 100) -> pd.DataFrame:

@@ -36,7 +36,7 @@ from snw_dist.evaluate import report
 from snw_dist.evaluate.compare.folds import compare_folds, folds_of
 from snw_dist.evaluate.compare.runs import compare_runs, variants
 from snw_dist.evaluate.run import evaluate_run
-from snw_dist.evaluate.together import measure_together
+from snw_dist.evaluate.together import measure_band, measure_together
 from snw_dist.predict.export import write_export
 from snw_dist.predict.tuned_encoder import network_of
 from snw_dist.trained_run.folder import Finished, write_finished
@@ -118,11 +118,12 @@ def bundled(config: SnwConfig, target: Path, choice: str | None = None, calibrat
     """The bundle of a run, or of members of its comparison, as `launch/export.py` makes it."""
     chosen = chosen_members(config, choice)
     mean = None
+    how = config.evaluate.bootstrap, config.run.seed, False
     if len(chosen.members) > 1:
-        tables = [[member.predictions for member in of_fold] for of_fold in chosen.folds]
-        mean = measure_together(tables, config.evaluate.bootstrap, config.run.seed, False)
+        mean = measure_together(chosen.tables, *how)
+    band = measure_band(chosen.tables, chosen.calibration(mean), *how)
     pairs = calibration_pairs_of(chosen, calibration_split) if calibration_split is not None else None
-    write_bundle(target, config.run.name, chosen, mean, config, pairs)
+    write_bundle(target, config.run.name, chosen, mean, band, config, pairs)
     return target
 
 

@@ -84,12 +84,17 @@ def parts_of(pairs: pd.DataFrame, repeats: int, seed: int, symmetric: bool = Fal
         only = present[0] if len(present) == 1 else None
         inner = [] if only else [(s, rows[stratum[rows] == s]) for s in present]
         for key, chosen in [(None, rows), *inner]:
-            columns = [pairs[side].iloc[chosen] for side in (("receptor", "ligand") if symmetric else ("receptor",))]
-            number = pd.factorize(pd.concat(columns), sort=True)[0].astype(np.int64)
-            receptor, other_end = number[: chosen.size], number[chosen.size :] if symmetric else None
+            receptor, other_end = numbered(pairs.iloc[chosen], symmetric)
             draws = plan_draws(receptor, repeats, seed, other_end)
             parts.append(Part(name, key, None if key else only, chosen, receptor, other_end, draws))
     return parts
+
+
+def numbered(pairs: pd.DataFrame, symmetric: bool) -> tuple[IntArray, IntArray | None]:
+    """[pairs]: numbers of the receptors from 0 on, and where the sides mean nothing, of the ligands among them."""
+    columns = [pairs[side] for side in (("receptor", "ligand") if symmetric else ("receptor",))]
+    number = pd.factorize(pd.concat(columns), sort=True)[0].astype(np.int64)
+    return number[: len(pairs)], number[len(pairs) :] if symmetric else None
 
 
 def split_names(splits: Iterable[Any]) -> list[str]:

@@ -117,7 +117,7 @@ def predict(scorer: PairScorer, asked: Asked, stdin: IO[bytes], stdout: IO[bytes
     """Do what is asked for; what became of the rows, and where they are."""
     check(asked)
     sides = _side(scorer, asked, 0, "ligand"), _side(scorer, asked, 1, "receptor")
-    columns = columns_of(scorer.bundle, asked.members)
+    columns = columns_of(scorer.bundle, asked.members, scorer.trust)
     with _table_file(asked.table, stdin) as table:
         source, delimiter = _source(asked, sides, table)
         _refuse_our_names([field.name for field in source.fields], [column.name for column in columns])

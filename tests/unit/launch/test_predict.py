@@ -24,6 +24,11 @@ from tests.kit.bundle_tools import bundled, compared_runs, measured_run
 from tests.kit.tiny import launched
 
 LIGAND, RECEPTOR = "SIINFEKL", "MKVLAWYHHTEL"
+TRUST = [
+    *(f"snw_probability_{end}" for end in ("low", "high")),
+    *(f"snw_nearest_{side}{what}" for side in ("ligand", "receptor") for what in ("", "_identity")),
+    "snw_abstain",
+]
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +84,15 @@ def test_standard_input_and_output(bundle: Path, tmp_path: Path) -> None:
     done = called(bundle, "-", "--on-invalid", "skip", stdin=f"{LIGAND}\t{RECEPTOR}\tx\nA1\t{RECEPTOR}\ty\n")
     assert done.exit_code == 0, done.output
     [row] = rows(done.stdout, "\t")
-    assert list(row) == ["ligand", "receptor", "column_3", "snw_score", "snw_probability"]
+    assert list(row) == ["ligand", "receptor", "column_3", "snw_score", "snw_probability", *TRUST]
+    assert row["snw_abstain"] == "ligand outside training; receptor outside training"
+    assert done.stderr.count("is farther from those of training") == 1
     assert "rejected: row 2 (line 2): ligand 'A1'" in done.stderr
 
 
 def test_an_empty_input_gives_the_header_and_is_told(bundle: Path, tmp_path: Path) -> None:
     done = called(bundle, "-")
-    assert done.stdout == "ligand,receptor,snw_score,snw_probability\n"
+    assert done.stdout == f"{','.join(['ligand', 'receptor', 'snw_score', 'snw_probability', *TRUST])}\n"
     assert "standard_input.csv: it is empty, without even a line of names." in done.stderr
     (tmp_path / "pairs.csv").write_text("ligand,receptor\n")
     assert "empty" not in called(bundle, str(tmp_path / "pairs.csv")).stderr
@@ -156,7 +163,7 @@ def test_members_and_the_predicted_value(tmp_path: Path) -> None:
     [row] = rows(done.stdout)
     says: BundleFile = PairScorer.load(bundle).bundle.says
     names = [f"snw_score_{name}" for name in says.members]
-    assert list(row)[2:] == ["snw_score", "snw_probability", "snw_predicted_value", *names]
+    assert list(row)[2:] == ["snw_score", "snw_probability", "snw_predicted_value", *TRUST, *names]
     curve = PairScorer.load(bundle).bundle.read_json("label_transform.json")["overall"]
     label = sum(float(row[name]) for name in names) / 2
     assert float(row["snw_predicted_value"]) == pytest.approx(curve["worst"] - label * (curve["worst"] - curve["best"]))

@@ -24,7 +24,7 @@ def bundle(transform: LabelTransform | None) -> Any:
 
 
 def names(transform: LabelTransform | None, members: bool = False) -> list[str]:
-    return [column.name.removeprefix(PREFIX) for column in columns_of(bundle(transform), members)]
+    return [column.name.removeprefix(PREFIX) for column in columns_of(bundle(transform), members, [])]
 
 
 def test_which_there_are() -> None:
@@ -37,7 +37,7 @@ def test_which_there_are() -> None:
 def test_the_value_of_the_mean_label() -> None:
     members = {"a": np.array([0.2, 1.0]), "b": np.array([0.4, 1.0])}
     scores = Scores(np.array([0.9, 0.9]), np.array([0.8, 0.8]), members, members)
-    columns = {one.name: one for one in columns_of(bundle(LabelTransform(LogAffinity(), {})), members=True)}
+    columns = {one.name: one for one in columns_of(bundle(LabelTransform(LogAffinity(), {})), members=True, trust=[])}
     made = {name: column.make(Scored(["A", "C"], ["M", "M"], scores)) for name, column in columns.items()}
     assert made["snw_predicted_value"] == pytest.approx([50_000**0.7, 1.0])
     assert columns["snw_predicted_value"].field.metadata[b"unit"] == b"nM"
