@@ -30,6 +30,8 @@ class Setting:
     """Scores are multiples of it, so that many are equal; 0 for scores that are all different."""
     shift: float = 0.0
     """How much higher negatives of the library score than those of the calibration: they cannot be exchanged."""
+    family: int = 1
+    """So many pairs together are relatives: they bind or not together, and nine tenths of their variance is shared."""
 
 
 EXCHANGEABLE = (
@@ -41,6 +43,11 @@ EXCHANGEABLE = (
     Setting("small calibration", num_negatives=20, num_positives=20, binders=0.7),
 )
 SHIFTED = Setting("negatives of the library score higher", shift=0.5)
+RELATIVES = (
+    Setting("families of 5", num_negatives=1600, num_positives=400, family=5),
+    Setting("families of 20", num_negatives=1600, num_positives=400, family=20),
+    Setting("families of 20, few binders", binders=0.02, apart=4.0, family=20),
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,9 @@ def simulated(
     random = np.random.default_rng([seed, draws])
     outcomes = []
     for _ in range(draws):
-        negatives = _rounded(random.normal(0, 1, setting.num_negatives), setting.step)
-        binds = random.random(setting.num_library) < setting.binders
-        scores = random.normal(0, 1, setting.num_library) + np.where(binds, setting.apart, setting.shift)
+        negatives = _rounded(_drawn(random, setting.num_negatives, setting.family), setting.step)
+        binds = np.repeat(random.random(setting.num_library // setting.family) < setting.binders, setting.family)
+        scores = _drawn(random, len(binds), setting.family) + np.where(binds, setting.apart, setting.shift)
         scores = _rounded(scores, setting.step)
         found = chosen(scores, negatives, rate, setting.num_positives if all_pairs else 0)
         outcomes.append(outcome(found.hits(scores), binds))
@@ -94,5 +101,13 @@ def outcome(hits: BoolArray, binds: BoolArray) -> tuple[float, float]:
     return (hits & ~binds).sum() / max(1, hits.sum()), (hits & binds).sum() / max(1, binds.sum())
 
 
+def _drawn(random: np.random.Generator, num: int, family: int) -> FloatArray:
+    """[num] from the standard normal distribution; in families of more than one with a common part."""
+    if family == 1:
+        return random.normal(0, 1, num)
+    common = np.repeat(random.normal(0, 1, num // family), family)
+    return np.asarray(np.sqrt(0.9) * common + np.sqrt(0.1) * random.normal(0, 1, len(common)))
+
+
 def _rounded(scores: FloatArray, step: float) -> FloatArray:
-    return np.round(scores / step) * step if step else scores
+    return np.asarray(np.round(scores / step) * step) if step else scores
