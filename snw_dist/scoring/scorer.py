@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,9 @@ from snw_dist.scoring.plan import blocks
 from snw_dist.scoring.scores import Scores, together
 from snw_dist.scoring.sequences import Kept, Rules, Texts, embedded, listed, tokens
 from snw_dist.scoring.trusted import trust_columns
+
+if TYPE_CHECKING:
+    from snw_dist.embedding.store.reader import StoreReader
 
 MEMORY_BYTES = 2 * 2**30
 
