@@ -50,6 +50,13 @@ def test_an_option_that_is_not_there_names_what_is_meant(name: str, option: str,
     assert "--detach" not in text
 
 
+def test_an_option_that_is_no_setting_is_not_blamed_for_a_wrong_value(tmp_path: Path) -> None:
+    (tmp_path / "SNW_config.json").write_text("{}")
+    arguments = ["--config", str(tmp_path / "SNW_config.json"), "--detach", "--allow-changes", "--zero", "4"]
+    done = CliRunner().invoke(train.app, arguments)
+    assert str(done.exception).startswith("--zero: train.zero_stage: ")
+
+
 def test_one_key_of_several_sections() -> None:
     assert keys_named("--seed") == ["run.seed", "data.split.seed"]
 
