@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hpc.disk.strict import validated
 from hpc.job.profile import SiteProfile, load_profile, profile_from
 from hpc.job.request import JobRequest
 from hpc.shown import console
@@ -16,7 +17,7 @@ from hpc.submit.array import run_array
 from hpc.submit.executor import resolve_cluster, submit, submit_array
 from hpc.submit.follow import follow
 from hpc.submit.status import refuse_waiting
-from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.config import ClusterSection, SnwConfig, config_to_dict
 from snw_dist.extras import require
 
 PROFILES = Path(__file__).resolve().parents[1] / "slurm" / "profiles"
@@ -59,6 +60,15 @@ def cluster_overrides(
     }
 
 
+def cluster_section(overrides: dict[str, object], array: int) -> ClusterSection:
+    """What `cluster_overrides` has found, for a command without a configuration.
+
+    Raises `InputError` for what cannot be.
+    """
+    given = {key.removeprefix("cluster."): value for key, value in overrides.items() if value is not None}
+    return validated(ClusterSection, given | {"array": array}, "command line")
+
+
 def change_overrides(precision: bool, changes: bool) -> dict[str, object]:
     """What a run that is gone on with may have changed, as dotted configuration keys."""
     return {"train.allow_precision_change": precision or None, "train.allow_changes": changes or None}
@@ -87,33 +97,50 @@ def run_all(
     partition: str | None,
     detach: bool = False,
 ) -> int | None:
-    """Run one job for each of `tasks`, as an array where there are several; returns the exit code that explains most.
-
-    None with `detach`, where nothing has ended yet.
+    """Run one job for each of `tasks`, as `run_jobs`.
 
     `config` says where: the cluster, and the run folder that keeps jobs and logs.
     """
-    section = config.cluster
+    jobs = [(_job_name(kind, task), config_to_dict(task)) for task in tasks]
+    name = _job_name(kind, config)
+    return run_jobs(config.cluster, config.run_folder, jobs, name, entry_point, device, partition, detach)
+
+
+def run_jobs(
+    section: ClusterSection,
+    folder: Path,
+    jobs: Sequence[tuple[str, dict[str, Any]]],
+    array_name: str,
+    entry_point: str,
+    device: str,
+    partition: str | None,
+    detach: bool = False,
+) -> int | None:
+    """Run jobs, each a name and plain data for the entry point, as an array where there are several.
+
+    Returns the exit code that explains most; None with `detach`, where nothing has ended yet. `folder` keeps jobs and
+    logs.
+    """
     cluster = resolve_cluster(section.cluster)
     require(*(["submitit"] if cluster == "slurm" else []))
     profile = _profile(section.profile, partition)
-    for name in dict.fromkeys(_job_name(kind, task) for task in tasks):
-        refuse_waiting(config.run_folder, name)
+    for name in dict.fromkeys(name for name, _ in jobs):
+        refuse_waiting(folder, name)
     requests = [
         JobRequest(
-            name=_job_name(kind, task),
+            name=name,
             entry_point=entry_point,
-            config=config_to_dict(task),
-            folder=config.run_folder,
+            config=values,
+            folder=folder,
             nodes=section.nodes,
             tasks_per_node=section.tasks_per_node or profile.tasks_per_node or 1,
             time_min=section.time_min or profile.time_min or 60,
             device=device,
             array_task=number,
-            num_array_tasks=len(tasks),
-            array_name=_job_name(kind, config),
+            num_array_tasks=len(jobs),
+            array_name=array_name,
         )
-        for number, task in enumerate(tasks)
+        for number, (name, values) in enumerate(jobs)
     ]
     if detach and cluster == "slurm":
         for job in submit_array(requests, profile):

@@ -36,3 +36,11 @@ class Runtime:
     """Limit of the job, where it has one."""
     checks: tuple[Check, ...] = ()
     """What was asked before the entry point was called."""
+
+    def stop_requested(self) -> bool:
+        """This rank or another was asked to stop; for ranks that work apart, so the word passes through the store."""
+        key = f"{self.attempt}-stop"
+        if self.guard.requested:
+            self.comm.store.set(key, "1")
+        self.guard.mark_boundary()
+        return bool(self.comm.store.check([key]))

@@ -230,7 +230,7 @@ def _fill(
                     facts = {"attempt": runtime.attempt, "tokens_per_batch": encoder.tokens_per_batch}
                     timing = {"waited_for_writer_s": writer.waited_s - waited_s, "at": time.time()}
                     records.write({"shard": batch.task, **meter.record(), **timing, **facts})
-                if _stop_requested(runtime):
+                if runtime.stop_requested():
                     break
     except (EnvironmentProblem, OSError):
         if not is_complete(part):
@@ -238,7 +238,7 @@ def _fill(
         log.info("%s: another job has completed it", part)
     meter.end()
     records.close()
-    if runtime.comm.any(_stop_requested(runtime)):
+    if runtime.comm.any(runtime.stop_requested()):
         done = len(shards) - num_without_record(part, plan, shards) if runtime.comm.rank == 0 else None
         raise Preempted("asked to stop; committed shards are kept, start the same command again to go on", done)
 
@@ -249,7 +249,7 @@ def _open_shards(
     """The claimed shards that are not committed, each with its sequences, until there is a reason to stop."""
     plan = planned.plan
     for shard in claimed:
-        if _stop_requested(runtime) or is_complete(planned.path):
+        if runtime.stop_requested() or is_complete(planned.path):
             return  # complete: another job saw the last record, and the records are gone
         if is_committed(planned.path, plan, shard, layout):
             meter.skip(int(plan.lengths_of(shard).sum()))
@@ -260,12 +260,3 @@ def _open_shards(
 def _record_name(runtime: Runtime) -> str:
     task = f"task_{runtime.array_task:05d}_" if runtime.num_array_tasks > 1 else ""
     return f"{task}rank_{runtime.topology.rank:05d}.jsonl"
-
-
-def _stop_requested(runtime: Runtime) -> bool:
-    """This rank or another was asked to stop; the ranks work apart, so the word passes through the store."""
-    key = f"embed-{runtime.attempt}-stop"
-    if runtime.guard.requested:
-        runtime.comm.store.set(key, "1")
-    runtime.guard.mark_boundary()
-    return bool(runtime.comm.store.check([key]))

@@ -38,7 +38,7 @@ class Alike:
 
     def scores(self, ligand: IntArray, receptor: IntArray) -> torch.Tensor:
         """[pairs] float32; ligand, receptor: [pairs], numbers of sequences in the reader."""
-        left, right = self._parts(self._model.ligands, ligand), self._parts(self._model.receptors, receptor)
+        left, right = self.parts(self._model.ligands, ligand), self.parts(self._model.receptors, receptor)
 
         def compared(pairs: IntArray) -> torch.Tensor:
             ligands, receptors = _stacked(left, ligand[pairs]), _stacked(right, receptor[pairs])
@@ -55,8 +55,11 @@ class Alike:
             found[torch.from_numpy(pairs)] = score  # the repeated pair has the same score each time
         return found
 
-    def _parts(self, make: Callable[[Side], Parts], numbers: IntArray) -> dict[int, Parts]:
-        """Number of a sequence -> what the network makes of it alone."""
+    def parts(self, make: Callable[[Side], Parts], numbers: IntArray) -> dict[int, Parts]:
+        """Number of a sequence -> what the network makes of it alone, by `make`, one of its methods for a side.
+
+        numbers: [sequences] of the reader.
+        """
         distinct = np.unique(numbers)
         lengths = self._lengths(distinct)
         passes = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from snw_dist.arrays import IntArray
 from snw_dist.embedding.row_reader import RowReader
+from snw_dist.model.pair import PairModel
 from snw_dist.predict.alike import Alike
 from snw_dist.predict.batches import IndexedPairs, make_batch
 from snw_dist.predict.one_thread import passes_side_by_side
@@ -58,3 +60,25 @@ def _scores(
     for pairs in batches:
         batch = make_batch(table, pairs, reader, max_length, device)
         yield model(batch.ligand, batch.receptor).score
+
+
+@torch.inference_mode()
+def vectors_of(
+    model: nn.Module, side: Literal["ligand", "receptor"], reader: RowReader, max_length: int, device: torch.device
+) -> torch.Tensor:
+    """[sequences, size] float32 on the CPU: where a network of two towers puts each sequence of the reader on a side.
+
+    The score of two such vectors is that of `score_pairs`; on a CPU with the same bits, as each vector has them.
+    """
+    network = cast(PairModel, model.to(device))
+    make = network.ligands if side == "ligand" else network.receptors
+    numbers = np.arange(len(reader.lengths))
+    if device.type == "cpu":
+        with passes_side_by_side() as each:
+            found = Alike(model, reader, max_length, each).parts(make, numbers)
+        return torch.stack([found[number][0] for number in numbers.tolist()])
+    nothing = np.zeros(len(numbers))
+    table = IndexedPairs(numbers, numbers, nothing.astype(np.float32), nothing.astype(bool), nothing)
+    batch = make_batch(table, numbers, reader, max_length, device)
+    of_side = batch.ligand if side == "ligand" else batch.receptor
+    return make(of_side)[0][of_side.pair_index].float().cpu()

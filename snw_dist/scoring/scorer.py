@@ -95,7 +95,7 @@ class PairScorer:
         cls,
         source: str | Path,
         *,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: Literal["auto", "cpu", "cuda"] | torch.device = "auto",
         encoder: str | None = None,
         cache: str | Path | None = None,
         revision: str | None = None,
@@ -112,7 +112,8 @@ class PairScorer:
         """
         check_whole("memory_bytes", memory_bytes, "2 * 2**30")
         loading, now = Loading(), time.perf_counter()
-        bundle, on = find_bundle(source, revision), choose_device(device, 0)
+        bundle, on = find_bundle(source, revision), device
+        on = on if isinstance(on, torch.device) else choose_device(on, 0)
         now = loading.done("verify", now)
         members = load_members(bundle)
         now = loading.done("networks", now)
@@ -166,7 +167,7 @@ class PairScorer:
             used, number = np.unique(np.concatenate([ligand[pairs], receptor[pairs]]), return_inverse=True)
             local = [sequences[one] for one in used.tolist()]
             for member in self.members:
-                reader = self._reader(member, local)
+                reader = self.reader(member, local)
                 own = number[: len(pairs)], number[len(pairs) :]
                 found[member.name][pairs] = member.scores(*own, reader, self.device)
         return together(found, self._calibrations, self.bundle.says.mean)
@@ -239,11 +240,12 @@ class PairScorer:
         sequences, ligand, receptor = _numbered(left, right, symmetric=False)
         self._check_lengths(sequences)
         return {
-            member.name: member.outputs(ligand, receptor, self._reader(member, sequences), self.device)
+            member.name: member.outputs(ligand, receptor, self.reader(member, sequences), self.device)
             for member in self.members
         }
 
-    def _reader(self, member: LoadedMember, sequences: list[str]) -> RowReader:
+    def reader(self, member: LoadedMember, sequences: list[str]) -> RowReader:
+        """What a member reads of cleaned sequences, by their place in the list."""
         kept = self._tokens if member.tuned else self._rows
         assert kept is not None
         return kept.rows(sequences)

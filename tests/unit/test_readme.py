@@ -17,6 +17,7 @@ import launch.evaluate
 import launch.export
 import launch.predict
 import launch.prepare
+import launch.screen
 import launch.status
 import launch.train
 from tests.kit.readmes import FILES, ROOT, TOP, blocks, inline_code, read, section, table, without_blocks
@@ -39,6 +40,7 @@ LAUNCHERS = {
         launch.evaluate,
         launch.export,
         launch.predict,
+        launch.screen,
         launch.status,
         launch.compare,
         launch.doctor,

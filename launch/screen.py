@@ -1,0 +1,115 @@
+"""Rank a library of ligands for receptors: `python launch/screen.py --bundle FOLDER ... --to FOLDER`."""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: the repository takes the place of launch/ on the module path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    import launch  # noqa: F401 - ends here where the environment is forgotten
+
+from typing import Annotated, Any
+
+import typer
+
+from hpc.shown import printable
+from launch._cli import main, new_app
+from launch._submit import (
+    ClusterOption,
+    DetachOption,
+    NodesOption,
+    PartitionOption,
+    ProfileOption,
+    TasksOption,
+    TimeOption,
+    cluster_overrides,
+    cluster_section,
+    run_jobs,
+)
+
+app = new_app()
+BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What launch/export.py made.")]
+LigandsOption = Annotated[Path, typer.Option("--ligands", metavar="FASTA", help="The library that is ranked.")]
+ReceptorsOption = Annotated[Path, typer.Option("--receptors", metavar="FASTA", help="Each gets a list of hits.")]
+ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the result; kept work is in it, too.")]
+TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="The best N ligands of each receptor.")]
+ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="S", help="Only scores from S on.")]
+ArrayOption = Annotated[int, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
+VectorsOption = Annotated[
+    Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
+]
+VectorDtypeOption = Annotated[
+    str, typer.Option("--vector-dtype", metavar="float32|float16", help="Of the kept vectors; default: float32.")
+]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", metavar="FILE|FOLDER|HUB_ID", help="Where ESM C is, if elsewhere.")
+]
+OnInvalidOption = Annotated[
+    str, typer.Option("--on-invalid", metavar="error|skip", help="Refuse bad records (default), or leave them out.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Default: auto.")]
+BlockOption = Annotated[
+    int | None, typer.Option("--block-residues", metavar="N", help="Residues embedded as one unit of work.")
+]
+UnitOption = Annotated[int | None, typer.Option("--unit-pairs", metavar="N", help="Pairs scored as one unit of work.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what it costs, and end.")]
+
+
+@app.command()
+def screen_command(
+    bundle: BundleOption,
+    ligands: LigandsOption,
+    receptors: ReceptorsOption,
+    to: ToOption,
+    top: TopOption = None,
+    threshold: ThresholdOption = None,
+    array: ArrayOption = 1,
+    nodes: NodesOption = None,
+    tasks_per_node: TasksOption = None,
+    vectors: VectorsOption = None,
+    vector_dtype: VectorDtypeOption = "float32",
+    encoder: EncoderOption = None,
+    on_invalid: OnInvalidOption = "error",
+    device: DeviceOption = "auto",
+    block_residues: BlockOption = None,
+    unit_pairs: UnitOption = None,
+    dry_run: DryOption = False,
+    cluster: ClusterOption = None,
+    profile: ProfileOption = None,
+    partition: PartitionOption = None,
+    time_min: TimeOption = None,
+    detach: DetachOption = False,
+) -> None:
+    """Rank a library for receptors, exactly; what is done already is kept."""
+    section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
+    files = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to, "vectors": vectors}
+    options = {"top": top, "threshold": threshold, "dtype": vector_dtype, "encoder": encoder, "device": device}
+    sizes = {"on_invalid": on_invalid, "block_residues": block_residues, "unit_pairs": unit_pairs}
+    digest = _prepared(files | options | sizes, dry_run)
+    if digest is None:
+        return
+    jobs = [(f"screen-{to.name}", {"to": str(to.absolute()), "plan": digest})] * section.array
+    code = run_jobs(section, to, jobs, jobs[0][0], "snw_dist.screen.run:run_screen", device, partition, detach)
+    _say_result(to, code)
+
+
+def _prepared(options: dict[str, Any], dry_run: bool) -> str | None:
+    """The digest of the plan; None where nothing is to be done."""
+    from snw_dist.screen.asked import Asked, prepared_screen
+
+    plan = prepared_screen(Asked(**{name: value for name, value in options.items() if value is not None}), dry_run)
+    if plan is None:
+        print(f"{printable(str(options['to']))} has this result already")
+    return None if plan is None or dry_run else plan.digest
+
+
+def _say_result(to: Path, code: int | None) -> None:
+    from snw_dist.screen.result import summary
+
+    if code:
+        raise typer.Exit(code)
+    if code is not None:
+        print(summary(to))
+
+
+if __name__ == "__main__":
+    main(app)

@@ -1,0 +1,176 @@
+"""What is asked for on a command line, checked before anything is submitted, and left in the folder of the screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hpc.errors import InputError
+from hpc.told import long_work, tell
+from snw_dist.bundle.locate import find_bundle
+from snw_dist.data.files.rejects import Rejects, rejects_csv
+from snw_dist.scoring.scorer import PairScorer
+from snw_dist.scoring.sequences import Rules
+from snw_dist.screen.library import TABLE, Kind, Library, read_library, write_library
+from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
+from snw_dist.screen.plan_file import WORK, Content, ScreenPlan, read_plan, write_plan
+from snw_dist.screen.preflight import estimate, most_entries
+from snw_dist.screen.result import REJECTS, clear_result, is_finished
+from snw_dist.screen.towers import Towers, check_network
+from snw_dist.version import __version__
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command, see `launch/screen.py`."""
+
+    bundle: str
+    ligands: Path
+    receptors: Path
+    to: Path
+    top: int | None = None
+    threshold: float | None = None
+    vectors: Path | None = None
+    """Folder of vectors that later screens use again; None: in `to`."""
+    dtype: str = "float32"
+    encoder: str | None = None
+    on_invalid: str = "error"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    block_residues: int = BLOCK_RESIDUES
+    unit_pairs: int = UNIT_PAIRS
+
+
+def check(asked: Asked) -> None:
+    """Raise `InputError` for options that cannot be, before anything is loaded."""
+    for name, path in (("ligands", asked.ligands), ("receptors", asked.receptors)):
+        if not path.is_file():
+            raise InputError(f"--{name} {path}: no such file.")
+    if asked.to.exists() and not asked.to.is_dir():
+        raise InputError(f"--to {asked.to}: not a folder. Choose another name.")
+    for option, number in (
+        ("top", asked.top),
+        ("block-residues", asked.block_residues),
+        ("unit-pairs", asked.unit_pairs),
+    ):
+        if number is not None and number < 1:
+            raise InputError(f"--{option} {number}: give a number from 1 on.")
+    if asked.threshold is not None and not 0 <= asked.threshold <= 1:
+        raise InputError(f"--threshold {asked.threshold}: give a score from 0 to 1.")
+    _one_of("on-invalid", asked.on_invalid, "error", "skip")
+    _one_of("vector-dtype", asked.dtype, "float32", "float16")
+    _one_of("device", asked.device, "auto", "cpu", "cuda")
+
+
+def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
+    """Read and check everything, say what it costs, and leave the plan in the folder; None where the result is there.
+
+    With `dry_run` nothing is written.
+
+    Raises `InputError` for what cannot be used, and where the folder holds something else.
+    """
+    check(asked)
+    check_network(find_bundle(asked.bundle))
+    towers = Towers(PairScorer.load(asked.bundle, device=asked.device, encoder=asked.encoder))
+    rules = _rules(towers.scorer)
+    files: dict[Kind, Path] = {"ligand": asked.ligands, "receptor": asked.receptors}
+    with long_work("reading the libraries"):
+        libraries = {kind: read_library(kind, path, rules) for kind, path in files.items()}
+    _say_libraries(libraries, files, asked.on_invalid)
+    num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
+    most = most_entries(num, owners, asked.top, asked.threshold)
+    plan = _plan(asked, towers, libraries, files, most)
+    before = read_plan(asked.to)
+    if before is not None and before.digest == plan.digest and is_finished(asked.to):
+        return None
+    _refuse_foreign(asked.to)
+    starts = block_starts(libraries["ligand"].lengths, asked.block_residues)
+    for line in estimate(towers, libraries, starts, most, asked.dtype, asked.unit_pairs).lines():
+        tell(line)
+    if not dry_run:
+        _begin(asked, plan, before, libraries, files)
+    return plan
+
+
+def _begin(
+    asked: Asked, plan: ScreenPlan, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]
+) -> None:
+    """Leave what the jobs read; what an interrupted screen with the same content has done stays."""
+    if before is None or before.digest != plan.digest:
+        if before is not None:
+            tell(f"{asked.to}: a screen of other libraries, options or bundle was there; begun anew.")
+        clear_result(asked.to)
+        for kind, library in libraries.items():
+            write_library(asked.to / WORK / kind, library)
+        _write_rejects(asked.to, libraries, files)
+    write_plan(asked.to, plan)
+
+
+def _one_of(option: str, word: str, *legal: str) -> None:
+    if word not in legal:
+        raise InputError(f"--{option} {word}: give {' or '.join(legal)}.")
+
+
+def _rules(scorer: PairScorer) -> Rules:
+    rules, longest = scorer.rules, scorer.longest
+    return Rules(rules.non_standard, rules.min_length, min(rules.max_length, longest or rules.max_length))
+
+
+def _plan(
+    asked: Asked, towers: Towers, libraries: dict[Kind, Library], files: dict[Kind, Path], most: int
+) -> ScreenPlan:
+    digests: dict[Kind, str] = {kind: library.digest for kind, library in libraries.items()}
+    sha256 = towers.scorer.bundle.sha256
+    content = Content(sha256, digests, most, asked.top, asked.threshold, asked.dtype, __version__)
+    is_folder = Path(asked.bundle).expanduser().is_dir()
+    vectors = asked.vectors or asked.to / "vectors"
+    return ScreenPlan(
+        content=content,
+        bundle=str(Path(asked.bundle).expanduser().absolute()) if is_folder else asked.bundle,
+        encoder=asked.encoder,
+        vectors=str(vectors.absolute()),
+        block_residues=asked.block_residues,
+        unit_pairs=asked.unit_pairs,
+        accounting={kind: library.accounting() for kind, library in libraries.items()},
+        files={kind: path.name for kind, path in files.items()},
+    )
+
+
+def _say_libraries(libraries: dict[Kind, Library], files: dict[Kind, Path], on_invalid: str) -> None:
+    """Raise `InputError` naming the first records that cannot be used, unless they are to be left out."""
+    bad = [
+        f"{files[kind]}:{one.line}: {one.id}: {one.reason}. {one.fix}"
+        for kind, library in libraries.items()
+        for one in library.rejects
+    ]
+    if bad and on_invalid == "error":
+        more = [f"... and {len(bad) - _SHOWN:,} more."] if len(bad) > _SHOWN else []
+        fix = f"Correct them, or add --on-invalid skip to leave them out and list them in {REJECTS}."
+        raise InputError("\n".join([*bad[:_SHOWN], *more, f"{len(bad):,} records cannot be used. {fix}"]))
+    for kind, library in libraries.items():
+        for note in library.notes:
+            tell(note)
+        counts = library.accounting()
+        tell(
+            f"{files[kind]}: {counts['records']:,} records = {counts['used']:,} used + {counts['merged']:,} merged + "
+            f"{counts['rejected']:,} rejected; {counts['distinct_sequences']:,} distinct sequences"
+        )
+
+
+def _refuse_foreign(to: Path) -> None:
+    """Nothing of somebody else is to be removed or mixed up with the result."""
+    ours = {WORK, "hits", "csv", REJECTS, "result.json", "vectors", "jobs", "logs"}
+    foreign = sorted(path.name for path in to.iterdir() if path.name not in ours) if to.is_dir() else []
+    if foreign:
+        raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
+
+
+def _write_rejects(to: Path, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
+    rejects = Rejects()
+    rejects.kept = [one for library in libraries.values() for one in library.rejects]
+    if rejects.kept:
+        names = {TABLE[kind]: path.name for kind, path in files.items()}
+        to.mkdir(parents=True, exist_ok=True)
+        (to / REJECTS).write_text(rejects_csv(rejects, names, to))

@@ -1,0 +1,137 @@
+"""What a screen costs, said before it begins: pairs, operations, bytes, and hours by a trial of some seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from hpc.errors import InputError
+from hpc.told import duration
+from snw_dist.arrays import IntArray
+from snw_dist.scoring.table.product import MOST_PAIRS
+from snw_dist.screen.library import Kind, Library
+from snw_dist.screen.plan import grid_of
+from snw_dist.screen.product.best import best_of
+from snw_dist.screen.towers import Towers
+
+MOST_ROWS = MOST_PAIRS
+"""Pairs that are written where neither --top nor --threshold says which."""
+_TRIAL_S = 1.0
+_ROW_BYTES = 250
+"""Of a row of the result, in Parquet and CSV together, about."""
+_ENTRY_BYTES = 12
+"""Of an entry of a list."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is to be done, and how fast this process does it."""
+
+    pairs: int
+    operations: int
+    """Additions and multiplications of the products."""
+    residues: int
+    """Of the distinct sequences, which are all embedded."""
+    vector_bytes: int
+    list_bytes: int
+    """Removed at the end."""
+    result_bytes: int
+    residues_per_s: float
+    pairs_per_s: float
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """Of one process like this one."""
+        return self.residues / self.residues_per_s + self.pairs / self.pairs_per_s
+
+    def lines(self) -> list[str]:
+        """For people."""
+        written = self.vector_bytes + self.list_bytes + self.result_bytes
+        return [
+            f"{self.pairs:,} pairs, {self.operations:.2g} operations; {self.residues:,} residues to embed",
+            f"about {written:,} bytes are written: vectors {self.vector_bytes:,}, lists on the way "
+            f"{self.list_bytes:,}, result up to {self.result_bytes:,}",
+            f"by a trial here ({self.device}, {self.residues_per_s:,.0f} residues and {self.pairs_per_s:,.0f} pairs a "
+            f"second): {self.seconds / 3600:,.2g} hours ({duration(self.seconds)}) for one such process; N of them "
+            "need an N-th. Vectors that are there already are not made again.",
+        ]
+
+
+def most_entries(num_ligands: int, num_receptors: int, top: int | None, threshold: float | None) -> int:
+    """Entries of the list of a receptor.
+
+    Raises `InputError` where more than `MOST_ROWS` pairs would be written without a word on which.
+    """
+    if top is not None:
+        return min(top, num_ligands)
+    if threshold is not None:
+        return min(num_ligands, max(1, MOST_ROWS // num_receptors))
+    if num_ligands * num_receptors > MOST_ROWS:
+        raise InputError(
+            f"{num_ligands:,} ligands with {num_receptors:,} receptors are {num_ligands * num_receptors:,} pairs, and "
+            f"more than {MOST_ROWS:,} are not written. Give --top N for the best N of each receptor, or --threshold S."
+        )
+    return num_ligands
+
+
+def estimate(
+    towers: Towers, libraries: dict[Kind, Library], starts: Sequence[int], most: int, dtype: str, unit_pairs: int
+) -> Estimate:
+    """Sizes, and speeds that some sequences of each library and random vectors are tried with."""
+    ligands, receptors = libraries["ligand"], libraries["receptor"]
+    num, owners = len(ligands.sequences), len(receptors.sequences)
+    speeds, size, residues = [], 0, {kind: int(one.lengths.sum()) for kind, one in libraries.items()}
+    for kind, library in libraries.items():
+        speed, size = _embedding_speed(towers, kind, library)
+        speeds.append(residues[kind] / speed)
+    grid = grid_of(starts, owners, unit_pairs)
+    rows = most * len(receptors.ids) * max(1, round(len(ligands.ids) / num))
+    return Estimate(
+        pairs=num * owners,
+        operations=2 * size * num * owners,
+        residues=sum(residues.values()),
+        vector_bytes=(num + owners) * size * torch.finfo(getattr(torch, dtype)).bits // 8,
+        list_bytes=owners * most * _ENTRY_BYTES * (len(grid.parts) + 1),
+        result_bytes=rows * _ROW_BYTES,
+        residues_per_s=sum(residues.values()) / sum(speeds),
+        pairs_per_s=_product_speed(size, num, owners, most, towers),
+        device=towers.scorer.device.type,
+    )
+
+
+def _embedding_speed(towers: Towers, kind: Kind, library: Library) -> tuple[float, int]:
+    """Residues a second of some sequences from all over the library, and the size of a vector."""
+    order = _spread(np.arange(len(library.sequences)))
+    done, size, started, at_once = 0, 0, time.perf_counter(), 1
+    while len(order):
+        now, order = order[:at_once], order[at_once:]
+        sequences = [library.sequences[place] for place in now.tolist()]
+        size = towers.vectors(kind, sequences).shape[1]
+        done += sum(map(len, sequences))
+        at_once = min(4 * at_once, 256)
+        if time.perf_counter() - started > _TRIAL_S:
+            break
+    return done / max(time.perf_counter() - started, 1e-9), size
+
+
+def _spread(places: IntArray) -> IntArray:
+    """The same numbers [n] in an order in which the first ones are from all over."""
+    return np.random.default_rng(0).permutation(places)
+
+
+def _product_speed(size: int, num_ligands: int, num_receptors: int, most: int, towers: Towers) -> float:
+    """Pairs a second of random vectors."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = min(num_ligands, 1 << 14), min(num_receptors, 256)
+    one, other = (F.normalize(torch.randn(count, size, generator=generator), dim=1) for count in (left, right))
+    rounds, started = 0, time.perf_counter()
+    while rounds == 0 or time.perf_counter() - started < _TRIAL_S / 2:
+        best_of(one, other, min(most, left), towers.margin, device=towers.scorer.device)
+        rounds += 1
+    return rounds * left * right / (time.perf_counter() - started)

@@ -1,0 +1,193 @@
+"""The result of a screen: hits as sharded Parquet and as a CSV file for each receptor, and `result.json`, the last one.
+
+A folder without `result.json` is no result. It names every other file with its size and SHA-256, says what became of
+every record, and has the same bytes whoever did the work.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from hpc.disk.files import atomic_write_bytes, file_digest
+from hpc.disk.reading import BadFileError
+from hpc.disk.sealed import read_sealed, write_sealed
+from hpc.errors import CorruptError, InputError
+from snw_dist.scoring.columns import columns_of
+from snw_dist.scoring.table.finish import write_text
+from snw_dist.screen.hits import Hits, Sides, entries_of, hits_of, kept_entries, lists_with, schema_of, table_of
+from snw_dist.screen.plan_file import RESULT, WORK, ScreenPlan
+from snw_dist.screen.towers import Towers
+from snw_dist.screen.unit import ListUnits, Scoring
+
+FORMAT_VERSION = 1
+HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+_ROWS = 1 << 16
+"""Of a row group."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """What the files of a result are made from."""
+
+    to: Path
+    plan: ScreenPlan
+    scoring: Scoring
+    sides: Sides
+    towers: Towers
+
+
+class ShardUnits:
+    """The files of a group of receptors as units of work (`snw_dist.screen.work.Units`)."""
+
+    kind, unit = "result", "receptors"
+
+    def __init__(self, making: Making) -> None:
+        self._of, self._lists = making, ListUnits(making.scoring)
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def size(self, number: int) -> int:
+        """Receptors."""
+        return self._lists.size(number)
+
+    def has(self, number: int, verify: bool) -> bool:
+        """Whether the files of a group are there; with `verify` every byte of them is looked at."""
+        try:
+            record = self.record(number)
+            files = {self._of.to / name: entry for name, entry in record["files"].items()}
+            return all(
+                path.stat().st_size == entry["bytes"] and (not verify or file_digest(path) == entry["sha256"])
+                for path, entry in files.items()
+            )
+        except (OSError, BadFileError):
+            return False
+
+    def record(self, number: int) -> dict[str, Any]:
+        """What was written of a group; raises `OSError` or `BadFileError` where nothing was."""
+        return read_sealed(self._record(number))
+
+    def do(self, number: int, checkpoint: Callable[[], None]) -> None:
+        """Write the files of a group, and then that they are there."""
+        of, columns = self._of, columns_of(self._of.towers.scorer.bundle, members=False)
+        schema, buffer, files, rows, hits = schema_of(columns), pa.BufferOutputStream(), dict[str, Any](), 0, 0
+        with pq.ParquetWriter(buffer, schema, write_page_checksum=True) as writer:
+            waiting: list[pa.Table] = []
+            for found in self._hits(number):
+                checkpoint()
+                hits += len(found.ligand)
+                tables = [*table_of(found, of.sides, columns, of.towers)]
+                for place, table in zip(of.sides.receptors.places(found.receptor), tables, strict=True):
+                    files |= _written(of.to, _csv_name(place, table, of.sides, found), _csv(schema, table))
+                rows, waiting = rows + sum(map(len, tables)), [*waiting, *tables]
+                if sum(map(len, waiting)) >= _ROWS:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=_ROWS)
+                    waiting = []
+            writer.write_table(pa.concat_tables(waiting) if waiting else schema.empty_table())
+        files |= _written(of.to, f"{HITS}/part-{number:05d}.parquet", memoryview(buffer.getvalue()))
+        write_sealed(self._record(number), {"files": files, "rows": rows, "hits": hits})
+
+    def _hits(self, number: int) -> Iterator[Hits]:
+        of, best = self._of, self._lists.read(number)
+        threshold = of.plan.content.threshold
+        counts = kept_entries(best, threshold)
+        _refuse_cut_off(of, best.index.shape[1], counts)
+        every = (entries_of(self._lists.read(other), threshold) for other in range(len(self._lists)))
+        lists = lists_with(np.unique(entries_of(best, threshold)), every)
+        return hits_of(of.scoring.grid.groups[number], best, counts, of.sides, lists, of.towers)
+
+    def _record(self, number: int) -> Path:
+        return self._of.scoring.folder / f"shard_{number:06d}.json"
+
+
+def finish(making: Making, shards: ShardUnits) -> None:
+    """Write `result.json` once all shards are there; then what they were made from goes."""
+    to, plan = making.to, making.plan
+    records = [shards.record(number) for number in range(len(shards))]
+    files = functools.reduce(lambda one, other: one | other["files"], records, dict[str, Any]())
+    if (to / REJECTS).exists():
+        files |= {REJECTS: {"bytes": (to / REJECTS).stat().st_size, "sha256": file_digest(to / REJECTS)}}
+    bundle = making.towers.scorer.bundle
+    content = {
+        "format_version": FORMAT_VERSION,
+        "screen": asdict(plan.content),
+        "bundle": {"name": bundle.says.name, "member": making.towers.member.name, "sha256": bundle.sha256},
+        "records": plan.accounting,
+        "pairs": len(making.sides.ligands) * len(making.sides.receptors),
+        "hits": sum(record["hits"] for record in records),
+        "rows": sum(record["rows"] for record in records),
+        "columns": schema_of(columns_of(bundle, members=False)).names,
+        "ties": "equal scores: the shorter ligand first, then by its letters",
+        "device": making.scoring.device.type,
+        "versions": {"snw_dist": plan.content.version, "torch": torch.__version__},
+        "files": files,
+    }
+    write_sealed(to / RESULT, content)
+    shutil.rmtree(making.scoring.folder, ignore_errors=True)
+
+
+def is_finished(to: Path) -> bool:
+    """Whether the folder of a screen has its result."""
+    return (to / RESULT).exists()
+
+
+def summary(to: Path) -> str:
+    """What was found, in some lines; raises `CorruptError` where the result cannot be read."""
+    try:
+        content = read_sealed(to / RESULT)
+    except (OSError, BadFileError) as error:
+        raise CorruptError(f"{to / RESULT}: cannot be read ({error}). Start the same command again.") from None
+    return (
+        f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
+        f"Written to {to}: {HITS}/*.parquet, {LISTS}/*.csv, {RESULT}"
+    )
+
+
+def clear_result(to: Path) -> None:
+    """Remove what an earlier screen has left in its folder; its result is the first to go."""
+    (to / RESULT).unlink(missing_ok=True)
+    (to / REJECTS).unlink(missing_ok=True)
+    for folder in (to / HITS, to / LISTS, to / WORK):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_cut_off(of: Making, width: int, counts: Iterable[int]) -> None:
+    """Without --top every pair that reaches the threshold is to be written, so a list must not end before it."""
+    if of.plan.content.top is None and width < len(of.sides.ligands) and width in [int(count) for count in counts]:
+        raise InputError(
+            f"more than {width:,} ligands of a receptor reach --threshold {of.plan.content.threshold}. Give --top N "
+            "for the best N of each receptor, or a higher threshold."
+        )
+
+
+def _csv_name(place: int, table: pa.Table, sides: Sides, found: Hits) -> str:
+    """An id may be anything, so a name has only what is harmless of it; the number tells names apart."""
+    _, names = sides.receptors.names(np.array([found.receptor]))
+    name = names[sides.receptors.places(found.receptor).index(place)]
+    return f"{LISTS}/{place + 1:06d}_{_NO_NAME.sub('_', name)[:60]}.csv"
+
+
+def _csv(schema: pa.Schema, table: pa.Table) -> bytes:
+    text = io.BytesIO()
+    write_text(text, ",", schema, [table])
+    return text.getvalue()
+
+
+def _written(to: Path, name: str, data: bytes | memoryview) -> dict[str, Any]:
+    path = to / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_bytes(path, data)
+    return {name: {"bytes": len(data), "sha256": file_digest(path)}}

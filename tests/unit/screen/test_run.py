@@ -1,0 +1,151 @@
+"""A screen as a whole: the hits are those of all scores of `predict`, and the same bytes whoever does the work."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from hpc.errors import InputError, Preempted
+from snw_dist.data.files.fasta import read_fasta
+from snw_dist.scoring.scorer import PairScorer
+from snw_dist.screen import unit, vectors
+from snw_dist.screen.asked import Asked, prepared_screen
+from snw_dist.screen.run import run_screen
+from tests.kit.screen_tools import result_of, runtime_of, screened
+
+
+def sequences_of(file: Path) -> dict[str, str]:
+    return {record.id: record.sequence.upper() for record in read_fasta(file)}
+
+
+def every_score(asked: Asked) -> pd.DataFrame:
+    """All pairs with the scores of `predict`, in the order of a list: score, then length and letters of the ligand."""
+    ligands, receptors = sequences_of(asked.ligands), sequences_of(asked.receptors)
+    rows = [(one, to, ligands[one], receptors[to]) for to in receptors for one in ligands]
+    frame = pd.DataFrame(rows, columns=["ligand", "receptor", "ligand_sequence", "receptor_sequence"])
+    scorer = PairScorer.load(asked.bundle, device="cpu")
+    frame["snw_score"] = scorer.score(frame["ligand_sequence"].tolist(), frame["receptor_sequence"].tolist()).score
+    frame["length"] = frame["ligand_sequence"].str.len()
+    order = ["snw_score", "length", "ligand_sequence"]
+    return frame.sort_values(order, ascending=[False, True, True], kind="stable").drop(columns="length")
+
+
+def hits_of(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(file) for file in sorted((folder / "hits").glob("*.parquet"))])
+
+
+def test_the_hits_are_the_best_of_all_scores_bit_for_bit(asked: Asked) -> None:
+    found, everything = hits_of(screened(asked)), every_score(asked)
+    for receptor, mine in found.groupby("receptor"):
+        right = everything[everything["receptor"] == receptor]
+        distinct = list(dict.fromkeys(right["ligand_sequence"]))[:5]
+        expected = right[right["ligand_sequence"].isin(distinct)]
+        assert mine["ligand"].tolist() == expected["ligand"].tolist()
+        assert mine["snw_score"].tolist() == expected["snw_score"].tolist()
+        assert mine["snw_rank"].tolist() == [distinct.index(one) + 1 for one in mine["ligand_sequence"]]
+    num = everything["ligand_sequence"].nunique()
+    np.testing.assert_array_equal(found["snw_library_percentile"], 100 * (num + 1 - found["snw_rank"]) / num)
+
+
+def test_specificity_is_told_from_all_receptors(asked: Asked) -> None:
+    found, everything = hits_of(screened(replace(asked, top=43))), every_score(asked)
+    of_pair = everything.set_index(["ligand", "receptor"])["snw_score"]
+    for row in found.itertuples():
+        others = of_pair[row.ligand].drop(row.receptor)
+        assert row.snw_specificity == 1 - (others > row.snw_score).sum() / len(others)
+    assert set(found["snw_num_receptors"]) == {6}
+    few = hits_of(screened(replace(asked, to=asked.to.with_name("few"))))
+    counts = Counter(few.drop_duplicates(["ligand_sequence", "receptor"])["ligand_sequence"])
+    assert few["snw_num_receptors"].tolist() == [counts[one] for one in few["ligand_sequence"]]
+
+
+def test_a_sequence_with_two_ids_has_two_rows(asked: Asked) -> None:
+    found = hits_of(screened(replace(asked, top=43)))
+    twins = found[found["ligand"].isin(["twin", "l0"])]
+    assert len(twins) == 12
+    assert twins.groupby("receptor")["snw_rank"].nunique().eq(1).all()
+
+
+@pytest.mark.parametrize("tasks", [2, 7])
+def test_any_number_of_tasks_gives_the_same_bytes(asked: Asked, tasks: int) -> None:
+    alone = result_of(screened(asked))
+    assert result_of(screened(replace(asked, to=asked.to.with_name("array")), tasks)) == alone
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        other = replace(asked, to=asked.to.with_name("units"), block_residues=1000, unit_pairs=3)
+        assert result_of(screened(other)) == alone
+    finally:
+        torch.set_num_threads(threads)
+    assert len(alone) == 1 + 6 + 1
+
+
+def test_a_stopped_screen_goes_on_and_does_nothing_twice(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped again and again at every place where it asks; each block and unit is computed once, but what was open."""
+    alone, other = result_of(screened(asked)), replace(asked, to=asked.to.with_name("stopped"))
+    made: Counter[str] = Counter()
+
+    def counted(path: Path, *arguments: object) -> None:
+        made[f"{path.parent.name}/{path.name}"] += 1
+        original(path, *arguments)  # type: ignore[arg-type]
+
+    original = unit.write_arrays
+    monkeypatch.setattr(unit, "write_arrays", counted)
+    monkeypatch.setattr(vectors, "write_arrays", counted)
+    plan = prepared_screen(other)
+    assert plan is not None
+    stops = 0
+    for stop_at in range(1, 40):
+        try:
+            run_screen({"to": str(other.to), "plan": plan.digest}, runtime_of(other.to.parent / "job", stop_at=stop_at))
+        except Preempted:
+            stops += 1
+    assert result_of(other.to) == alone
+    assert stops > 5
+    assert set(made.values()) == {1}
+
+
+def test_what_is_damaged_is_made_again(asked: Asked) -> None:
+    alone = result_of(screened(asked))
+    other = replace(asked, to=asked.to.with_name("damaged"))
+    plan = prepared_screen(other)
+    assert plan is not None
+    values = {"to": str(other.to), "plan": plan.digest}
+    with pytest.raises(Preempted):
+        run_screen(values, runtime_of(other.to.parent / "job", stop_at=40))
+    files = [*other.to.rglob("block_*.safetensors"), *other.to.rglob("unit_*.safetensors")]
+    assert any("unit" in file.name for file in files)
+    for place, file in enumerate(files):
+        data = bytearray(file.read_bytes())
+        data[(37 * place) % len(data)] ^= 4
+        file.write_bytes(data)
+    run_screen(values, runtime_of(other.to.parent / "job"))
+    assert result_of(other.to) == alone
+
+
+def test_vectors_are_used_again_by_another_screen(asked: Asked, tmp_path: Path) -> None:
+    store = tmp_path / "vectors"
+    first = screened(replace(asked, vectors=store))
+    before = {file: file.stat().st_mtime_ns for file in store.rglob("*.safetensors")}
+    assert before
+    second = screened(replace(asked, vectors=store, top=3, to=tmp_path / "second"))
+    assert {file: file.stat().st_mtime_ns for file in store.rglob("*.safetensors")} == before
+    shutil.rmtree(first)
+    assert hits_of(second)["snw_rank"].max() == 3
+
+
+def test_a_threshold_keeps_what_reaches_it_and_cuts_nothing_off(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = every_score(asked)
+    threshold = float(everything["snw_score"].quantile(0.8))
+    found = hits_of(screened(replace(asked, top=None, threshold=threshold)))
+    assert len(found) == (everything["snw_score"] >= threshold).sum()
+    monkeypatch.setattr("snw_dist.screen.preflight.MOST_ROWS", 12)
+    with pytest.raises(InputError, match="Give --top N"):
+        screened(replace(asked, top=None, threshold=0.0, to=asked.to.with_name("many")))
