@@ -9,6 +9,7 @@ from typing import Any
 
 from hpc.errors import InputError
 from hpc.job.runtime import Runtime
+from hpc.told import long_work
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.hits import Sides
 from snw_dist.screen.library import Kind, StoredLibrary
@@ -37,7 +38,8 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
     sets = [making.sides.receptor_vectors, making.sides.ligand_vectors]
     shards = ShardUnits(making)
     for units in (VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring), shards):
-        do_all(units, runtime, finished)
+        with long_work(units.kind):
+            do_all(units, runtime, finished)
     runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards))
 
 
