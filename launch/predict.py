@@ -55,6 +55,13 @@ TopOption = Annotated[
     int | None, typer.Option("--top", metavar="N", help="Only the best N rows of each receptor; of --scan, N windows.")
 ]
 MembersOption = Annotated[bool, typer.Option("--members", help="Also the score of each member.")]
+PercentileOption = Annotated[
+    bool, typer.Option("--percentile", help="Also the share of natural peptides that score better.")
+]
+BackgroundOption = Annotated[
+    Path | None,
+    typer.Option("--background", metavar="FASTA", help="Percentiles by windows of these proteins."),
+]
 OnInvalidOption = Annotated[
     str, typer.Option("--on-invalid", metavar="error|skip", help="Exit 2 (default) or 0 where rows were rejected.")
 ]
@@ -85,6 +92,8 @@ def predict_command(
     scan: ScanOption = None,
     top: TopOption = None,
     members: MembersOption = False,
+    percentile: PercentileOption = False,
+    background: BackgroundOption = None,
     on_invalid: OnInvalidOption = "error",
     device: DeviceOption = "auto",
     encoder: EncoderOption = None,
@@ -96,6 +105,7 @@ def predict_command(
 
     sides = {"files": (ligands, receptors), "given": (ligand, receptor), "columns": (ligand_column, receptor_column)}
     options = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "members": members}
+    options["percentile"] = background or percentile
     asked = Asked(table, **sides, **options, to=to, bundle=bundle)
     _check_words(on_invalid, device)
     check(asked)

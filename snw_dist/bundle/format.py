@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from snw_dist.bundle.background import BackgroundEntry
 from snw_dist.predict.calibration import CalibrationFields
 from snw_dist.predict.manifest import ExportedFile
 
@@ -140,6 +141,7 @@ class BundleFile:
     rows: RowsEntry
     sequences: SequencesEntry
     labels: LabelsEntry
+    background: BackgroundEntry
     licences: dict[Literal["data", "encoder"], str | None]
     versions: dict[str, str]
     """Of what has made the members."""

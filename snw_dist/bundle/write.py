@@ -16,6 +16,7 @@ from hpc.disk.folder import new_folder
 from hpc.disk.reading import read_json, read_small
 from hpc.disk.sealed import write_sealed
 from hpc.errors import CorruptError, InputError
+from snw_dist.bundle.background import standard_background
 from snw_dist.bundle.card import card
 from snw_dist.bundle.format import (
     AUDIT,
@@ -144,6 +145,7 @@ def _says(name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: Snw
             "unit": "nM" if log_affinity else None,
             "positive_from": data.positive_from,
         },
+        "background": standard_background(),
         "licences": {"data": config.data.license, "encoder": config.encoder.license},
         "versions": {"snw-dist": __version__} | {package: importlib.metadata.version(package) for package in _PACKAGES},
     }

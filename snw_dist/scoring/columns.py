@@ -5,6 +5,7 @@
 | `snw_score` | in [0, 1], higher is closer | always |
 | `snw_probability` | in [0, 1] | always: does it bind |
 | `snw_predicted_value` | that of `labels` in the bundle | where one curve takes labels back to scores: how strongly |
+| `snw_percentile` | % of a background | where it is asked for: how it compares with natural peptides |
 | `snw_probability_low`, `snw_probability_high` | in [0, 1] | where a calibration was fitted: its interval |
 | `snw_nearest_ligand`, `snw_nearest_receptor` | | always: the closest training sequence |
 | `snw_nearest_ligand_identity`, `..._receptor_identity` | in [0, 1] | always |
@@ -28,6 +29,7 @@ from snw_dist.arrays import FloatArray
 from snw_dist.bundle.format import LABELS
 from snw_dist.bundle.read import Bundle
 from snw_dist.data.scores.transform import LabelTransform, transform_from_json
+from snw_dist.scoring.percentile import Percentiles
 from snw_dist.scoring.scores import Scores
 
 VERSION = 1
@@ -48,7 +50,7 @@ class Column(NamedTuple):
     name: str
     meaning: str
     make: Callable[[Scored], npt.NDArray[Any]]
-    """[pairs] values, of `kind`."""
+    """[pairs] values, of `kind`; NaN where there is none."""
     unit: str | None = None
     kind: pa.DataType = pa.float64()
 
@@ -59,7 +61,9 @@ class Column(NamedTuple):
         return pa.field(self.name, self.kind, metadata=facts)
 
 
-def columns_of(bundle: Bundle, members: bool, trust: Sequence[Column]) -> list[Column]:
+def columns_of(
+    bundle: Bundle, members: bool, trust: Sequence[Column], percentiles: Percentiles | None = None
+) -> list[Column]:
     """The columns that a bundle gives, in their order; `trust`: see `trusted`; with `members` the score of each one."""
     columns = [
         Column("snw_score", "score of the network, of several the mean of their probabilities", _score),
@@ -70,6 +74,8 @@ def columns_of(bundle: Bundle, members: bool, trust: Sequence[Column]) -> list[C
         says = bundle.says.labels
         meaning = f"predicted {says.term or 'score'}, by the inverse of the label transform {says.transform}"
         columns.append(Column("snw_predicted_value", meaning, _predicted(transform), says.unit))
+    if percentiles is not None:
+        columns.append(_percentile(percentiles))
     columns += trust
     if members:
         columns += [Column(f"snw_score_{name}", f"score of {name}", _of_member(name)) for name in bundle.says.members]
@@ -96,6 +102,17 @@ def _predicted(transform: LabelTransform) -> Callable[[Scored], FloatArray]:
         return transform.to_score(labels, scored.receptors)
 
     return make
+
+
+def _percentile(percentiles: Percentiles) -> Column:
+    meaning = (
+        f"share that scores better with the same receptor, of {percentiles.background.what}, as long as the ligand"
+    )
+
+    def make(scored: Scored) -> FloatArray:
+        return percentiles.of(scored.ligands, scored.receptors, scored.scores.score)
+
+    return Column("snw_percentile", meaning, make, "%")
 
 
 def _one_curve(bundle: Bundle) -> LabelTransform | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -35,6 +35,18 @@ def blocks(ligand: IntArray, receptor: IntArray, lengths: IntArray, most_residue
         seen |= new
         total += size
     yield order[first:]
+
+
+def numbered(ligands: Sequence[str], receptors: Sequence[str], symmetric: bool) -> tuple[list[str], IntArray, IntArray]:
+    """The distinct sequences, and the numbers of each pair's two; where the sides mean nothing, in one order."""
+    sequences = list(dict.fromkeys([*ligands, *receptors]))
+    number = {one: place for place, one in enumerate(sequences)}
+    left, right = (np.array([number[one] for one in side], dtype=np.int64) for side in (ligands, receptors))
+    if symmetric:
+        order = np.argsort(np.argsort(np.array(sequences, dtype=object)))
+        turned = order[left] > order[right] if len(left) else np.zeros(0, dtype=bool)
+        left, right = np.where(turned, right, left), np.where(turned, left, right)
+    return sequences, left, right
 
 
 def _residues(numbers: IntArray, lengths: IntArray) -> int:

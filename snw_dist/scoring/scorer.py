@@ -23,7 +23,7 @@ import torch
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, InputError
 from hpc.ranks.process_group import choose_device
-from snw_dist.arrays import FloatArray, IntArray
+from snw_dist.arrays import FloatArray
 from snw_dist.bundle.format import PARITY, BundleFile
 from snw_dist.bundle.locate import find_bundle
 from snw_dist.bundle.parity import Parity, largest_difference
@@ -31,13 +31,15 @@ from snw_dist.bundle.read import Bundle
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.dtypes import torch_dtype
+from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import PairOutput
 from snw_dist.scoring.arguments import broadcast, check_table, check_whole
 from snw_dist.scoring.cache import cache_of
 from snw_dist.scoring.columns import Scored, columns_of
 from snw_dist.scoring.encoder import bundle_encoder
 from snw_dist.scoring.members import LoadedMember, load_members
-from snw_dist.scoring.plan import blocks
+from snw_dist.scoring.percentile import Wanted, percentiles_of
+from snw_dist.scoring.plan import blocks, numbered
 from snw_dist.scoring.scores import Scores, together
 from snw_dist.scoring.sequences import Kept, Rules, Texts, embedded, listed, tokens
 from snw_dist.scoring.trusted import trust_columns
@@ -87,7 +89,7 @@ class PairScorer:
         self._without_windows = [one.name for one in members if one.tuned and one.max_length > TRAINED_CONTEXT - 2]
         self._rows, self._tokens = rows, Kept(tokens, memory_bytes // 8)
         width = bundle.says.rows.width * torch_dtype(bundle.says.rows.dtype).itemsize
-        self._most_residues = max(1, memory_bytes // 2 // width)
+        self.most_residues = max(1, memory_bytes // 2 // width)
         self._calibrations = {member.name: member.calibration for member in members}
 
     @classmethod
@@ -159,11 +161,11 @@ class PairScorer:
 
     def score_clean(self, ligands: Sequence[str], receptors: Sequence[str]) -> Scores:
         """As `score`, of sequences that `rules` has cleaned, two lists of equal length."""
-        sequences, ligand, receptor = _numbered(ligands, receptors, self.bundle.says.sequences.symmetric)
+        sequences, ligand, receptor = numbered(ligands, receptors, self.bundle.says.sequences.symmetric)
         self._check_lengths(sequences)
         lengths = np.array([len(one) for one in sequences], dtype=np.int64)
         found = {member.name: np.empty(len(ligand)) for member in self.members}
-        for pairs in blocks(ligand, receptor, lengths, self._most_residues) if len(ligand) else ():
+        for pairs in blocks(ligand, receptor, lengths, self.most_residues) if len(ligand) else ():
             used, number = np.unique(np.concatenate([ligand[pairs], receptor[pairs]]), return_inverse=True)
             local = [sequences[one] for one in used.tolist()]
             for member in self.members:
@@ -173,35 +175,52 @@ class PairScorer:
         return together(found, self._calibrations, self.bundle.says.mean)
 
     def score_table(
-        self, frame: pd.DataFrame, *, ligand: str = "ligand", receptor: str = "receptor", members: bool = False
+        self,
+        frame: pd.DataFrame,
+        *,
+        ligand: str = "ligand",
+        receptor: str = "receptor",
+        members: bool = False,
+        percentile: bool | str | Path = False,
     ) -> pd.DataFrame:
         """The table with the columns of `snw_dist.scoring.columns` behind its own, and its rows in their order.
 
-        `ligand`, `receptor`: names of the columns with the sequences. With `members` also `snw_score_NAME` of each.
-        Raises `InputError` for a column that is not there, and as `score`.
+        `ligand`, `receptor`: names of the columns with the sequences. With `members` also `snw_score_NAME` of each, and
+        with `percentile` also `snw_percentile`, see `snw_dist.scoring.percentile`: True compares with the peptides that
+        the bundle names, a FASTA file with windows of its proteins. Raises `InputError` for a column that is not there,
+        and as `score` and `percentiles_of`.
         """
         check_table(frame, (ligand, receptor))
         left, right = (self.rules.all_clean(frame[name].tolist(), name) for name in (ligand, receptor))
+        percentiles = percentiles_of(self, percentile)
+        if percentiles is not None:
+            percentiles.prepare(Wanted.of(left, right).groups)
         scored = Scored(left, right, self.score_clean(left, right))
-        columns = columns_of(self.bundle, members, self.trust)
+        columns = columns_of(self.bundle, members, self.trust, percentiles)
         return frame.assign(**{column.name: column.make(scored) for column in columns})
 
-    def rank(self, ligands: Texts, receptor: str, top: int = 100) -> pd.DataFrame:
-        """The best ligands for a receptor, best first: place (from 1), number, ligand, and the scores of `score_table`.
+    def rank(
+        self, ligands: Texts, receptor: str, top: int = 100, *, percentile: bool | str | Path = False
+    ) -> pd.DataFrame:
+        """The best ligands for a receptor, best first: place (from 1), number, ligand and the columns of `score_table`.
 
         `number` is the place in `ligands`, counted from 0. Equal scores stay in the order in which they were given.
-        Raises `InputError` for several receptors, and as `score`.
+        Raises `InputError` for several receptors, whose scores cannot be compared, and as `score_table`.
         """
         check_whole("top", top, "100")
         if not isinstance(receptor, str):
             raise InputError(f"rank: give one receptor, as a text, not {type(receptor).__name__}.")
         ligands = listed(ligands, "ligand")
-        scores = self.score(ligands, receptor)
+        left = self.rules.all_clean(ligands, "ligand")
+        right = self.rules.all_clean([receptor], "receptor") * len(left)
+        scores = self.score_clean(left, right)
         best = np.argsort(-scores.score, kind="stable")[:top]
-        columns: dict[str, Any] = {"place": np.arange(1, len(best) + 1), "number": best}
-        columns["ligand"] = [ligands[number] for number in best.tolist()]
-        columns |= {"snw_score": scores.score[best], "snw_probability": scores.probability[best]}
-        return pd.DataFrame(columns)
+        numbers = best.tolist()
+        scored = Scored([left[number] for number in numbers], right[: len(numbers)], scores.at(best))
+        columns = columns_of(self.bundle, False, self.trust, percentiles_of(self, percentile))
+        ranked: dict[str, Any] = {"place": np.arange(1, len(best) + 1), "number": best}
+        ranked["ligand"] = [ligands[number] for number in numbers]
+        return pd.DataFrame(ranked | {column.name: column.make(scored) for column in columns})
 
     def attention(self, ligand: str, receptor: str) -> dict[str, FloatArray]:
         """Where each ligand residue looks in the receptor: member -> [ligand length, receptor length], rows sum to 1.
@@ -237,7 +256,7 @@ class PairScorer:
 
     def _outputs(self, ligands: Sequence[str], receptors: Sequence[str]) -> dict[str, PairOutput]:
         left, right = self.rules.all_clean(ligands, "ligand"), self.rules.all_clean(receptors, "receptor")
-        sequences, ligand, receptor = _numbered(left, right, symmetric=False)
+        sequences, ligand, receptor = numbered(left, right, symmetric=False)
         self._check_lengths(sequences)
         return {
             member.name: member.outputs(ligand, receptor, self.reader(member, sequences), self.device)
@@ -268,20 +287,6 @@ class PairScorer:
 def _rules(says: BundleFile) -> Rules:
     entry = says.sequences
     return Rules(entry.non_standard, entry.min_length, entry.max_length)
-
-
-def _numbered(
-    ligands: Sequence[str], receptors: Sequence[str], symmetric: bool
-) -> tuple[list[str], IntArray, IntArray]:
-    """The distinct sequences, and the numbers of each pair's two; where the sides mean nothing, in one order."""
-    sequences = list(dict.fromkeys([*ligands, *receptors]))
-    number = {one: place for place, one in enumerate(sequences)}
-    left, right = (np.array([number[one] for one in side], dtype=np.int64) for side in (ligands, receptors))
-    if symmetric:
-        order = np.argsort(np.argsort(np.array(sequences, dtype=object)))
-        turned = order[left] > order[right] if len(left) else np.zeros(0, dtype=bool)
-        left, right = np.where(turned, right, left), np.where(turned, left, right)
-    return sequences, left, right
 
 
 def _plain(values: torch.Tensor) -> FloatArray:

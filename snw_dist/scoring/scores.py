@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snw_dist.arrays import FloatArray
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.bundle.format import MeanEntry
 from snw_dist.predict.calibration import Calibration
 
@@ -24,6 +24,13 @@ class Scores:
     """Member -> the score of its network."""
     probabilities: dict[str, FloatArray]
     """Member -> its own calibrated probability."""
+
+    def at(self, places: IntArray) -> Scores:
+        """Those of some pairs; places: [n], counted from 0."""
+        members, probabilities = (
+            {name: values[places] for name, values in one.items()} for one in (self.members, self.probabilities)
+        )
+        return Scores(self.score[places], self.probability[places], members, probabilities)
 
 
 def together(

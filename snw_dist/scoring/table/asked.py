@@ -19,6 +19,7 @@ from snw_dist.data.files.rejects import shorten
 from snw_dist.data.files.table import DELIMITERS_OF
 from snw_dist.data.files.unpacked import without_packing
 from snw_dist.scoring.columns import PREFIX, columns_of
+from snw_dist.scoring.percentile import percentiles_of
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.parquet import parquet_source
 from snw_dist.scoring.table.product import product_source
@@ -49,6 +50,8 @@ class Asked:
     """Lengths of windows, separated by commas."""
     top: int | None = None
     members: bool = False
+    percentile: bool | Path = False
+    """Asked for; by windows of the proteins of a FASTA file, if one is given."""
     to: str = STREAM
     """A file, or `-` for standard output."""
     bundle: str = ""
@@ -73,6 +76,8 @@ def check(asked: Asked) -> None:
         raise InputError("FASTA files without a table: add --all-pairs to score every ligand with every receptor.")
     if asked.table is not None and (asked.all_pairs or all(asked.given)):
         raise InputError("a table has its own pairs: leave out --all-pairs, and one of --ligand and --receptor.")
+    if isinstance(asked.percentile, Path) and not asked.percentile.is_file():
+        raise InputError(f"--background {asked.percentile}: {_no_file(asked.percentile)}.")
     if asked.top is not None and asked.top < 1:
         raise InputError(f"--top {asked.top}: give a number from 1 on.")
     table = Path(asked.table) if asked.table not in (None, STREAM) else None
@@ -108,7 +113,8 @@ def _check_target(asked: Asked) -> None:
         raise InputError(f"--to {path}: not a regular file. Choose another name.")
     if asked.bundle and Path(asked.bundle).is_dir() and path.resolve().is_relative_to(Path(asked.bundle).resolve()):
         raise InputError(f"--to {path}: lies in the bundle, which may hold nothing else. Choose another folder.")
-    read = [file for file in (asked.table, *asked.files) if file is not None and file != STREAM]
+    background = asked.percentile if isinstance(asked.percentile, Path) else None
+    read = [file for file in (asked.table, *asked.files, background) if file is not None and file != STREAM]
     if path.exists() and any(path.samefile(file) for file in read):
         raise InputError(f"--to {path}: is an input. Choose another name.")
 
@@ -117,7 +123,8 @@ def predict(scorer: PairScorer, asked: Asked, stdin: IO[bytes], stdout: IO[bytes
     """Do what is asked for; what became of the rows, and where they are."""
     check(asked)
     sides = _side(scorer, asked, 0, "ligand"), _side(scorer, asked, 1, "receptor")
-    columns = columns_of(scorer.bundle, asked.members, scorer.trust)
+    percentiles = percentiles_of(scorer, asked.percentile)
+    columns = columns_of(scorer.bundle, asked.members, scorer.trust, percentiles)
     with _table_file(asked.table, stdin) as table:
         source, delimiter = _source(asked, sides, table)
         _refuse_our_names([field.name for field in source.fields], [column.name for column in columns])
@@ -125,7 +132,9 @@ def predict(scorer: PairScorer, asked: Asked, stdin: IO[bytes], stdout: IO[bytes
         output = Output(target, None if target else stdout, delimiter)
         for note in (*source.notes, *sides[0].notes, *sides[1].notes):
             tell(note)
-        return predict_table(source, scorer, columns, output, asked.top), output
+        if percentiles is not None:
+            source.made_of["background"] = percentiles.background.sha256
+        return predict_table(source, scorer, columns, output, asked.top, percentiles), output
 
 
 def _side(scorer: PairScorer, asked: Asked, place: int, kind: Literal["ligand", "receptor"]) -> Side:

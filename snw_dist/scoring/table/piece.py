@@ -35,14 +35,18 @@ def scored_chunk(
         facts["ligand"], facts["receptor"] = (pa.array(one, pa.string()).take(found) for one in (ligands, receptors))
     scored = Scored(ligands, receptors, scorer.score_clean(ligands, receptors)) if number else None
     for column in columns:
-        values = pa.nulls(0, column.kind) if scored is None else pa.array(column.make(scored), column.kind)
-        facts[column.name] = values.take(found)
+        facts[column.name] = _values(column, scored).take(found)
     table = pa.table(facts)
     for name in chunk.cells.column_names:
         table = table.append_column(name, chunk.cells.column(name))
     if top is None:
         return table
     return pa.concat_tables([rejected(table), best_of_each([accepted(table)], top, best)])
+
+
+def _values(column: Column, scored: Scored | None) -> pa.Array:
+    """NaN is a row that has no such value."""
+    return pa.nulls(0, column.kind) if scored is None else pa.array(column.make(scored), column.kind, from_pandas=True)
 
 
 def accepted(piece: pa.Table) -> pa.Table:

@@ -17,26 +17,29 @@ Done = Callable[[int, int], None]
 
 
 @contextlib.contextmanager
-def shown_progress(total: int) -> Iterator[Done]:
-    """Show rows, rate and time left while the block goes on; on standard error, as the output may be the other."""
+def shown_progress(total: int, what: str = "rows") -> Iterator[Done]:
+    """Show rows, or `what` else is counted, rate and time left while the block goes on.
+
+    On standard error, as the output may be the other.
+    """
     terminal = console(120, stderr=True)
     if not terminal.is_terminal:
-        yield _lines(total)
+        yield _lines(total, what=what)
         return
     figures = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(TextColumn("rows"), BarColumn(), *figures, console=terminal, transient=True) as bar:
-        task, rate = bar.add_task("rows", total=total, rate=""), _Rate(time.monotonic)
-        yield lambda rows, scored: bar.update(task, completed=rows, rate=f"{rate.of(scored):,.0f} rows/s")
+    with Progress(TextColumn(what), BarColumn(), *figures, console=terminal, transient=True) as bar:
+        task, rate = bar.add_task(what, total=total, rate=""), _Rate(time.monotonic)
+        yield lambda rows, scored: bar.update(task, completed=rows, rate=f"{rate.of(scored):,.0f} {what}/s")
 
 
-def _lines(total: int, clock: Callable[[], float] = time.monotonic) -> Done:
+def _lines(total: int, clock: Callable[[], float] = time.monotonic, what: str = "rows") -> Done:
     rate, printed = _Rate(clock), clock()
 
     def done(rows: int, scored: int) -> None:
         nonlocal printed
         speed = rate.of(scored)
         if speed and clock() - printed >= _LINE_INTERVAL_S:
-            tell(f"{rows:,} of {total:,} rows, {speed:,.0f} rows/s, {duration((total - rows) / speed)} left")
+            tell(f"{rows:,} of {total:,} {what}, {speed:,.0f} {what}/s, {duration((total - rows) / speed)} left")
             printed = clock()
 
     return done

@@ -14,7 +14,9 @@ import pyarrow as pa
 from hpc.errors import CorruptError
 from hpc.told import tell
 from snw_dist.scoring.columns import VERSION, Column
+from snw_dist.scoring.percentile import Percentiles
 from snw_dist.scoring.scorer import PairScorer
+from snw_dist.scoring.table.backgrounds import prepare_backgrounds, tell_of_ranking, wanted_by
 from snw_dist.scoring.table.commit import Pieces, opened_pieces
 from snw_dist.scoring.table.finish import (
     best_of_each,
@@ -80,15 +82,26 @@ class _Run(NamedTuple):
 
 
 def predict_table(
-    source: Source, scorer: PairScorer, columns: Sequence[Column], output: Output, top: int | None = None
+    source: Source,
+    scorer: PairScorer,
+    columns: Sequence[Column],
+    output: Output,
+    top: int | None = None,
+    percentiles: Percentiles | None = None,
 ) -> Accounting:
     """Score all rows of a source; with `top` only the best rows of each receptor are written.
+
+    `percentiles`: those that `columns` have, if any.
 
     A run that was killed goes on behind the last piece that it has kept. Raises `CorruptError` where a piece was
     damaged after it was kept.
     """
     run = _Run(source, scorer, columns, output, top)
     survey = surveyed(source, scorer)
+    if percentiles is None:
+        tell_of_ranking(survey.receptors)
+    else:
+        prepare_backgrounds(wanted_by(source), percentiles)
     plan = {
         "made_of": source.made_of,
         "columns": [column.name for column in columns],

@@ -16,6 +16,7 @@ import pyarrow as pa
 from hpc.errors import InputError
 from snw_dist.arrays import BoolArray, IntArray
 from snw_dist.data.files.rejects import shorten
+from snw_dist.scoring.percentile import Wanted
 from snw_dist.scoring.table.product import Record, read_records, refuse_too_many
 from snw_dist.scoring.table.proteins import Proteins, read_proteins, survey_proteins
 from snw_dist.scoring.table.sides import Pair, Refused, Side, pair_of
@@ -78,8 +79,17 @@ def scan_source(
     def survey(stored: Callable[[str], bool]) -> Survey:
         return _counted(proteins, _letters_of(sides[0], max(lengths)), receptors, stored)
 
+    def wanted() -> Wanted:
+        found = Wanted()
+        for length in lengths:
+            windows = sum(windows_of(size, [length]) for size in proteins.numbering.sizes)
+            for receptor in receptors if windows else ():
+                if isinstance(receptor.sequence, str):
+                    found.add(length, receptor.sequence, windows)
+        return found
+
     made_of = {"scan": ",".join(map(str, lengths))}
-    return Source(FIELDS, chunks, made_of, notes, survey, best="ligand")
+    return Source(FIELDS, chunks, made_of, notes, survey, wanted, best="ligand")
 
 
 def _letters_of(side: Side, length: int) -> BoolArray:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from snw_dist.scoring.percentile import Wanted
 from snw_dist.scoring.table.sides import Pair, Refused
 from snw_dist.scoring.table.survey import Survey
 
@@ -48,6 +49,8 @@ class Source:
     notes: list[str] = field(default_factory=list)
     survey: Callable[[Callable[[str], bool]], Survey] | None = None
     """Counts the rows quicker than by reading them; it is told whether a store holds a sequence."""
+    wanted: Callable[[], Wanted] | None = None
+    """Says which percentiles the rows need, quicker than by reading them."""
     best: Literal["row", "ligand"] = "row"
     """What `--top` counts. Of a ligand all rows are written."""
 

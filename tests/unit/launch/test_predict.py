@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ from hpc.errors import InputError
 from hpc.told import show_told
 from launch import predict
 from snw_dist import PairScorer
+from snw_dist.bundle.background import PERCENT, drawn
 from snw_dist.bundle.format import BundleFile
 from tests.kit.bundle_tools import bundled, compared_runs, measured_run
+from tests.kit.percentile_tools import with_few_peptides
 from tests.kit.tiny import launched
 
 LIGAND, RECEPTOR = "SIINFEKL", "MKVLAWYHHTEL"
@@ -154,6 +157,22 @@ def test_ids_with_their_files(bundle: Path, tmp_path: Path) -> None:
     assert "ligand id 'b' is not in l.fasta" in done.stderr
 
 
+def test_percentiles(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    few = with_few_peptides(Path(shutil.copytree(bundle, tmp_path / "bundle")))
+    pair = ("--ligand", "GILGFVF", "--receptor", RECEPTOR)
+    [row] = rows(called(few, *pair, "--percentile").stdout)
+    table = pd.DataFrame({"ligand": ["GILGFVF"], "receptor": [RECEPTOR]})
+    assert [float(row["snw_percentile"])] == PairScorer.load(few).score_table(table, percentile=True)[
+        "snw_percentile"
+    ].tolist()
+    (tmp_path / "proteome.fasta").write_text(">p\n" + "".join(drawn(PERCENT, 3, 1, 1200)))
+    done = called(few, *pair, "--background", str(tmp_path / "proteome.fasta"))
+    assert "up to 1,000 windows of the proteins of proteome.fasta" in done.stderr
+    [other] = rows(done.stdout)
+    assert (other["snw_score"], other["snw_percentile"] != row["snw_percentile"]) == (row["snw_score"], True)
+
+
 def test_members_and_the_predicted_value(tmp_path: Path) -> None:
     scores = {"term": "other", "transform": "minmax"}
     data = {"split": {"method": "random", "clusters": "identical", "val_fraction": 0.2, "test_fraction": 0.2}}
@@ -185,6 +204,7 @@ def test_members_and_the_predicted_value(tmp_path: Path) -> None:
         (("{table}", "--device", "tpu"), "give auto, cpu or cuda"),
         (("--scan", "8", "{table}", "--receptor", "AA"), "--scan: give the proteins with --ligands"),
         (("--scan", "8-11", "--ligands", "{table}", "--receptor", "AA"), "--scan 8-11: give lengths of windows"),
+        (("{table}", "--background", "none.fasta"), "--background none.fasta: no such file"),
         (("{table}", "--top", "0"), "give a number from 1 on"),
         (("{scored}",), "has a column snw_score already"),
         (("{table}", "--ligand", "M1"), "--ligand M1: ligand 'M1'"),

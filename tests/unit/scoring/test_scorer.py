@@ -155,7 +155,7 @@ def test_a_small_memory_gives_the_same_scores(made: Path, run: SnwConfig) -> Non
     expected = measured_pairs(run)
     sides = expected["ligand"].tolist(), expected["receptor"].tolist()
     small = PairScorer.load(made, memory_bytes=2 * 2 * 128 * 40)
-    assert small._most_residues == 40
+    assert small.most_residues == 40
     np.testing.assert_array_equal(small.score(*sides).score, expected["score"])
 
 

@@ -1,0 +1,46 @@
+"""The backgrounds of a table: said, and computed, before its first row is scored."""
+
+from __future__ import annotations
+
+from hpc.told import tell
+from snw_dist.scoring.percentile import Percentiles, Wanted
+from snw_dist.scoring.table.progress import shown_progress
+from snw_dist.scoring.table.sides import Pair
+from snw_dist.scoring.table.source import Source
+
+
+def wanted_by(source: Source) -> Wanted:
+    """The backgrounds that the rows of a source need; raises `InputError` for too many."""
+    if source.wanted is not None:
+        return source.wanted()
+    wanted = Wanted()
+    for chunk in source.chunks():
+        for pair in chunk.pairs:
+            if isinstance(pair, Pair):
+                wanted.add(len(pair.ligand), pair.receptor)
+    return wanted
+
+
+def prepare_backgrounds(wanted: Wanted, percentiles: Percentiles) -> None:
+    """Say what is computed and what has no percentile, and compute it; an earlier run may have done a part."""
+    for length in percentiles.without(wanted.rows):
+        tell(
+            f"{wanted.rows[length]:,} rows with a ligand of {length:,} residues have no snw_percentile: "
+            f"{percentiles.background.why_none}."
+        )
+    needed = percentiles.needed(wanted.groups)
+    tell(
+        f"snw_percentile: {percentiles.background.what}, for each receptor and length of a ligand: "
+        f"{needed.pairs:,} pairs of {needed.sequences:,} peptides to score, beside what earlier runs have kept"
+    )
+    with shown_progress(needed.pairs, "scores") as progress:
+        percentiles.prepare(wanted.groups, lambda count: progress(count, count))
+
+
+def tell_of_ranking(receptors: int) -> None:
+    """Scores of several receptors without percentiles must not be ranked together."""
+    if receptors > 1:
+        tell(
+            f"{receptors:,} receptors: snw_score ranks the ligands of one receptor. To rank rows of different ones, "
+            "add --percentile and sort by snw_percentile."
+        )
