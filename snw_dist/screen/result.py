@@ -24,7 +24,7 @@ from hpc.disk.files import atomic_write_bytes, file_digest
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
-from snw_dist.scoring.columns import columns_of
+from snw_dist.scoring.columns import Column, columns_of
 from snw_dist.scoring.table.finish import write_text
 from snw_dist.screen.hits import Hits, Sides, entries_of, hits_of, kept_entries, lists_with, schema_of, table_of
 from snw_dist.screen.plan_file import RESULT, WORK, ScreenPlan
@@ -47,6 +47,12 @@ class Making:
     scoring: Scoring
     sides: Sides
     towers: Towers
+
+    @property
+    def columns(self) -> list[Column]:
+        """Those of `predict`."""
+        scorer = self.towers.scorer
+        return columns_of(scorer.bundle, members=False, trust=scorer.trust)
 
 
 class ShardUnits:
@@ -82,7 +88,7 @@ class ShardUnits:
 
     def do(self, number: int, checkpoint: Callable[[], None]) -> None:
         """Write the files of a group, and then that they are there."""
-        of, columns = self._of, columns_of(self._of.towers.scorer.bundle, members=False)
+        of, columns = self._of, self._of.columns
         schema, buffer, files, rows, hits = schema_of(columns), pa.BufferOutputStream(), dict[str, Any](), 0, 0
         with pq.ParquetWriter(buffer, schema, write_page_checksum=True) as writer:
             waiting: list[pa.Table] = []
@@ -129,7 +135,7 @@ def finish(making: Making, shards: ShardUnits) -> None:
         "pairs": len(making.sides.ligands) * len(making.sides.receptors),
         "hits": sum(record["hits"] for record in records),
         "rows": sum(record["rows"] for record in records),
-        "columns": schema_of(columns_of(bundle, members=False)).names,
+        "columns": schema_of(making.columns).names,
         "ties": "equal scores: the shorter ligand first, then by its letters",
         "device": making.scoring.device.type,
         "versions": {"snw_dist": plan.content.version, "torch": torch.__version__},
