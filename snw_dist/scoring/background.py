@@ -42,7 +42,7 @@ def drawn_background(entry: BackgroundEntry, source: str) -> Background:
     if not draws_the_same(entry):
         raise CorruptError(
             f"{source}: this program draws other background peptides than the one that made the bundle. "
-            "Make the bundle again: python launch/export.py"
+            "Make the bundle again: snw-dist export"
         )
 
     def peptides(length: int) -> list[str]:

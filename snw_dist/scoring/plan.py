@@ -38,7 +38,7 @@ def blocks(ligand: IntArray, receptor: IntArray, lengths: IntArray, most_residue
 
 
 def numbered(ligands: Sequence[str], receptors: Sequence[str], symmetric: bool) -> tuple[list[str], IntArray, IntArray]:
-    """The distinct sequences, and the numbers of each pair's two; where the sides mean nothing, in one order."""
+    """The distinct sequences, and [pairs] numbers of each pair's two; where the sides mean nothing, in one order."""
     sequences = list(dict.fromkeys([*ligands, *receptors]))
     number = {one: place for place, one in enumerate(sequences)}
     left, right = (np.array([number[one] for one in side], dtype=np.int64) for side in (ligands, receptors))

@@ -64,7 +64,7 @@ class ScoreCache:
         return np.frombuffer(data, dtype="<f8", offset=_HEAD).astype(np.float64)
 
     def put(self, key: str, scores: FloatArray) -> None:
-        """Keep scores, ascending; says so once where that cannot be done."""
+        """Keep scores; says so once where that cannot be done. scores: [scores] float64, ascending."""
         path, data = self._path(key), scores.astype("<f8").tobytes()
         if path is None:
             return

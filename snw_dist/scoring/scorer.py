@@ -31,7 +31,6 @@ from snw_dist.bundle.read import Bundle
 from snw_dist.embedding.esmc.packed import TRAINED_CONTEXT
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.embedding.store.dtypes import torch_dtype
-from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.pair import PairOutput
 from snw_dist.scoring.arguments import broadcast, check_table, check_whole
 from snw_dist.scoring.cache import cache_of

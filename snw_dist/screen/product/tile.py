@@ -114,7 +114,7 @@ class Tile:
 
 
 def _width(num: int, k: int, most: int) -> int:
-    """Of how many products the highest is taken, a divisor of `most`: of so few that there are 8 k groups, or of one."""
+    """Of how many products the highest is taken, a divisor of `most`: so few that there are 8 k groups, or one."""
     width = 1
     while 2 * width * 8 * k <= num and most % (2 * width) == 0 and num % (2 * width) == 0:
         width *= 2
