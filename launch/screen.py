@@ -27,7 +27,7 @@ from launch._submit import (
 )
 
 app = new_app()
-BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What launch/export.py made.")]
+BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What snw-dist export made.")]
 LigandsOption = Annotated[Path, typer.Option("--ligands", metavar="FASTA", help="The library that is ranked.")]
 ReceptorsOption = Annotated[Path, typer.Option("--receptors", metavar="FASTA", help="Each gets a list of hits.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the result; kept work is in it, too.")]

@@ -25,7 +25,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Asked:
-    """The options of the command, see `launch/screen.py`."""
+    """The options of the command, see `launch.screen`."""
 
     bundle: str
     ligands: Path

@@ -71,7 +71,7 @@ def test_a_comparison_alone_asks_which_of_it(comparison: SnwConfig) -> None:
 
 
 def test_what_is_not_there_is_told_with_the_command_that_makes_it(copy: SnwConfig) -> None:
-    assert "launch/compare.py" in refusal(copy, "all")
+    assert "snw-dist compare" in refusal(copy, "all")
     shutil.rmtree(copy.run_folder / "evaluation")
     assert refusal(copy).endswith("Measure it: snw-dist evaluate --run tiny")
     (copy.run_folder / "config.json").unlink()

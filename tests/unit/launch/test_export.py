@@ -32,7 +32,7 @@ def test_a_bundle_and_its_chain(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ((), "snw-dist train"),
-        (("--members", "all"), "launch/compare.py"),
+        (("--members", "all"), "snw-dist compare"),
         (("--members", ""), "--members: give all, best, or networks and runs by their names."),
         (("--verify", "x"), "no bundle here"),
         (("--verify", "x", "--to", "y"), "--verify makes nothing: leave --members, --to"),

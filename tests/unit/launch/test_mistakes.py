@@ -155,7 +155,7 @@ MISTAKES: list[tuple[str, str, Callable[[Path], None], tuple[str, ...], int, lis
         2,
         ["store.max_files = 20"],
     ),
-    ("no store", "train", lambda f: None, (), 2, ["store.zarr", "launch/embed.py"]),
+    ("no store", "train", lambda f: None, (), 2, ["store.zarr", "snw-dist embed"]),
     ("fp16 on a CPU", "train", lambda f: None, ("--precision", "fp16"), 4, ["fp16", "bf16"]),
     ("profile", "embed", change("cluster", "profile", to="nowhere"), (), 2, ["nowhere", "devcluster"]),
     ("no slurm", "embed", lambda f: None, ("--cluster", "slurm"), 4, ["--cluster local"]),

@@ -112,4 +112,4 @@ def test_networks_without_vectors_and_several_members_are_refused(place: Path, t
     bundled(config, place / "slow", "cross_attention")
     said = refusal(place, bundle="slow")
     assert "this one is cross_attention" in said
-    assert "launch/predict.py" in said
+    assert "snw-dist predict" in said

@@ -70,7 +70,7 @@ def test_a_calibration_that_means_harm(export: Path, change: dict[str, Any]) -> 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b"[" * 10**6, b'{"sha256": 3}'], ids=range(7))
 def test_what_is_no_calibration(export: Path, data: bytes) -> None:
     (export / "calibration.json").write_bytes(data)
-    with pytest.raises(CorruptError, match=r"calibration\.json.*launch/evaluate\.py"):
+    with pytest.raises(CorruptError, match=r"calibration\.json.*snw-dist evaluate"):
         load_calibration(export)
     (export / "calibration.json").unlink()
     os.mkfifo(export / "calibration.json")

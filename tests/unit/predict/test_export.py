@@ -91,7 +91,7 @@ def test_a_better_network_replaces_the_old_one(tmp_path: Path, header: StoreHead
 
 def test_there_is_no_export(tmp_path: Path) -> None:
     for folder in (tmp_path / "export", tmp_path):  # one without anything in it is none
-        with pytest.raises(InputError, match=r"there is no trained model.*launch/train\.py") as caught:
+        with pytest.raises(InputError, match=r"there is no trained model.*snw-dist train") as caught:
             read_export(folder)
         assert caught.value.exit_code == 2
 

@@ -75,7 +75,7 @@ def test_padding_is_nan(tmp_path: Path, dtype: str) -> None:
 
 
 def test_no_store_and_no_zarr(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no embedding store.*launch/embed\.py"):
+    with pytest.raises(InputError, match=r"there is no embedding store.*snw-dist embed"):
         StoreReader(tmp_path / "s")
     (tmp_path / "s").mkdir()
     version = '"format_version": 2'

@@ -96,7 +96,7 @@ def test_what_is_saved_is_what_is_loaded(export, method):
 
 
 def test_missing_and_stale_calibrations_are_refused(export, tmp_path):
-    with pytest.raises(InputError, match=r"not calibrated yet.*launch/evaluate\.py"):
+    with pytest.raises(InputError, match=r"not calibrated yet.*snw-dist evaluate"):
         load_calibration(export)
     save_calibration(export, Calibration("temperature", 2.0), "val", 9, made_of(export))
     text = (export / "calibration.json").read_text()
