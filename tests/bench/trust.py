@@ -30,6 +30,7 @@ from snw_dist.arrays import BoolArray, FloatArray
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.metrics.bootstrap import gap_interval, plan_draws, repeat_metrics
 from snw_dist.metrics.metrics import Sample, classification_metrics, measure
+from snw_dist.scoring.abstain import LIGAND, MEMBERS, RECEPTOR
 from tests.bench.common import finish, parser, show
 from tests.kit.shipped import DATA
 
@@ -48,10 +49,12 @@ def held_out(scorer: PairScorer) -> pd.DataFrame:
     trained = scorer.bundle.read_json("trained_on.json")
     if set(trained["ligands"]) != set(train["ligand"]) or set(trained["receptors"]) != set(train["receptor"]):
         raise InputError(f"{scorer.bundle.folder}: not trained on the training pairs of {DATA}.")
-    return scorer.score_table(pairs[pairs["split"] != "train"].reset_index(drop=True), members=True)
+    table = scorer.score_table(pairs[pairs["split"] != "train"].reset_index(drop=True), members=True)
+    each = [member.calibration(table[f"snw_score_{member.name}"]) for member in scorer.members]
+    return table.assign(apart=np.ptp(each, axis=0))
 
 
-def figures(table: pd.DataFrame, threshold: float, members: list[str]) -> dict[str, Any]:
+def figures(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
     """All figures of the pairs of one split."""
     positive, score = table["binds"].to_numpy(dtype=np.bool_), table["snw_score"].to_numpy()
     probability = table["snw_probability"].to_numpy()
@@ -65,9 +68,8 @@ def figures(table: pd.DataFrame, threshold: float, members: list[str]) -> dict[s
         "1 - identity of receptor": 1 - table["snw_nearest_receptor_identity"].to_numpy(),
         "width of the interval": (table["snw_probability_high"] - table["snw_probability_low"]).to_numpy(),
         "nearness of the probability to 1/2": -np.abs(probability - 0.5),
+        "distance of members": table["apart"].to_numpy(),
     }
-    if len(members) > 1:
-        behind["distance of members' scores"] = np.ptp(table[[f"snw_score_{name}" for name in members]], axis=1)
     return {
         "pairs": len(table),
         "calibration error": [error, *gap_interval(error, repeats)],
@@ -77,7 +79,11 @@ def figures(table: pd.DataFrame, threshold: float, members: list[str]) -> dict[s
         "wrong where it abstains": float(wrong[abstains].mean()) if abstains.any() else None,
         "wrong elsewhere": float(wrong[~abstains].mean()) if not abstains.all() else None,
         "AUROC of being wrong": {name: _auroc(wrong, values) for name, values in behind.items()},
-        "reasons": table.loc[abstains, "snw_abstain"].value_counts().to_dict(),
+        "rows, and wrong calls, by reason": {
+            reason: f"{said.sum():,}, {wrong[said].mean():.3f}"
+            for reason in (LIGAND, RECEPTOR, MEMBERS)
+            if (said := table["snw_abstain"].str.contains(reason).to_numpy()).any()
+        },
     }
 
 
@@ -107,13 +113,13 @@ def main() -> None:
     chosen = options.parse_args()
     scorer = PairScorer.load(chosen.bundle, device="cpu")
     assert scorer.threshold is not None
-    table, members = held_out(scorer), list(scorer.bundle.says.members)
+    table = held_out(scorer)
     parts = {split: table[table["split"] == split] for split in SPLITS}
     parts["both tests"] = table[table["split"].isin(TESTS)]
-    found = {name: figures(part, scorer.threshold, members) for name, part in parts.items()}
+    found = {name: figures(part, scorer.threshold) for name, part in parts.items()}
     if not chosen.json:
-        rows = [[name, *(_text(found[split][name]) for split in parts)] for name in found["val"] if name != "reasons"]
-        show(f"{chosen.bundle}: {', '.join(members)}", ["", *parts], rows)
+        rows = [[name, *(_text(found[split][name]) for split in parts)] for name in found["val"]]
+        show(f"{chosen.bundle}: {', '.join(scorer.bundle.says.members)}", ["", *parts], rows)
     finish(chosen.json, found)
 
 
@@ -122,7 +128,9 @@ def _text(value: Any) -> str:
         return "\n".join(f"{name}: {_text(one)}" for name, one in value.items())
     if isinstance(value, list):
         return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+    if value is None or isinstance(value, str):
+        return value or "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
 
 
 if __name__ == "__main__":
