@@ -26,8 +26,8 @@ from snw_dist.version import __version__
 
 MOST_BACKGROUNDS = 10_000
 """Of one table: 100 million scores, which is hours, and 0.8 GB of the cache."""
-_IN_MEMORY = 2_000
-"""Backgrounds of 80 KB; the others are read from the cache again."""
+_MEMORY_BYTES = 2**28
+"""Of scores: 3,000 backgrounds of 80 KB. The others are read from the cache again."""
 _TOGETHER = 64
 """Receptors for which a part of a background is embedded once, where all of it does not fit the memory."""
 Group = tuple[str, int]
@@ -188,7 +188,7 @@ class Percentiles:
 
     def _remember(self, group: Group, scores: FloatArray) -> None:
         self._kept[group] = scores
-        while len(self._kept) > _IN_MEMORY:
+        while len(self._kept) > max(1, _MEMORY_BYTES // scores.nbytes):
             self._kept.popitem(last=False)
 
     def _key(self, group: Group) -> str:

@@ -30,8 +30,8 @@ def prepare_backgrounds(wanted: Wanted, percentiles: Percentiles) -> None:
         )
     needed = percentiles.needed(wanted.groups)
     tell(
-        f"snw_percentile: {percentiles.background.what}, for each receptor and length of a ligand: "
-        f"{needed.pairs:,} pairs of {needed.sequences:,} peptides to score, beside what earlier runs have kept"
+        f"snw_percentile: {percentiles.background.what}, for each receptor and length of a ligand; to score: "
+        f"{needed.pairs:,} pairs of {needed.sequences:,} peptides, the others are there from earlier runs"
     )
     with shown_progress(needed.pairs, "scores") as progress:
         percentiles.prepare(wanted.groups, lambda count: progress(count, count))

@@ -115,7 +115,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
 
 def test_without_room_for_all_nothing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither memory nor a cache for more than one background."""
-    monkeypatch.setattr(room, "_IN_MEMORY", 1)
+    monkeypatch.setattr(room, "_MEMORY_BYTES", 1)
     ligands, receptors = ["SIINFEKL", "GILGFVFTL", "SIINFEKL"], ["MKV", "MKV", "GSHSM"]
     scores = FakeScorer().score_clean(ligands, receptors).score
     percentiles = Percentiles(cast(Scorer, CountingScorer()), BACKGROUND, ScoreCache(None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +14,9 @@ import pytest
 from snw_dist.scoring.columns import Column, _percentile
 from snw_dist.scoring.percentile import Percentiles
 from snw_dist.scoring.scorer import PairScorer
+from snw_dist.scoring.table.backgrounds import wanted_by
 from snw_dist.scoring.table.run import Accounting, Output, predict_table
+from snw_dist.scoring.table.scan import scan_source
 from snw_dist.scoring.table.text import text_source
 from tests.kit.percentile_tools import SIZE, CountingScorer, counted_one_by_one, percentiles_in
 from tests.kit.table_tools import COLUMNS, sides
@@ -55,7 +58,7 @@ def test_every_row_has_its_percentile_or_is_said_to_have_none(
     for ligand, receptor, share in (found[0], *found[2:]):
         assert float(share) == pytest.approx(counted_one_by_one(ligand, receptor))
     assert "1 rows with a ligand of 13 residues have no snw_percentile: too long." in told.messages
-    assert any(f": {3 * SIZE:,} pairs of {2 * SIZE:,} peptides to score" in line for line in told.messages)
+    assert any(f"to score: {3 * SIZE:,} pairs of {2 * SIZE:,} peptides" in line for line in told.messages)
     assert not any("receptors: snw_score ranks" in line for line in told.messages)
     assert scorer.num_scored == 5 + 3 * SIZE
 
@@ -87,3 +90,12 @@ def test_without_percentiles_several_receptors_are_not_to_be_ranked(
     told.clear()
     predicted(table, tmp_path / "one.csv", CountingScorer(), None)
     assert not any("snw_score ranks" in line for line in told.messages)
+
+
+def test_a_scan_says_what_it_needs_without_being_read(tmp_path: Path) -> None:
+    (tmp_path / "p.fasta").write_text(">a\nMKVLAWYHHT\n>b\nMKV\n")
+    (tmp_path / "r.fasta").write_text(">x\nMKVW\n>y\nGGA\n>again\nGGA\n")
+    source = scan_source(sides(), (tmp_path / "p.fasta", tmp_path / "r.fasta"), [3, 4, 11], None)
+    said, read = wanted_by(source), wanted_by(replace(source, wanted=None))
+    assert (said.groups, said.rows) == (read.groups, read.rows)
+    assert said.rows == {3: 27, 4: 21}
