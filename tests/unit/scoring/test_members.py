@@ -39,7 +39,7 @@ def test_damage_inside_a_member_is_told_with_what_can_be_done(made: Path, tmp_pa
     put(tmp_path / "bundle", f"members/tiny/{name}", b"{}")
     with pytest.raises(CorruptError, match=rf"{name}: .*\. Fetch the bundle again\.$") as caught:
         load_members(open_bundle(tmp_path / "bundle"))
-    assert "launch/" not in str(caught.value)
+    assert "snw-dist" not in str(caught.value)
 
 
 def test_what_is_loaded(made: Path) -> None:
