@@ -33,6 +33,9 @@ ReceptorsOption = Annotated[Path, typer.Option("--receptors", metavar="FASTA", h
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the result; kept work is in it, too.")]
 TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="The best N ligands of each receptor.")]
 ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="S", help="Only scores from S on.")]
+FalseRateOption = Annotated[
+    float | None, typer.Option("--false-rate", metavar="Q", help="At most a share Q of the hits is false, on average.")
+]
 ArrayOption = Annotated[int, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
 VectorsOption = Annotated[
     Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
@@ -62,6 +65,7 @@ def screen_command(
     to: ToOption,
     top: TopOption = None,
     threshold: ThresholdOption = None,
+    false_rate: FalseRateOption = None,
     array: ArrayOption = 1,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
@@ -82,9 +86,10 @@ def screen_command(
     """Rank a library for receptors, exactly; what is done already is kept."""
     section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
     files = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to, "vectors": vectors}
-    options = {"top": top, "threshold": threshold, "dtype": vector_dtype, "encoder": encoder, "device": device}
+    kept = {"top": top, "threshold": threshold, "false_rate": false_rate}
+    options = {"dtype": vector_dtype, "encoder": encoder, "device": device}
     sizes = {"on_invalid": on_invalid, "block_residues": block_residues, "unit_pairs": unit_pairs}
-    digest = _prepared(files | options | sizes, dry_run)
+    digest = _prepared(files | kept | options | sizes, dry_run)
     if digest is None:
         return
     jobs = [(f"screen-{to.name}", {"to": str(to.absolute()), "plan": digest})] * section.array

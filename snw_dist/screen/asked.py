@@ -12,6 +12,8 @@ from snw_dist.bundle.locate import find_bundle
 from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.sequences import Rules
+from snw_dist.screen.errors.conformal import exact_rate
+from snw_dist.screen.false_hits import check_promise
 from snw_dist.screen.library import TABLE, Kind, Library, read_library, write_library
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
 from snw_dist.screen.plan_file import WORK, Content, ScreenPlan, read_plan, write_plan
@@ -33,6 +35,7 @@ class Asked:
     to: Path
     top: int | None = None
     threshold: float | None = None
+    false_rate: float | None = None
     vectors: Path | None = None
     """Folder of vectors that later screens use again; None: in `to`."""
     dtype: str = "float32"
@@ -59,6 +62,8 @@ def check(asked: Asked) -> None:
             raise InputError(f"--{option} {number}: give a number from 1 on.")
     if asked.threshold is not None and not 0 <= asked.threshold <= 1:
         raise InputError(f"--threshold {asked.threshold}: give a score from 0 to 1.")
+    if asked.false_rate is not None:
+        exact_rate(asked.false_rate)
     _one_of("on-invalid", asked.on_invalid, "error", "skip")
     _one_of("vector-dtype", asked.dtype, "float32", "float16")
     _one_of("device", asked.device, "auto", "cpu", "cuda")
@@ -79,8 +84,11 @@ def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
     with long_work("reading the libraries"):
         libraries = {kind: read_library(kind, path, rules) for kind, path in files.items()}
     _say_libraries(libraries, files, asked.on_invalid)
+    if asked.false_rate is not None:
+        for line in check_promise(towers.scorer.bundle, libraries["receptor"].sequences, asked.false_rate):
+            tell(line)
     num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
-    most = most_entries(num, owners, asked.top, asked.threshold)
+    most = most_entries(num, owners, asked.top, asked.threshold is not None or asked.false_rate is not None)
     plan = _plan(asked, towers, libraries, files, most)
     before = read_plan(asked.to)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
@@ -123,7 +131,7 @@ def _plan(
 ) -> ScreenPlan:
     digests: dict[Kind, str] = {kind: library.digest for kind, library in libraries.items()}
     sha256 = towers.scorer.bundle.sha256
-    content = Content(sha256, digests, most, asked.top, asked.threshold, asked.dtype, __version__)
+    content = Content(sha256, digests, most, asked.top, asked.threshold, asked.false_rate, asked.dtype, __version__)
     is_folder = Path(asked.bundle).expanduser().is_dir()
     vectors = asked.vectors or asked.to / "vectors"
     return ScreenPlan(

@@ -65,16 +65,16 @@ def schema_of(columns: list[Column]) -> pa.Schema:
     return pa.schema([*texts, *(column.field for column in columns), *ours], metadata=metadata)
 
 
-def kept_entries(best: Best, threshold: float | None) -> IntArray:
-    """[receptors]: how many entries of each list reach the threshold; they are its first ones."""
+def kept_entries(best: Best, least: FloatArray) -> IntArray:
+    """[receptors]: how many entries of each list score at least its `least`, [receptors]; they are its first ones."""
     score = best.score.double().numpy()
-    counts: IntArray = (score >= (-np.inf if threshold is None else threshold)).sum(axis=1).astype(np.int64)
+    counts: IntArray = (score >= least[:, None]).sum(axis=1).astype(np.int64)
     return counts
 
 
-def entries_of(best: Best, threshold: float | None) -> IntArray:
+def entries_of(best: Best, least: FloatArray) -> IntArray:
     """[entries] ligands of all lists together."""
-    counts = kept_entries(best, threshold)
+    counts = kept_entries(best, least)
     there = np.arange(best.index.shape[1])[None] < counts[:, None]
     found: IntArray = best.index.numpy()[there]
     return found

@@ -36,6 +36,8 @@ class Content:
     """As asked for."""
     threshold: float | None
     """As asked for."""
+    false_rate: float | None
+    """As asked for."""
     dtype: str
     """Number format of the vectors."""
     version: str

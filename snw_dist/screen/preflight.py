@@ -20,7 +20,7 @@ from snw_dist.screen.product.best import best_of
 from snw_dist.screen.towers import Towers
 
 MOST_ROWS = MOST_PAIRS
-"""Pairs that are written where neither --top nor --threshold says which."""
+"""Pairs that are written where neither --top, --threshold nor --false-rate says which."""
 _TRIAL_S = 1.0
 _ROW_BYTES = 250
 """Of a row of the result, in Parquet and CSV together, about."""
@@ -63,19 +63,20 @@ class Estimate:
         ]
 
 
-def most_entries(num_ligands: int, num_receptors: int, top: int | None, threshold: float | None) -> int:
-    """Entries of the list of a receptor.
+def most_entries(num_ligands: int, num_receptors: int, top: int | None, limited: bool) -> int:
+    """Entries of the list of a receptor; `limited`: scores decide which pairs are written.
 
     Raises `InputError` where more than `MOST_ROWS` pairs would be written without a word on which.
     """
     if top is not None:
         return min(top, num_ligands)
-    if threshold is not None:
+    if limited:
         return min(num_ligands, max(1, MOST_ROWS // num_receptors))
     if num_ligands * num_receptors > MOST_ROWS:
         raise InputError(
             f"{num_ligands:,} ligands with {num_receptors:,} receptors are {num_ligands * num_receptors:,} pairs, and "
-            f"more than {MOST_ROWS:,} are not written. Give --top N for the best N of each receptor, or --threshold S."
+            f"more than {MOST_ROWS:,} are not written. Give --top N for the best N of each receptor, --threshold S "
+            "or --false-rate Q."
         )
     return num_ligands
 

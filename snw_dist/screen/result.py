@@ -11,7 +11,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ from hpc.disk.files import atomic_write_bytes, file_digest
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
-from snw_dist.scoring.columns import Column, columns_of
 from snw_dist.scoring.table.finish import write_text
+from snw_dist.screen.false_hits import CutoffUnits, said_of
 from snw_dist.screen.hits import Hits, Sides, entries_of, hits_of, kept_entries, lists_with, schema_of, table_of
-from snw_dist.screen.plan_file import RESULT, WORK, ScreenPlan
-from snw_dist.screen.towers import Towers
-from snw_dist.screen.unit import ListUnits, Scoring
+from snw_dist.screen.making import Making
+from snw_dist.screen.plan_file import RESULT, WORK
+from snw_dist.screen.unit import ListUnits
 
 FORMAT_VERSION = 1
 HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
@@ -38,30 +38,13 @@ _ROWS = 1 << 16
 """Of a row group."""
 
 
-@dataclass(frozen=True)
-class Making:
-    """What the files of a result are made from."""
-
-    to: Path
-    plan: ScreenPlan
-    scoring: Scoring
-    sides: Sides
-    towers: Towers
-
-    @property
-    def columns(self) -> list[Column]:
-        """Those of `predict`."""
-        scorer = self.towers.scorer
-        return columns_of(scorer.bundle, members=False, trust=scorer.trust)
-
-
 class ShardUnits:
     """The files of a group of receptors as units of work (`snw_dist.screen.work.Units`)."""
 
     kind, unit = "result", "receptors"
 
-    def __init__(self, making: Making) -> None:
-        self._of, self._lists = making, ListUnits(making.scoring)
+    def __init__(self, making: Making, cutoffs: CutoffUnits) -> None:
+        self._of, self._lists, self._cutoffs = making, ListUnits(making.scoring), cutoffs
 
     def __len__(self) -> int:
         return len(self._lists)
@@ -108,18 +91,19 @@ class ShardUnits:
 
     def _hits(self, number: int) -> Iterator[Hits]:
         of, best = self._of, self._lists.read(number)
-        threshold = of.plan.content.threshold
-        counts = kept_entries(best, threshold)
+        threshold, groups = of.plan.content.threshold, of.scoring.grid.groups
+        least = [self._cutoffs.least(group, threshold) for group in groups]
+        counts = kept_entries(best, least[number])
         _refuse_cut_off(of, best.index.shape[1], counts)
-        every = (entries_of(self._lists.read(other), threshold) for other in range(len(self._lists)))
-        lists = lists_with(np.unique(entries_of(best, threshold)), every)
-        return hits_of(of.scoring.grid.groups[number], best, counts, of.sides, lists, of.towers)
+        every = (entries_of(self._lists.read(other), least[other]) for other in range(len(self._lists)))
+        lists = lists_with(np.unique(entries_of(best, least[number])), every)
+        return hits_of(groups[number], best, counts, of.sides, lists, of.towers)
 
     def _record(self, number: int) -> Path:
         return self._of.scoring.folder / f"shard_{number:06d}.json"
 
 
-def finish(making: Making, shards: ShardUnits) -> None:
+def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits) -> None:
     """Write `result.json` once all shards are there; then what they were made from goes."""
     to, plan = making.to, making.plan
     records = [shards.record(number) for number in range(len(shards))]
@@ -136,6 +120,7 @@ def finish(making: Making, shards: ShardUnits) -> None:
         "hits": sum(record["hits"] for record in records),
         "rows": sum(record["rows"] for record in records),
         "columns": schema_of(making.columns).names,
+        "false_hits": cutoffs.said(),
         "ties": "equal scores: the shorter ligand first, then by its letters",
         "device": making.scoring.device.type,
         "versions": {"snw_dist": plan.content.version, "torch": torch.__version__},
@@ -156,7 +141,8 @@ def summary(to: Path) -> str:
         content = read_sealed(to / RESULT)
     except (OSError, BadFileError) as error:
         raise CorruptError(f"{to / RESULT}: cannot be read ({error}). Start the same command again.") from None
-    return (
+    promise = [f"{line}\n" for line in said_of(content["false_hits"])] if content["false_hits"] else []
+    return "".join(promise) + (
         f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
         f"Written to {to}: {HITS}/*.parquet, {LISTS}/*.csv, {RESULT}"
     )
@@ -172,9 +158,15 @@ def clear_result(to: Path) -> None:
 
 def _refuse_cut_off(of: Making, width: int, counts: Iterable[int]) -> None:
     """Without --top every pair that reaches the threshold is to be written, so a list must not end before it."""
-    if of.plan.content.top is None and width < len(of.sides.ligands) and width in [int(count) for count in counts]:
+    given = of.plan.content
+    if (
+        given.top is None
+        and given.false_rate is None
+        and width < len(of.sides.ligands)
+        and width in [int(count) for count in counts]
+    ):
         raise InputError(
-            f"more than {width:,} ligands of a receptor reach --threshold {of.plan.content.threshold}. Give --top N "
+            f"more than {width:,} ligands of a receptor reach --threshold {given.threshold}. Give --top N "
             "for the best N of each receptor, or a higher threshold."
         )
 

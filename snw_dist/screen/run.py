@@ -11,11 +11,13 @@ from hpc.errors import InputError
 from hpc.job.runtime import Runtime
 from hpc.told import long_work
 from snw_dist.scoring.scorer import PairScorer
+from snw_dist.screen.false_hits import CutoffUnits
 from snw_dist.screen.hits import Sides
 from snw_dist.screen.library import Kind, StoredLibrary
+from snw_dist.screen.making import Making
 from snw_dist.screen.plan import grid_of
 from snw_dist.screen.plan_file import WORK, ScreenPlan, plan_of_job
-from snw_dist.screen.result import Making, ShardUnits, finish, is_finished
+from snw_dist.screen.result import ShardUnits, finish, is_finished
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import ListUnits, ScoreUnits, Scoring
 from snw_dist.screen.vectors import VectorSet, VectorUnits, begin_vectors, made_of_vectors, open_vectors
@@ -36,11 +38,12 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
         return
     making = _making(to, plan, runtime)
     sets = [making.sides.receptor_vectors, making.sides.ligand_vectors]
-    shards = ShardUnits(making)
-    for units in (VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring), shards):
+    lists, cutoffs = ListUnits(making.scoring), CutoffUnits(making)
+    shards = ShardUnits(making, cutoffs)
+    for units in (VectorUnits(sets, making.towers), ScoreUnits(making.scoring), lists, cutoffs, shards):
         with long_work(units.kind):
             do_all(units, runtime, finished)
-    runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards))
+    runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards, cutoffs))
 
 
 def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> Making:

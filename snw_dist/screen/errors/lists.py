@@ -16,13 +16,13 @@ import numpy as np
 
 from snw_dist.arrays import FloatArray
 from snw_dist.bundle.calibration_pairs import CalibrationPairs
+from snw_dist.bundle.nearest import Known
 from snw_dist.screen.errors.conformal import Negatives
-from snw_dist.screen.errors.likeness import shared_words
 
 SHORTEST = Fraction(1, 20)
 """A receptor has enough negatives of its own if as little as this share of its library could be kept by them."""
-LEAST_SHARED = 0.3
-"""Of the words of three residues of a receptor, the share that a calibration receptor that is like it has at least."""
+LEAST_ALIKE = 0.5
+"""A receptor is unlike all calibration receptors if its closest one has less than this share of identical residues."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def hit_lists(
     receptors: distinct sequences; learned: the receptors of the training pairs (`trained_on.json`), with `symmetric`
     the proteins of both sides; then a pair belongs to both of its proteins.
     """
-    known = _Known(pairs, symmetric)
+    known = _Negatives(pairs, symmetric)
     learned = set(learned)
     lists, refused = [], {}
     pooled: dict[bool, list[int]] = {True: [], False: []}
     pools = {kind: {name for name in known.receptors if (name in learned) == kind} for kind in (True, False)}
-    unlike = {kind: shared_words(receptors, sorted(pools[kind])) < LEAST_SHARED for kind in pools}
+    unlike = {kind: _unlike(receptors, pools[kind]) for kind in pools}
     for place, receptor in enumerate(receptors):
         kind = receptor in learned
         own = known.negatives([receptor]) if receptor in pools[kind] else known.scores[:0]
@@ -66,8 +66,8 @@ def hit_lists(
         elif not pools[kind]:
             refused[place] = _OTHER_KIND[kind]
         elif unlike[kind][place]:
-            refused[place] = f"it shares less than {LEAST_SHARED:.0%} of its words of three residues with any of the "
-            refused[place] += f"{len(pools[kind])} calibration receptors that could stand for it"
+            refused[place] = f"less than {LEAST_ALIKE:.0%} of its residues are those of any of the {len(pools[kind])} "
+            refused[place] += "calibration receptors that could stand for it"
         else:
             pooled[kind].append(place)
     for kind, places in pooled.items():
@@ -97,7 +97,14 @@ def enough(rate: Fraction) -> int:
     return math.ceil(1 / (rate * SHORTEST)) - 1
 
 
-class _Known:
+def _unlike(receptors: Sequence[str], known: Collection[str]) -> list[bool]:
+    """[receptors], whether each is too unlike all that are known."""
+    if not known:
+        return [True] * len(receptors)
+    return [one.identity < LEAST_ALIKE for one in Known(list(known)).nearest(receptors)]
+
+
+class _Negatives:
     """The negative calibration pairs by receptor."""
 
     def __init__(self, pairs: CalibrationPairs, symmetric: bool) -> None:

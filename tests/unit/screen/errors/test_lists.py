@@ -47,7 +47,7 @@ def test_new_receptors_are_compared_with_new_ones_alone() -> None:
         ("new receptors", [1, 2], 40),
     ]
     assert list(found.refused) == [3]
-    assert "shares less than 30% of its words of three residues with any of the 1 calibration" in found.refused[3]
+    assert "less than 50% of its residues are those of any of the 1 calibration" in found.refused[3]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,29 @@
+"""What the result of a screen is made from, in the hands of whoever does a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from snw_dist.scoring.columns import Column, columns_of
+from snw_dist.screen.hits import Sides
+from snw_dist.screen.plan_file import ScreenPlan
+from snw_dist.screen.towers import Towers
+from snw_dist.screen.unit import Scoring
+
+
+@dataclass(frozen=True)
+class Making:
+    """What the files of a result are made from."""
+
+    to: Path
+    plan: ScreenPlan
+    scoring: Scoring
+    sides: Sides
+    towers: Towers
+
+    @property
+    def columns(self) -> list[Column]:
+        """Those of `predict`."""
+        scorer = self.towers.scorer
+        return columns_of(scorer.bundle, members=False, trust=scorer.trust)

@@ -1,0 +1,126 @@
+"""A screen with `--false-rate`: its hits are those of the whole selection, by any tasks, or it says why not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hpc.errors import InputError
+from snw_dist.bundle.calibration_pairs import CalibrationPairs
+from snw_dist.bundle.read import open_bundle
+from snw_dist.scoring.scorer import PairScorer
+from snw_dist.screen.asked import Asked, prepared_screen
+from snw_dist.screen.errors.conformal import Selection, selected
+from snw_dist.screen.false_hits import check_promise, pairs_of, scored_again
+from snw_dist.screen.result import summary
+from snw_dist.screen.towers import Towers
+from tests.kit.bundle_tools import put
+from tests.kit.screen_tools import result_of, screened
+from tests.kit.split_tools import random_sequences
+from tests.unit.screen.test_run import every_score, hits_of, sequences_of
+
+RATE = 0.2
+KNOWN = 3
+"""Receptors of the screen with calibration pairs; the others are like none of these."""
+
+
+@pytest.fixture(scope="session")
+def calibrated(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle with 60 calibration negatives that score low, so that hits are found, and some binders."""
+    bundle = tmp_path_factory.mktemp("calibrated") / "bundle"
+    shutil.copytree(inputs / "bundle", bundle)
+    ligands, receptors = random_sequences(40, 8, 5), sorted(sequences_of(inputs / "r.fasta").values())[:KNOWN]
+    pairs = [(ligand, receptor) for receptor in range(KNOWN) for ligand in range(len(ligands))]
+    scorer = PairScorer.load(bundle, device="cpu")
+    score = scorer.score([ligands[a] for a, _ in pairs], [receptors[b] for _, b in pairs]).score
+    positive = score > np.sort(score)[59]
+    left, right = ([pair[side] for pair in pairs] for side in (0, 1))
+    content = CalibrationPairs("calibration", ligands, receptors, left, right, positive.tolist(), score.tolist())
+    put(bundle, "calibration_pairs.json", json.dumps(asdict(content)).encode())
+    return bundle
+
+
+@pytest.fixture
+def promised(asked: Asked, calibrated: Path) -> Asked:
+    return replace(asked, bundle=str(calibrated), top=43, false_rate=RATE)
+
+
+def of_known(asked: Asked, top: int) -> tuple[pd.DataFrame, Selection]:
+    """All scores of receptors with calibration pairs, once a sequence, those beyond the best as -inf; what is kept."""
+    pairs = pairs_of(open_bundle(Path(asked.bundle)))
+    table = every_score(asked).drop_duplicates(["ligand_sequence", "receptor"])
+    table = table[table["receptor_sequence"].isin(pairs.receptors)]
+    place = table.groupby("receptor").cumcount()
+    table["snw_score"] = table["snw_score"].where(place < top, -np.inf)
+    negatives = np.array(pairs.score)[~np.array(pairs.positive)]
+    return table, selected(table["snw_score"].to_numpy(np.float64), negatives, RATE)
+
+
+@pytest.mark.parametrize("top", [43, 6])
+def test_the_hits_are_those_of_the_whole_selection(promised: Asked, top: int) -> None:
+    folder = screened(replace(promised, top=top))
+    found = hits_of(folder).drop_duplicates(["ligand_sequence", "receptor"])
+    table, expected = of_known(promised, top)
+    kept = table[table["snw_score"] > expected.cutoff]
+    right = set(zip(kept["receptor"], kept["ligand_sequence"], strict=True))
+    assert set(zip(found["receptor"], found["ligand_sequence"], strict=True)) == right
+    assert 3 < len(found) == expected.num_hits < len(table)
+    said = json.loads((folder / "result.json").read_text())["false_hits"]
+    [one] = said["lists"]
+    assert (one["name"], one["hits"], one["tested"]) == ("new receptors", expected.num_hits, 43 * KNOWN)
+    assert one["estimate"] == expected.estimate <= RATE
+    assert (said["rate"], said["split"]) == (RATE, "calibration")
+    assert len(said["refused"]) == 6 - KNOWN
+    text = summary(folder)
+    assert f"{expected.num_hits} of {43 * KNOWN} pairs kept; on average at most 0.2 of them false" in text
+    assert "nothing is promised of r" in text
+    assert ("a larger --top would keep more" in text) == (top == 6)
+
+
+def test_any_number_of_tasks_gives_the_same_bytes(promised: Asked) -> None:
+    alone = result_of(screened(replace(promised, top=6)))
+    other = replace(promised, top=6, to=promised.to.with_name("array"), block_residues=1000, unit_pairs=3)
+    assert result_of(screened(other, 3)) == alone
+
+
+def test_a_rate_that_nothing_meets_keeps_nothing_and_says_what_it_takes(promised: Asked) -> None:
+    folder = screened(replace(promised, false_rate=0.02))
+    assert hits_of(folder).empty
+    fewest = -(-43 * KNOWN * 50 // 61)
+    said = f"(3): 0 of {43 * KNOWN} pairs kept: at least {fewest} would have to score above the 60 negatives"
+    assert said in summary(folder)
+
+
+def test_scores_are_made_as_the_screen_makes_them(promised: Asked) -> None:
+    """With vectors of half the digits those of the calibration pairs have them, too."""
+    towers = Towers(PairScorer.load(promised.bundle, device="cpu"))
+    pairs = pairs_of(towers.scorer.bundle)
+    assert scored_again(pairs, towers, "float32").score == pairs.score
+    rounded = scored_again(pairs, towers, "float16").score
+    assert rounded != pairs.score
+    np.testing.assert_allclose(rounded, pairs.score, atol=0.01)
+
+
+def test_without_calibration_pairs_it_is_refused(asked: Asked) -> None:
+    with pytest.raises(InputError, match=r"has no calibration pairs.*snw-dist export --calibration-split NAME"):
+        prepared_screen(replace(asked, false_rate=RATE))
+    with pytest.raises(InputError, match="a false rate of 2: the share"):
+        prepared_screen(replace(asked, false_rate=2))
+    assert not asked.to.exists()
+
+
+def test_what_is_refused_is_told_before_it_begins(promised: Asked) -> None:
+    receptors = list(sequences_of(promised.receptors).values())
+    bundle = open_bundle(Path(promised.bundle))
+    first, *reasons = check_promise(bundle, receptors, RATE)
+    assert first == "3 of 6 receptors get no hits, because nothing can be promised:"
+    assert all("less than 50% of its residues" in line for line in reasons)
+    unlike = [one for one in receptors if one not in pairs_of(bundle).receptors]
+    with pytest.raises(InputError, match=r"nothing can be promised of any receptor.* less than 50% of"):
+        list(check_promise(bundle, unlike, RATE))
