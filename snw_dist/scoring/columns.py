@@ -62,7 +62,7 @@ class Column(NamedTuple):
 
 
 def columns_of(
-    bundle: Bundle, members: bool, trust: Sequence[Column] = (), percentiles: Percentiles | None = None
+    bundle: Bundle, members: bool, trust: Sequence[Column], percentiles: Percentiles | None = None
 ) -> list[Column]:
     """The columns that a bundle gives, in their order; `trust`: see `trusted`; with `members` the score of each one."""
     columns = [
