@@ -30,9 +30,8 @@ def test_the_demo_ends_with_the_five_best_of_them(tmp_path: Path) -> None:
     text = (REPOSITORY / "slurm" / "demo").read_text()
     before, end = text.split("run python launch/export.py\n")
     assert "run python launch/evaluate.py" in before
-    end = end.split("printf '\\nThe demo has left")[0].replace(
-        "runs/demo/bundle", str(bundled(measured_run(tmp_path), tmp_path / "b"))
-    )
+    end = end.split("printf '\\nThe demo has left")[0].replace("runs/demo", str(tmp_path))
+    bundled(measured_run(tmp_path), tmp_path / "bundle")
     done = subprocess.run(
         ["bash", "-euc", 'run() { "$@"; }\n' + end],
         cwd=REPOSITORY,
@@ -44,8 +43,9 @@ def test_the_demo_ends_with_the_five_best_of_them(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     header, *rows = done.stdout.strip().splitlines()[-6:]
-    assert header.startswith("peptide,first_residue,snw_score,snw_probability")
+    assert header == "peptide,first_residue,snw_score,snw_probability,snw_percentile"
     scores = [float(row.split(",")[2]) for row in rows]
     assert len(rows) == 5
     assert scores == sorted(scores, reverse=True)
     assert {row.split(",")[0] for row in rows} <= set(pd.read_csv(DATA / "new_peptides.csv")["peptide"])
+    assert len(pd.read_csv(tmp_path / "new_peptides.csv")) == 5
