@@ -36,6 +36,12 @@ ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="S
 FalseRateOption = Annotated[
     float | None, typer.Option("--false-rate", metavar="Q", help="At most a share Q of the hits is false, on average.")
 ]
+RerankOption = Annotated[
+    str | None, typer.Option("--rerank", metavar="FOLDER|HUB_ID", help="A better bundle that looks again at the best.")
+]
+RerankTopOption = Annotated[
+    int | None, typer.Option("--rerank-top", metavar="N", help="At how many ligands of each receptor.")
+]
 ArrayOption = Annotated[int, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
 VectorsOption = Annotated[
     Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
@@ -66,6 +72,8 @@ def screen_command(
     top: TopOption = None,
     threshold: ThresholdOption = None,
     false_rate: FalseRateOption = None,
+    rerank: RerankOption = None,
+    rerank_top: RerankTopOption = None,
     array: ArrayOption = 1,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
@@ -85,11 +93,11 @@ def screen_command(
 ) -> None:
     """Rank a library for receptors, exactly; what is done already is kept."""
     section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
-    files = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to, "vectors": vectors}
-    kept = {"top": top, "threshold": threshold, "false_rate": false_rate}
-    options = {"dtype": vector_dtype, "encoder": encoder, "device": device}
-    sizes = {"on_invalid": on_invalid, "block_residues": block_residues, "unit_pairs": unit_pairs}
-    digest = _prepared(files | kept | options | sizes, dry_run)
+    options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to}
+    options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "vectors": vectors}
+    options |= {"rerank": rerank, "rerank_top": rerank_top}
+    options |= {"dtype": vector_dtype, "encoder": encoder, "device": device, "on_invalid": on_invalid}
+    digest = _prepared(options | {"block_residues": block_residues, "unit_pairs": unit_pairs}, dry_run)
     if digest is None:
         return
     jobs = [(f"screen-{to.name}", {"to": str(to.absolute()), "plan": digest})] * section.array

@@ -89,7 +89,7 @@ class PairScorer:
         self._rows, self._tokens = rows, Kept(tokens, memory_bytes // 8)
         width = bundle.says.rows.width * torch_dtype(bundle.says.rows.dtype).itemsize
         self.most_residues = max(1, memory_bytes // 2 // width)
-        self._calibrations = {member.name: member.calibration for member in members}
+        self.calibrations = {member.name: member.calibration for member in members}
 
     @classmethod
     def load(
@@ -171,7 +171,7 @@ class PairScorer:
                 reader = self.reader(member, local)
                 own = number[: len(pairs)], number[len(pairs) :]
                 found[member.name][pairs] = member.scores(*own, reader, self.device)
-        return together(found, self._calibrations, self.bundle.says.mean)
+        return together(found, self.calibrations, self.bundle.says.mean)
 
     def score_table(
         self,

@@ -17,7 +17,8 @@ from snw_dist.screen.false_hits import check_promise
 from snw_dist.screen.library import TABLE, Kind, Library, read_library, write_library
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
 from snw_dist.screen.plan_file import WORK, Content, ScreenPlan, read_plan, write_plan
-from snw_dist.screen.preflight import estimate, most_entries
+from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
+from snw_dist.screen.rerank import check_second
 from snw_dist.screen.result import REJECTS, clear_result, is_finished
 from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
@@ -36,6 +37,9 @@ class Asked:
     top: int | None = None
     threshold: float | None = None
     false_rate: float | None = None
+    rerank: str | None = None
+    """Bundle that looks again at the best `rerank_top` of each receptor."""
+    rerank_top: int | None = None
     vectors: Path | None = None
     """Folder of vectors that later screens use again; None: in `to`."""
     dtype: str = "float32"
@@ -55,6 +59,7 @@ def check(asked: Asked) -> None:
         raise InputError(f"--to {asked.to}: not a folder. Choose another name.")
     for option, number in (
         ("top", asked.top),
+        ("rerank-top", asked.rerank_top),
         ("block-residues", asked.block_residues),
         ("unit-pairs", asked.unit_pairs),
     ):
@@ -64,6 +69,14 @@ def check(asked: Asked) -> None:
         raise InputError(f"--threshold {asked.threshold}: give a score from 0 to 1.")
     if asked.false_rate is not None:
         exact_rate(asked.false_rate)
+    if (asked.rerank is None) != (asked.rerank_top is None):
+        raise InputError("--rerank BUNDLE and --rerank-top N belong together. Give both, or none.")
+    if asked.rerank_top is not None and asked.top is not None and asked.top > asked.rerank_top:
+        raise InputError(
+            f"--top {asked.top}: only --rerank-top {asked.rerank_top} are ranked again. Give at most these."
+        )
+    if asked.rerank is not None and asked.false_rate is not None:
+        raise InputError("--false-rate counts by the scores of --bundle, so --rerank cannot be there. Leave one out.")
     _one_of("on-invalid", asked.on_invalid, "error", "skip")
     _one_of("vector-dtype", asked.dtype, "float32", "float16")
     _one_of("device", asked.device, "auto", "cpu", "cuda")
@@ -87,9 +100,15 @@ def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
     if asked.false_rate is not None:
         for line in check_promise(towers.scorer.bundle, libraries["receptor"].sequences, asked.false_rate):
             tell(line)
+    second = None
+    if asked.rerank is not None:
+        second = PairScorer.load(asked.rerank, device=asked.device, encoder=asked.encoder)
+        check_second(second, libraries)
     num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
-    most = most_entries(num, owners, asked.top, asked.threshold is not None or asked.false_rate is not None)
-    plan = _plan(asked, towers, libraries, files, most)
+    most = most_entries(
+        num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
+    )
+    plan = _plan(asked, towers, second, libraries, files, most)
     before = read_plan(asked.to)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
         return None
@@ -97,6 +116,8 @@ def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
     starts = block_starts(libraries["ligand"].lengths, asked.block_residues)
     for line in estimate(towers, libraries, starts, most, asked.dtype, asked.unit_pairs).lines():
         tell(line)
+    if second is not None:
+        tell(second_stage_line(second, libraries, most))
     if not dry_run:
         _begin(asked, plan, before, libraries, files)
     return plan
@@ -127,16 +148,23 @@ def _rules(scorer: PairScorer) -> Rules:
 
 
 def _plan(
-    asked: Asked, towers: Towers, libraries: dict[Kind, Library], files: dict[Kind, Path], most: int
+    asked: Asked,
+    towers: Towers,
+    second: PairScorer | None,
+    libraries: dict[Kind, Library],
+    files: dict[Kind, Path],
+    most: int,
 ) -> ScreenPlan:
     digests: dict[Kind, str] = {kind: library.digest for kind, library in libraries.items()}
     sha256 = towers.scorer.bundle.sha256
-    content = Content(sha256, digests, most, asked.top, asked.threshold, asked.false_rate, asked.dtype, __version__)
-    is_folder = Path(asked.bundle).expanduser().is_dir()
+    rerank = None if second is None else second.bundle.sha256
+    kept = (most, asked.top, asked.threshold, asked.false_rate)
+    content = Content(sha256, digests, *kept, rerank, asked.dtype, __version__)
     vectors = asked.vectors or asked.to / "vectors"
     return ScreenPlan(
         content=content,
-        bundle=str(Path(asked.bundle).expanduser().absolute()) if is_folder else asked.bundle,
+        bundle=_absolute(asked.bundle),
+        rerank=None if asked.rerank is None else _absolute(asked.rerank),
         encoder=asked.encoder,
         vectors=str(vectors.absolute()),
         block_residues=asked.block_residues,
@@ -144,6 +172,12 @@ def _plan(
         accounting={kind: library.accounting() for kind, library in libraries.items()},
         files={kind: path.name for kind, path in files.items()},
     )
+
+
+def _absolute(bundle: str) -> str:
+    """For jobs that start elsewhere: a folder by its whole path, an id of the hub as it is."""
+    folder = Path(bundle).expanduser()
+    return str(folder.absolute()) if folder.is_dir() else bundle
 
 
 def _say_libraries(libraries: dict[Kind, Library], files: dict[Kind, Path], on_invalid: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from snw_dist.arrays import FloatArray, IntArray
-from snw_dist.scoring.columns import VERSION, Column, Scored
+from snw_dist.scoring.columns import VERSION, Column, Scored, columns_of
+from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.scores import together
 from snw_dist.screen.library import StoredLibrary
-from snw_dist.screen.product.merge import Best
+from snw_dist.screen.ranked import Ranked
 from snw_dist.screen.specificity import num_better, num_lists
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.vectors import VectorSet
@@ -23,11 +24,21 @@ from snw_dist.screen.vectors import VectorSet
 HITS_AT_ONCE = 1 << 16
 """Hits whose vectors are in memory together; but the list of one receptor is looked at as a whole."""
 _OURS = (
-    ("snw_rank", pa.int64(), "place among the distinct ligands of the library for this receptor, 1 is the best", None),
-    ("snw_library_percentile", pa.float64(), "share of the library's ligands that are not ranked above it", "percent"),
+    ("snw_rank", pa.int64(), "place in the list of this receptor, 1 is the best; ids of one sequence share it", None),
+    (
+        "snw_library_percentile",
+        pa.float64(),
+        "share of the library's distinct ligands that the first stage does not rank above it",
+        "percent",
+    ),
     ("snw_specificity", pa.float64(), "share of the other receptors of the screen that it scores no higher with", None),
     ("snw_num_receptors", pa.int64(), "receptors of the screen that have this ligand among their hits", None),
 )
+_FIRST = (
+    ("snw_first_score", pa.float64(), "score of the network of the first stage", None),
+    ("snw_first_rank", pa.int64(), "place in the list of the first stage", None),
+)
+"""Where a second stage has ranked anew."""
 
 
 @dataclass(frozen=True)
@@ -41,68 +52,72 @@ class Sides:
 
 
 class Hits(NamedTuple):
-    """The list of one receptor; each array has its entries [hits], the best first."""
+    """The list of one receptor."""
 
     receptor: int
-    ligand: IntArray
-    """[hits] numbers in the library."""
-    score: NDArray[np.float32]
-    """[hits]"""
+    ranked: Ranked
+    """[1, hits] each."""
     better: IntArray
     """[hits] receptors that score higher with the ligand."""
     lists: IntArray
     """[hits] receptors that have the ligand among their hits."""
 
 
-def schema_of(columns: list[Column]) -> pa.Schema:
-    """The columns of the result."""
-    texts = [pa.field(name, pa.string()) for name in ("ligand", "receptor", "ligand_sequence")]
-    ours = [
-        pa.field(name, kind, metadata={"meaning": meaning} | ({"unit": unit} if unit else {}))
-        for name, kind, meaning, unit in _OURS
-    ]
-    metadata = {"snw_schema": str(VERSION)}
-    return pa.schema([*texts, *(column.field for column in columns), *ours], metadata=metadata)
+@dataclass(frozen=True)
+class Ranking:
+    """The bundle that has ranked the hits, and what the result says of them."""
 
+    scorer: PairScorer
+    second: bool
+    """It has looked again at the best of another network."""
 
-def kept_entries(best: Best, least: FloatArray) -> IntArray:
-    """[receptors]: how many entries of each list score at least its `least`, [receptors]; they are its first ones."""
-    score = best.score.double().numpy()
-    counts: IntArray = (score >= least[:, None]).sum(axis=1).astype(np.int64)
-    return counts
+    @functools.cached_property
+    def columns(self) -> list[Column]:
+        """Those of `predict`."""
+        return columns_of(self.scorer.bundle, members=False, trust=self.scorer.trust)
 
-
-def entries_of(best: Best, least: FloatArray) -> IntArray:
-    """[entries] ligands of all lists together."""
-    counts = kept_entries(best, least)
-    there = np.arange(best.index.shape[1])[None] < counts[:, None]
-    found: IntArray = best.index.numpy()[there]
-    return found
+    @functools.cached_property
+    def schema(self) -> pa.Schema:
+        """All columns of the result."""
+        texts = [pa.field(name, pa.string()) for name in ("ligand", "receptor", "ligand_sequence")]
+        ours = [
+            pa.field(name, kind, metadata={"meaning": meaning} | ({"unit": unit} if unit else {}))
+            for name, kind, meaning, unit in [*_OURS, *(_FIRST if self.second else ())]
+        ]
+        metadata = {"snw_schema": str(VERSION)}
+        return pa.schema([*texts, *(column.field for column in self.columns), *ours], metadata=metadata)
 
 
 def hits_of(
-    receptors: range, best: Best, counts: IntArray, sides: Sides, lists: tuple[IntArray, IntArray], towers: Towers
+    receptors: range,
+    ranked: Ranked,
+    least: FloatArray,
+    sides: Sides,
+    lists: tuple[IntArray, IntArray],
+    towers: Towers,
 ) -> Iterator[Hits]:
-    """The lists of some receptors in their order.
+    """The lists of some receptors in their order, as far as they score at least `least`, [receptors].
 
-    best: their lists, of which the first `counts`, [receptors], are hits; lists: ligands, [n] and rising, and [n] how
-    many lists have each.
+    lists: ligands, [n] and rising, and [n] how many lists have each.
     """
-    all_receptors = torch.cat([sides.receptor_vectors.block(b) for b in range(sides.receptor_vectors.num_blocks)])
-    at_once = max(1, HITS_AT_ONCE // max(1, best.index.shape[1]))
+    vectors = sides.receptor_vectors
+    all_receptors, counts = vectors.rows(range(len(vectors))), ranked.counts(least)
+    at_once = max(1, HITS_AT_ONCE // max(1, ranked.ligand.shape[1]))
     for start in range(0, len(receptors), at_once):
-        own = range(start, min(start + at_once, len(receptors)))
-        of = np.repeat(np.array(own, dtype=np.int64), counts[own.start : own.stop])
-        ligand = np.concatenate([best.index[row, : counts[row]].numpy() for row in own])
-        score = torch.cat([best.score[row, : counts[row]] for row in own])
-        better = np.zeros(0, dtype=np.int64)
+        rows = range(start, min(start + at_once, len(receptors)))
+        of = np.repeat(np.array(rows, dtype=np.int64), counts[rows.start : rows.stop])
+        ligand, score = (
+            np.concatenate([values[row, : counts[row]] for row in rows])
+            for values in (ranked.ligand, ranked.first_score)
+        )
+        better = in_lists = np.zeros(0, dtype=np.int64)
         if len(ligand):
-            vectors = sides.ligand_vectors.picked(ligand)
-            better = num_better(vectors, of + receptors.start, score, all_receptors, towers.scores)
-        in_lists = lists[1][np.searchsorted(lists[0], ligand)] if len(ligand) else better
-        for row in own:
+            own = sides.ligand_vectors.picked(ligand)
+            better = num_better(own, of + receptors.start, torch.from_numpy(score), all_receptors, towers.scores)
+            in_lists = lists[1][np.searchsorted(lists[0], ligand)]
+        for row in rows:
             here = of == row
-            yield Hits(receptors[row], ligand[here], score.numpy()[here], better[here], in_lists[here])
+            yield Hits(receptors[row], ranked.row(row, int(counts[row])), better[here], in_lists[here])
 
 
 def lists_with(numbers: IntArray, all_lists: Iterator[IntArray]) -> tuple[IntArray, IntArray]:
@@ -113,20 +128,18 @@ def lists_with(numbers: IntArray, all_lists: Iterator[IntArray]) -> tuple[IntArr
     return numbers, counts
 
 
-def table_of(hits: Hits, sides: Sides, columns: list[Column], towers: Towers) -> Iterator[pa.Table]:
+def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> Iterator[pa.Table]:
     """The rows of a receptor, for each of its ids in the order of the file."""
-    ligands = sides.ligands.sequences.take(hits.ligand)
+    numbers, scorer = hits.ranked.ligand[0], ranking.scorer
+    ligands = sides.ligands.sequences.take(numbers)
     [receptor] = sides.receptors.sequences.take(np.array([hits.receptor]))
-    scores = {towers.member.name: hits.score.astype(np.float64)}
-    bundle = towers.scorer.bundle
-    scored = Scored(
-        ligands, [receptor] * len(ligands), together(scores, {towers.member.name: towers.member.calibration}, None)
-    )
-    made: dict[str, Any] = {column.name: pa.array(column.make(scored), column.kind) for column in columns}
+    members = {name: scores[0] for name, scores in hits.ranked.members.items()}
+    scores = together(members, scorer.calibrations, scorer.bundle.says.mean)
+    scored = Scored(ligands, [receptor] * len(ligands), scores)
+    made: dict[str, Any] = {column.name: pa.array(column.make(scored), column.kind) for column in ranking.columns}
     made |= _ours(hits, len(sides.ligands), len(sides.receptors))
-    assert bundle.says.mean is None, "a screen has one network"
-    of, names = sides.ligands.names(hits.ligand)
-    rows, schema = pa.array(of), schema_of(columns)
+    of, names = sides.ligands.names(numbers)
+    rows, schema = pa.array(of), ranking.schema
     _, receptor_names = sides.receptors.names(np.array([hits.receptor]))
     for name in receptor_names:
         texts = [names, [name] * len(names), [ligands[place] for place in of.tolist()]]
@@ -136,9 +149,14 @@ def table_of(hits: Hits, sides: Sides, columns: list[Column], towers: Towers) ->
 
 
 def _ours(hits: Hits, num_ligands: int, num_receptors: int) -> dict[str, pa.Array]:
-    rank = np.arange(1, len(hits.ligand) + 1)
-    percentile: FloatArray = 100.0 * (num_ligands - rank + 1) / num_ligands
-    others = num_receptors - 1
-    specific = pa.nulls(len(rank), pa.float64()) if not others else pa.array(1.0 - hits.better / others, pa.float64())
-    found = (pa.array(rank), pa.array(percentile), specific, pa.array(hits.lists))
-    return {name: values for (name, *_), values in zip(_OURS, found, strict=True)}
+    first, others = hits.ranked.first_rank[0], num_receptors - 1
+    percentile: FloatArray = 100.0 * (num_ligands - first + 1) / num_ligands
+    specific = pa.nulls(len(first), pa.float64()) if not others else pa.array(1.0 - hits.better / others, pa.float64())
+    found: list[pa.Array] = [
+        pa.array(np.arange(1, len(first) + 1)),
+        pa.array(percentile),
+        specific,
+        pa.array(hits.lists),
+    ]
+    found += [pa.array(hits.ranked.first_score[0].astype(np.float64)), pa.array(first)]
+    return {name: values for (name, *_), values in zip([*_OURS, *_FIRST], found, strict=True)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from snw_dist.scoring.columns import Column, columns_of
-from snw_dist.screen.hits import Sides
+from snw_dist.screen.hits import Ranking, Sides
 from snw_dist.screen.plan_file import ScreenPlan
+from snw_dist.screen.ranked import Lists
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import Scoring
 
@@ -21,9 +21,6 @@ class Making:
     scoring: Scoring
     sides: Sides
     towers: Towers
-
-    @property
-    def columns(self) -> list[Column]:
-        """Those of `predict`."""
-        scorer = self.towers.scorer
-        return columns_of(scorer.bundle, members=False, trust=scorer.trust)
+    ranking: Ranking
+    lists: Lists
+    """As they are written: those of a second stage, where there is one."""

@@ -31,13 +31,15 @@ class Content:
     libraries: dict[Kind, str]
     """SHA-256 of sequences and ids."""
     most: int
-    """Entries of a list."""
+    """Entries of a list of the first stage."""
     top: int | None
     """As asked for."""
     threshold: float | None
     """As asked for."""
     false_rate: float | None
     """As asked for."""
+    rerank: str | None
+    """SHA-256 of the `bundle.json` of the second stage."""
     dtype: str
     """Number format of the vectors."""
     version: str
@@ -50,6 +52,7 @@ class ScreenPlan:
 
     content: Content
     bundle: str
+    rerank: str | None
     encoder: str | None
     vectors: str
     """Folder of all sets of vectors."""

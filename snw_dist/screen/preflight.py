@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from hpc.errors import InputError
 from hpc.told import duration
 from snw_dist.arrays import IntArray
+from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.product import MOST_PAIRS
 from snw_dist.screen.library import Kind, Library
 from snw_dist.screen.plan import grid_of
@@ -103,6 +104,21 @@ def estimate(
         residues_per_s=sum(residues.values()) / sum(speeds),
         pairs_per_s=_product_speed(size, num, owners, most, towers),
         device=towers.scorer.device.type,
+    )
+
+
+def second_stage_line(scorer: PairScorer, libraries: dict[Kind, Library], most: int) -> str:
+    """What the second stage costs, by some pairs of the longest sequences."""
+    ligands, receptors = (libraries[kind].sequences for kind in ("ligand", "receptor"))
+    pairs, tried, started = most * len(receptors), 0, time.perf_counter()
+    while tried == 0 or time.perf_counter() - started < _TRIAL_S:
+        now = ligands[-32:]
+        scorer.score_clean(now, [receptors[-1]] * len(now))
+        tried += len(now)
+    rate = tried / (time.perf_counter() - started)
+    return (
+        f"second stage: {pairs:,} pairs by {len(scorer.members)} network(s), {rate:,.0f} pairs a second here: "
+        f"{duration(pairs / rate)} for one such process"
     )
 
 

@@ -26,10 +26,9 @@ from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
 from snw_dist.scoring.table.finish import write_text
 from snw_dist.screen.false_hits import CutoffUnits, said_of
-from snw_dist.screen.hits import Hits, Sides, entries_of, hits_of, kept_entries, lists_with, schema_of, table_of
+from snw_dist.screen.hits import Hits, Sides, hits_of, lists_with, table_of
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan_file import RESULT, WORK
-from snw_dist.screen.unit import ListUnits
 
 FORMAT_VERSION = 1
 HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
@@ -44,14 +43,14 @@ class ShardUnits:
     kind, unit = "result", "receptors"
 
     def __init__(self, making: Making, cutoffs: CutoffUnits) -> None:
-        self._of, self._lists, self._cutoffs = making, ListUnits(making.scoring), cutoffs
+        self._of, self._cutoffs = making, cutoffs
 
     def __len__(self) -> int:
-        return len(self._lists)
+        return len(self._of.scoring.grid.groups)
 
     def size(self, number: int) -> int:
         """Receptors."""
-        return self._lists.size(number)
+        return len(self._of.scoring.grid.groups[number])
 
     def has(self, number: int, verify: bool) -> bool:
         """Whether the files of a group are there; with `verify` every byte of them is looked at."""
@@ -71,14 +70,14 @@ class ShardUnits:
 
     def do(self, number: int, checkpoint: Callable[[], None]) -> None:
         """Write the files of a group, and then that they are there."""
-        of, columns = self._of, self._of.columns
-        schema, buffer, files, rows, hits = schema_of(columns), pa.BufferOutputStream(), dict[str, Any](), 0, 0
+        of, schema = self._of, self._of.ranking.schema
+        buffer, files, rows, hits = pa.BufferOutputStream(), dict[str, Any](), 0, 0
         with pq.ParquetWriter(buffer, schema, write_page_checksum=True) as writer:
             waiting: list[pa.Table] = []
             for found in self._hits(number):
                 checkpoint()
-                hits += len(found.ligand)
-                tables = [*table_of(found, of.sides, columns, of.towers)]
+                hits += len(found.lists)
+                tables = [*table_of(found, of.sides, of.ranking)]
                 for place, table in zip(of.sides.receptors.places(found.receptor), tables, strict=True):
                     files |= _written(of.to, _csv_name(place, table, of.sides, found), _csv(schema, table))
                 rows, waiting = rows + sum(map(len, tables)), [*waiting, *tables]
@@ -90,14 +89,13 @@ class ShardUnits:
         write_sealed(self._record(number), {"files": files, "rows": rows, "hits": hits})
 
     def _hits(self, number: int) -> Iterator[Hits]:
-        of, best = self._of, self._lists.read(number)
-        threshold, groups = of.plan.content.threshold, of.scoring.grid.groups
-        least = [self._cutoffs.least(group, threshold) for group in groups]
-        counts = kept_entries(best, least[number])
-        _refuse_cut_off(of, best.index.shape[1], counts)
-        every = (entries_of(self._lists.read(other), least[other]) for other in range(len(self._lists)))
-        lists = lists_with(np.unique(entries_of(best, least[number])), every)
-        return hits_of(groups[number], best, counts, of.sides, lists, of.towers)
+        of, ranked, groups = self._of, self._of.lists(number), self._of.scoring.grid.groups
+        least = [self._cutoffs.least(group, of.plan.content.threshold) for group in groups]
+        if not of.ranking.second:
+            _refuse_cut_off(of, ranked.ligand.shape[1], ranked.counts(least[number]))
+        every = (of.lists(other).entries(least[other]) for other in range(len(self)))
+        lists = lists_with(np.unique(ranked.entries(least[number])), every)
+        return hits_of(groups[number], ranked, least[number], of.sides, lists, of.towers)
 
     def _record(self, number: int) -> Path:
         return self._of.scoring.folder / f"shard_{number:06d}.json"
@@ -110,16 +108,17 @@ def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits) -> None:
     files = functools.reduce(lambda one, other: one | other["files"], records, dict[str, Any]())
     if (to / REJECTS).exists():
         files |= {REJECTS: {"bytes": (to / REJECTS).stat().st_size, "sha256": file_digest(to / REJECTS)}}
-    bundle = making.towers.scorer.bundle
+    bundle, second = making.towers.scorer.bundle, making.ranking
     content = {
         "format_version": FORMAT_VERSION,
         "screen": asdict(plan.content),
         "bundle": {"name": bundle.says.name, "member": making.towers.member.name, "sha256": bundle.sha256},
+        "rerank": {"name": second.scorer.bundle.says.name, "sha256": plan.content.rerank} if second.second else None,
         "records": plan.accounting,
         "pairs": len(making.sides.ligands) * len(making.sides.receptors),
         "hits": sum(record["hits"] for record in records),
         "rows": sum(record["rows"] for record in records),
-        "columns": schema_of(making.columns).names,
+        "columns": making.ranking.schema.names,
         "false_hits": cutoffs.said(),
         "ties": "equal scores: the shorter ligand first, then by its letters",
         "device": making.scoring.device.type,

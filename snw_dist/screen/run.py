@@ -12,16 +12,18 @@ from hpc.job.runtime import Runtime
 from hpc.told import long_work
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.false_hits import CutoffUnits
-from snw_dist.screen.hits import Sides
+from snw_dist.screen.hits import Ranking, Sides
 from snw_dist.screen.library import Kind, StoredLibrary
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan import grid_of
 from snw_dist.screen.plan_file import WORK, ScreenPlan, plan_of_job
+from snw_dist.screen.ranked import Lists, by_first
+from snw_dist.screen.rerank import RerankUnits, SecondStage
 from snw_dist.screen.result import ShardUnits, finish, is_finished
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import ListUnits, ScoreUnits, Scoring
 from snw_dist.screen.vectors import VectorSet, VectorUnits, begin_vectors, made_of_vectors, open_vectors
-from snw_dist.screen.work import do_all
+from snw_dist.screen.work import Units, do_all
 
 KINDS: tuple[Kind, Kind] = ("ligand", "receptor")
 _ROWS_BYTES = 1 << 26
@@ -36,22 +38,19 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
     if runtime.comm.on_rank_0(finished):
         log.info("%s has its result already", to)
         return
-    making = _making(to, plan, runtime)
+    making, second = _making(to, plan, runtime)
     sets = [making.sides.receptor_vectors, making.sides.ligand_vectors]
-    lists, cutoffs = ListUnits(making.scoring), CutoffUnits(making)
+    cutoffs = CutoffUnits(making)
     shards = ShardUnits(making, cutoffs)
-    for units in (VectorUnits(sets, making.towers), ScoreUnits(making.scoring), lists, cutoffs, shards):
+    first: list[Units] = [VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring)]
+    for units in [*first, cutoffs, *([second] if second else []), shards]:
         with long_work(units.kind):
             do_all(units, runtime, finished)
     runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards, cutoffs))
 
 
-def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> Making:
-    scorer = PairScorer.load(plan.bundle, device=runtime.device, encoder=plan.encoder, memory_bytes=_ROWS_BYTES)
-    if scorer.bundle.sha256 != plan.content.bundle:
-        raise InputError(
-            f"{plan.bundle}: another bundle by now than this screen was begun with. Start the screen again."
-        )
+def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, RerankUnits | None]:
+    scorer = _loaded(plan.bundle, plan.content.bundle, plan, runtime)
     towers = Towers(scorer)
     ligands, receptors = (StoredLibrary(to / WORK / kind, plan.content.libraries[kind]) for kind in KINDS)
     ligand_vectors, receptor_vectors = (_vectors(kind, to, plan, towers, runtime) for kind in KINDS)
@@ -65,7 +64,22 @@ def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> Making:
         margin=towers.margin,
         device=runtime.device,
     )
-    return Making(to, plan, scoring, Sides(ligands, receptors, ligand_vectors, receptor_vectors), towers)
+    sides = Sides(ligands, receptors, ligand_vectors, receptor_vectors)
+    if plan.rerank is None or plan.content.rerank is None:
+        first = ListUnits(scoring)
+        lists: Lists = lambda group: by_first(first.read(group), towers.member.name)  # noqa: E731
+        return Making(to, plan, scoring, sides, towers, Ranking(scorer, False), lists), None
+    better = _loaded(plan.rerank, plan.content.rerank, plan, runtime)
+    most = plan.content.top or plan.content.most
+    second = RerankUnits(scoring, SecondStage(better, ligands, receptors, towers.member.name, most))
+    return Making(to, plan, scoring, sides, towers, Ranking(better, True), second.read), second
+
+
+def _loaded(source: str, sha256: str, plan: ScreenPlan, runtime: Runtime) -> PairScorer:
+    scorer = PairScorer.load(source, device=runtime.device, encoder=plan.encoder, memory_bytes=_ROWS_BYTES)
+    if scorer.bundle.sha256 != sha256:
+        raise InputError(f"{source}: another bundle by now than this screen was begun with. Start the screen again.")
+    return scorer
 
 
 def _vectors(kind: Kind, to: Path, plan: ScreenPlan, towers: Towers, runtime: Runtime) -> VectorSet:

@@ -28,13 +28,13 @@ def check_network(bundle: Bundle) -> None:
         hint = f"one of these would do: {', '.join(fitting)}" if fitting else "none of these has such vectors"
         raise InputError(
             f"{what}, and this bundle has {len(members)} members; {hint}. Make a bundle of one member: "
-            "snw-dist export --members takes its name."
+            "snw-dist export --members takes its name. All of them can look again at the best: --rerank."
         )
     [entry] = members.values()
     if entry.network not in NETWORKS:
         raise InputError(
-            f"{what}, and this one is {entry.network}. Screen with the bundle of such a network, and score its best "
-            "hits with this one: snw-dist predict."
+            f"{what}, and this one is {entry.network}. Give the bundle of such a network as --bundle, and this one "
+            "as --rerank: it looks again at the best."
         )
 
 

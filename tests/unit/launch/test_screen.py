@@ -108,8 +108,9 @@ def test_a_dry_run_writes_nothing(place: Path) -> None:
 def test_networks_without_vectors_and_several_members_are_refused(place: Path, tmp_path: Path) -> None:
     config = compared_runs(tmp_path, ["siamese", "cross_attention"], [1])
     bundled(config, place / "two", "all")
-    assert re.search(r"has 2 members; one of these would do: siamese\S*\. .*--members", refusal(place, bundle="two"))
+    said = refusal(place, bundle="two")
+    assert re.search(r"has 2 members; one of these would do: siamese\S*\. .* --members .* --rerank", said)
     bundled(config, place / "slow", "cross_attention")
     said = refusal(place, bundle="slow")
     assert "this one is cross_attention" in said
-    assert "snw-dist predict" in said
+    assert "this one as --rerank" in said
