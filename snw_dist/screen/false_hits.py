@@ -24,7 +24,7 @@ from snw_dist.bundle.calibration_pairs import CalibrationPairs, read_calibration
 from snw_dist.bundle.format import TRAINED_ON
 from snw_dist.bundle.read import Bundle
 from snw_dist.screen.errors.conformal import exact_rate
-from snw_dist.screen.errors.lists import HitList, HitLists, hit_lists
+from snw_dist.screen.errors.lists import OWN, HitList, HitLists, hit_lists
 from snw_dist.screen.library import Kind
 from snw_dist.screen.making import Making
 from snw_dist.screen.towers import Towers
@@ -180,7 +180,8 @@ def _selected(hits: HitList, scores: np.ndarray[Any, np.dtype[np.float32]], num_
 def said_of(said: dict[str, Any]) -> Iterator[str]:
     """Lines for people on what the promise is, from what `CutoffUnits` has left."""
     for one in said["lists"]:
-        of = f"{one['name']} ({len(one['receptors']):,}): {one['hits']:,} of {one['tested']:,} pairs kept"
+        who = one["receptors"][0] if one["name"] == OWN else f"{one['name']} ({len(one['receptors']):,})"
+        of = f"{who}: {one['hits']:,} of {one['tested']:,} pairs kept"
         if one["hits"]:
             yield f"{of}; on average at most {said['rate']:g} of them false, by {one['negatives']:,} known negatives"
         else:

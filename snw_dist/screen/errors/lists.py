@@ -21,6 +21,7 @@ from snw_dist.screen.errors.conformal import Negatives
 
 SHORTEST = Fraction(1, 20)
 """A receptor has enough negatives of its own if as little as this share of its library could be kept by them."""
+OWN = "one receptor"
 LEAST_ALIKE = 0.5
 """A receptor is unlike all calibration receptors if its closest one has less than this share of identical residues."""
 
@@ -30,6 +31,7 @@ class HitList:
     """Receptors whose hits are selected together."""
 
     name: str
+    """Of the kind of receptors that share it, or `OWN`."""
     receptors: list[int]
     """Positions among the receptors of the screen."""
     negatives: Negatives
@@ -62,7 +64,7 @@ def hit_lists(
         kind = receptor in learned
         own = known.negatives([receptor]) if receptor in pools[kind] else known.scores[:0]
         if len(own) >= enough(rate):
-            lists.append(HitList(f"receptor {place + 1}", [place], Negatives.of(own, rate)))
+            lists.append(HitList(OWN, [place], Negatives.of(own, rate)))
         elif not pools[kind]:
             refused[place] = _OTHER_KIND[kind]
         elif unlike[kind][place]:

@@ -17,7 +17,7 @@ from snw_dist.bundle.read import open_bundle
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.errors.conformal import Selection, selected
-from snw_dist.screen.false_hits import check_promise, pairs_of, scored_again
+from snw_dist.screen.false_hits import check_promise, pairs_of, said_of, scored_again
 from snw_dist.screen.result import summary
 from snw_dist.screen.towers import Towers
 from tests.kit.bundle_tools import put
@@ -124,3 +124,11 @@ def test_what_is_refused_is_told_before_it_begins(promised: Asked) -> None:
     unlike = [one for one in receptors if one not in pairs_of(bundle).receptors]
     with pytest.raises(InputError, match=r"nothing can be promised of any receptor.* less than 50% of"):
         list(check_promise(bundle, unlike, RATE))
+
+
+def test_a_list_of_one_receptor_is_told_by_its_id() -> None:
+    one = {"name": "one receptor", "receptors": ["A*02"], "hits": 7, "tested": 100, "negatives": 200, "cut_by_top": 0}
+    said = {"rate": 0.1, "lists": [one], "refused": []}
+    assert list(said_of(said)) == [
+        "A*02: 7 of 100 pairs kept; on average at most 0.1 of them false, by 200 known negatives"
+    ]

@@ -31,7 +31,7 @@ def test_own_list_or_the_common_one() -> None:
     pairs = pairs_of({RICH: 199, POOR: 198, OTHER: 30})
     found = hit_lists([POOR, RICH, OTHER], pairs, {RICH, POOR, OTHER}, False, RATE)
     assert [(hits.name, hits.receptors, hits.negatives.num) for hits in found.lists] == [
-        ("receptor 2", [1], 199),
+        ("one receptor", [1], 199),
         ("receptors of the training", [0, 2], 199 + 198 + 30),
     ]
     assert found.refused == {}
