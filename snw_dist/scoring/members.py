@@ -21,6 +21,8 @@ from snw_dist.predict.export import read_export
 from snw_dist.predict.score import score_pairs
 
 _PAIRS_AT_ONCE = 512
+_RESIDUES_AT_ONCE = 1 << 17
+"""Residues whose parts are in memory together on a CPU: more than a few hundred pairs have, where sequences repeat."""
 _AGAIN = "Fetch the bundle again."
 
 
@@ -38,7 +40,8 @@ class LoadedMember:
 
     def scores(self, ligand: IntArray, receptor: IntArray, reader: RowReader, device: torch.device) -> FloatArray:
         """[pairs] scores; ligand, receptor: [pairs] numbers of sequences of the reader."""
-        return score_pairs(self.network, _pairs(ligand, receptor), reader, self.max_length, _PAIRS_AT_ONCE, device)
+        at_once = _PAIRS_AT_ONCE if device.type == "cuda" else pairs_at_once(ligand, receptor, reader.lengths)
+        return score_pairs(self.network, _pairs(ligand, receptor), reader, self.max_length, at_once, device)
 
     @torch.inference_mode()
     def outputs(self, ligand: IntArray, receptor: IntArray, reader: RowReader, device: torch.device) -> PairOutput:
@@ -47,6 +50,16 @@ class LoadedMember:
         batch = make_batch(table, np.arange(len(table)), reader, self.max_length, device)
         found: PairOutput = self.network.to(device)(batch.ligand, batch.receptor)
         return found
+
+
+def pairs_at_once(ligand: IntArray, receptor: IntArray, lengths: IntArray) -> int:
+    """How many pairs a CPU scores together, so that each sequence goes through the network as few times as possible.
+
+    ligand, receptor: [pairs] numbers of sequences, whose residues are `lengths` [sequences]. A pair costs little beside
+    its two sequences, which are computed once for all pairs that are scored together.
+    """
+    residues = int(lengths[np.unique(np.concatenate([ligand, receptor]))].sum())
+    return max(_PAIRS_AT_ONCE, len(ligand) * _RESIDUES_AT_ONCE // max(residues, _RESIDUES_AT_ONCE))
 
 
 def load_members(bundle: Bundle) -> list[LoadedMember]:

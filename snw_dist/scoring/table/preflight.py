@@ -17,7 +17,8 @@ TRIAL_S = 1.0
 """A trial that has taken so long says enough."""
 QUICK_S = 5.0
 """What takes no longer needs no estimate."""
-_GROWTH = 4
+_FIRST, _GROWTH, _SHARE = 16, 4, 16
+"""Pairs of the first set, how much larger the next one is, and the part of all pairs that none goes beyond."""
 
 
 class Pace(NamedTuple):
@@ -71,23 +72,26 @@ def tried(
 ) -> Pace | None:
     """The pace of `score` on some pairs, each time four times as many; None where all is done in seconds anyway.
 
-    Each set is scored twice: the first time also embeds what is new, and keeps it.
+    A set with sequences that are not embedded yet is scored twice: the first time embeds them, and keeps them.
     """
-    size, embedding_s, seen = 1, 0.0, set[str]()
-    pace = None
-    while _GROWTH * size <= min(len(pairs), survey.pairs):
-        some = pairs[:: len(pairs) // size][:size]
+    size, embedding_s, seen, pace = _FIRST, 0.0, set[str](), None
+
+    def timed(some: Sequence[Pair]) -> float:
         started = clock()
         score(some)
-        between = clock()
-        score(some)
-        again = clock() - between
-        embedding_s += max(0.0, between - started - again)
-        seen.update(one for pair in some for one in pair if not stored(one))
+        return clock() - started
+
+    while size <= len(pairs) and size * _SHARE <= survey.pairs:
+        some = pairs[:: len(pairs) // size][:size]
+        new = {one for pair in some for one in pair if one not in seen and not stored(one)}
+        first = timed(some)
+        again = timed(some) if new else first
+        seen |= new
+        embedding_s += max(0.0, first - again)
         pace = Pace(size, embedding_s / max(1, sum(map(len, seen))), again / size)
         if pace.seconds(survey.pairs, survey.to_embed.residues) < QUICK_S:
             return None
-        if between - started + again > TRIAL_S:
+        if first + again > TRIAL_S:
             break
         size *= _GROWTH
     return pace

@@ -12,7 +12,7 @@ from snw_dist.scoring.percentile import Wanted
 from snw_dist.scoring.table.sides import Pair, Refused
 from snw_dist.scoring.table.survey import Survey
 
-CHUNK_ROWS = 8192
+CHUNK_ROWS = 1 << 14
 CHUNK_BYTES = 1 << 26
 """Of the user's cells. A piece is scored and kept as a whole, so it must fit the memory."""
 

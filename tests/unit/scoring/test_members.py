@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hpc.errors import CorruptError
 from snw_dist.bundle.read import open_bundle
-from snw_dist.scoring.members import load_members
+from snw_dist.model.pair import Parts, Side
+from snw_dist.scoring.members import load_members, pairs_at_once
+from snw_dist.scoring.sequences import Rows
 from tests.kit.bundle_tools import bundled, measured_run, put, sign
 
 
@@ -40,6 +44,34 @@ def test_damage_inside_a_member_is_told_with_what_can_be_done(made: Path, tmp_pa
     with pytest.raises(CorruptError, match=rf"{name}: .*\. Fetch the bundle again\.$") as caught:
         load_members(open_bundle(tmp_path / "bundle"))
     assert "snw-dist" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "residues", "found"),
+    [(8192, 1 << 16, 8192), (8192, 1 << 18, 4096), (8192, 1 << 24, 512), (10, 100, 512), (8192, 1 << 17, 8192)],
+)
+def test_as_many_pairs_at_once_as_have_few_sequences(pairs: int, residues: int, found: int) -> None:
+    lengths = np.array([residues - 1, 1, 1000])  # the last is of no pair
+    assert pairs_at_once(np.zeros(pairs, np.int64), np.ones(pairs, np.int64), lengths) == found
+
+
+def test_each_sequence_goes_through_the_network_once(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """512 pairs at a time took each ligand once for nearly every pair."""
+    [member] = load_members(open_bundle(made))
+    rows = Rows([torch.randn(4, 128) for _ in range(64)])
+    ligand, receptor = (one.ravel() for one in np.meshgrid(np.arange(40), np.arange(40, 64)))
+    passes: list[int] = []
+    for name in ("ligands", "receptors"):
+        make = getattr(member.network, name)
+
+        def counting(side: Side, make: Callable[[Side], Parts] = make) -> Parts:
+            passes.append(len(side.states))
+            return make(side)
+
+        monkeypatch.setattr(member.network, name, counting)
+    found = member.scores(ligand, receptor, rows, torch.device("cpu"))
+    assert len(found) == 960
+    assert sum(passes) == 64 + 32  # 40 ligands and 24 receptors, each filled up to 32 at a time
 
 
 def test_what_is_loaded(made: Path) -> None:
