@@ -25,7 +25,7 @@ from snw_dist.screen.product.vectors import Vectors, check_finite, fastest, prep
 
 SPAN = 1 << 16
 """Partners in memory at once."""
-BLOCK = {"cpu": (4096, 256), "cuda": (16384, 8192)}
+BLOCK = {"cpu": (1024, 512), "cuda": (16384, 8192)}
 """Partners and rows that are multiplied at once: on a CPU their products stay in the cache of a core."""
 SAMPLED = 8
 """One partner in so many is looked at beforehand, up to `MOST_SAMPLED`, and at least 16 for each place of a list."""
@@ -61,8 +61,9 @@ def best_of(
         raise ValueError(f"best_of: k is {k} and the margin {margin}; both must be above 0.")
     check_finite(rows, 0)
     device = device or torch.device("cpu")
-    search = _Search(rows, k, margin, device, fastest(left.shape[1], device) if len(rows) >= MANY else torch.float32)
     with _threads(device) as (each, threads):
+        coarse = each(partial(fastest, left.shape[1]), [device])[0] if len(rows) >= MANY else torch.float32
+        search = _Search(rows, k, margin, device, coarse)
         parts = search.parts(len(partners), threads)
         if len(parts) == 1:
             return search.best(partners, parts[0], threads, each)

@@ -13,6 +13,8 @@ from snw_dist.screen.product.vectors import Vectors
 
 PIECE = 1024
 """Pairs whose scores are computed at once, always: on CUDA another shape may be added in another order."""
+FULL = 64
+"""Rows are filled up to a multiple of this: the products of another number are made and compared more slowly."""
 UNSETTLED = 1 << 16
 """Pairs that passed the product and wait for their scores, at most, besides those of one block."""
 
@@ -23,6 +25,8 @@ class Tile:
     def __init__(self, vectors: Vectors, k: int, margin: float, rows: int, sample: Vectors | None) -> None:
         self._vectors, self._k, self._margin, self._rows = vectors, k, margin, rows
         num, device = len(vectors.exact), vectors.exact.device
+        self._fill = -num % FULL
+        self._coarse = F.pad(vectors.coarse, (0, 0, 0, self._fill))
         self._score = torch.zeros(num, k, device=device)
         self._index = torch.full((num, k), -1, device=device)
         self._sure = torch.zeros(num, dtype=torch.float64, device=device)
@@ -37,10 +41,10 @@ class Tile:
         scratch, width = self._scratch(sample), _width(len(sample.exact), self._k, self._rows)
         groups = []
         for start in range(0, len(sample.exact), self._rows):
-            product = products(sample.coarse[start : start + self._rows], self._vectors.coarse, scratch)
+            product = products(sample.coarse[start : start + self._rows], self._coarse, scratch)
             groups.append(highest(product.view(-1, width, product.shape[-1])))
         # k groups that have a product this high have k products this high
-        reached = torch.cat(groups).float().topk(self._k, dim=0, sorted=False).values.amin(dim=0)
+        reached = torch.cat(groups)[:, : len(self._sure)].float().topk(self._k, dim=0, sorted=False).values.amin(dim=0)
         squared = most_squared(reached, sample, self._vectors)
         self._sure = surely(squared, sample.exact.shape[1], self._margin)
 
@@ -50,7 +54,7 @@ class Tile:
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
         count = 0
         for start in range(0, len(partners.exact), self._rows):
-            product = products(partners.coarse[start : start + self._rows], self._vectors.coarse, scratch)
+            product = products(partners.coarse[start : start + self._rows], self._coarse, scratch)
             which, row = passing(product, least, positive)
             found.append((which + start, row))
             count += len(row)
@@ -67,14 +71,14 @@ class Tile:
         return Best(self._score, self._index)
 
     def _scratch(self, partners: Vectors) -> torch.Tensor:
-        return partners.coarse.new_empty(min(self._rows, len(partners.coarse)), len(self._vectors.coarse))
+        return partners.coarse.new_empty(min(self._rows, len(partners.coarse)), len(self._coarse))
 
     def _least(self, partners: Vectors) -> tuple[torch.Tensor, bool]:
-        """[rows] products from which on a partner may be better than the last of a list; whether all are above 0."""
+        """[filled rows] products from which on a partner may be better than the last of a list; are all above 0?"""
         score = torch.maximum(self._score[:, -1].double(), self._sure)
         least = least_product(farthest(score, self._margin), partners, self._vectors)
         least = torch.where(score > 0, least, -torch.inf)
-        return least, bool(least.min() > 0)
+        return F.pad(least, (0, self._fill), value=torch.inf), bool(least.min() > 0)
 
     def _settle(self, partners: Vectors, first: int, num: int, found: list[tuple[torch.Tensor, torch.Tensor]]) -> bool:
         """The network's own scores of pairs decide which of them wait; says whether the lists were made anew."""
@@ -114,7 +118,7 @@ class Tile:
 
 
 def _width(num: int, k: int, most: int) -> int:
-    """Of how many products the highest is taken, a divisor of `most`: so few that there are 8 k groups, or one."""
+    """Products of which the highest is taken, a divisor of `most`: as many as leave 8 k groups, or one."""
     width = 1
     while 2 * width * 8 * k <= num and most % (2 * width) == 0 and num % (2 * width) == 0:
         width *= 2
