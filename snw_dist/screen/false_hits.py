@@ -1,8 +1,9 @@
 """Where the lists of a screen end if only a given share of their hits may be false: `--false-rate`.
 
 What can be promised stands in `snw_dist.screen.errors`. Here it is applied to the lists of a screen. A list holds the
-best N of its receptor; a pair that is not in it counts as compared, but is no hit. The promise holds for that, too: if
-a hit traded places with a calibration negative, all other pairs of its list would stay there.
+best N of its receptor. A pair that is not in it, or below a `--threshold`, counts as compared, but is no hit. The
+promise holds for that, too: if a hit traded places with a calibration negative, all other pairs of its list would stay
+there.
 """
 
 from __future__ import annotations
@@ -139,6 +140,8 @@ class CutoffUnits:
         found = lists_of(bundle, pairs, self._receptors.sequences.all(), rate)
         groups = ListUnits(of.scoring)
         scores = np.concatenate([groups.read(number).score.numpy() for number in range(len(groups))])
+        if (threshold := of.plan.content.threshold) is not None:
+            scores[scores.astype(np.float64) < threshold] = -np.inf  # compared, but no hit
         cutoffs: list[float | None] = [None] * len(self._receptors)
         lists = []
         for hits in found.lists:

@@ -83,6 +83,20 @@ def test_the_hits_are_those_of_the_whole_selection(promised: Asked, top: int) ->
     assert ("a larger --top would keep more" in text) == (top == 6)
 
 
+def test_what_a_threshold_leaves_out_counts_as_compared(promised: Asked) -> None:
+    """So that it is no hit, and hits that would be kept for its sake are not kept."""
+    table, whole = of_known(promised, 43)
+    score = table["snw_score"].to_numpy(np.float64)
+    threshold = float(np.sort(score)[-whole.num_hits // 2])
+    negatives = pairs_of(open_bundle(Path(promised.bundle)))
+    known = np.array(negatives.score)[~np.array(negatives.positive)]
+    expected = selected(np.where(score >= threshold, score, -np.inf), known, RATE)
+    folder = screened(replace(promised, threshold=threshold))
+    assert json.loads((folder / "result.json").read_text())["false_hits"]["lists"][0]["hits"] == expected.num_hits
+    found = hits_of(folder).drop_duplicates(["ligand_sequence", "receptor"])
+    assert len(found) == expected.num_hits < whole.num_hits
+
+
 def test_any_number_of_tasks_gives_the_same_bytes(promised: Asked) -> None:
     alone = result_of(screened(replace(promised, top=6)))
     other = replace(promised, top=6, to=promised.to.with_name("array"), block_residues=1000, unit_pairs=3)
