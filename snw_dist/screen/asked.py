@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hpc.disk.files import PARTIAL_SUFFIX
 from hpc.errors import InputError
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle
@@ -204,7 +205,8 @@ def _say_libraries(libraries: dict[Kind, Library], files: dict[Kind, Path], on_i
 def _refuse_foreign(to: Path) -> None:
     """Nothing of somebody else is to be removed or mixed up with the result."""
     ours = {WORK, "hits", "csv", REJECTS, "result.json", "vectors", "jobs", "logs"}
-    foreign = sorted(path.name for path in to.iterdir() if path.name not in ours) if to.is_dir() else []
+    names = [path.name for path in to.iterdir()] if to.is_dir() else []
+    foreign = sorted(name for name in names if name not in ours and not name.endswith(PARTIAL_SUFFIX))
     if foreign:
         raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
 

@@ -23,7 +23,7 @@ from snw_dist.screen.towers import Towers
 MOST_ROWS = MOST_PAIRS
 """Pairs that are written where neither --top, --threshold nor --false-rate says which."""
 _TRIAL_S = 1.0
-_ROW_BYTES = 250
+_ROW_BYTES = 500
 """Of a row of the result, in Parquet and CSV together, about."""
 _ENTRY_BYTES = 12
 """Of an entry of a list."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from hpc.disk.files import atomic_write_bytes, file_digest
+from hpc.disk.files import atomic_write_bytes, file_digest, sweep_partial
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
@@ -126,6 +126,8 @@ def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits) -> None:
         "files": files,
     }
     write_sealed(to / RESULT, content)
+    for folder in (to, to / HITS, to / LISTS):  # a task that is still at a file here sees that all is finished
+        sweep_partial(folder)
     shutil.rmtree(making.scoring.folder, ignore_errors=True)
 
 

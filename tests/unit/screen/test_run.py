@@ -112,6 +112,30 @@ def test_a_stopped_screen_goes_on_and_does_nothing_twice(asked: Asked, monkeypat
     assert set(made.values()) == {1}
 
 
+def test_what_a_kill_leaves_beside_a_file_is_not_in_the_result(asked: Asked) -> None:
+    alone, other = result_of(screened(asked)), replace(asked, to=asked.to.with_name("killed"))
+
+    def leave(folder: Path) -> None:
+        for place in (folder, folder / "hits", folder / "csv"):
+            place.mkdir(exist_ok=True)
+            (place / ".part.0123.partial").write_bytes(b"half")
+
+    other.to.mkdir()
+    leave(other.to)
+    assert result_of(screened(other, before=leave)) == alone
+    assert not [*other.to.glob("*/.*"), *other.to.glob(".*")]
+
+
+def test_vectors_of_half_the_size_give_nearly_the_same_scores(asked: Asked) -> None:
+    half = replace(asked, dtype="float16", top=43)
+    found = hits_of(screened(half)).set_index(["ligand", "receptor"])["snw_score"]
+    expected = every_score(asked).set_index(["ligand", "receptor"])["snw_score"]
+    assert abs(found - expected).max() < 2e-3
+    assert (found != expected.loc[found.index]).any()
+    shared = screened(replace(half, to=asked.to.with_name("shared")), tasks=2)
+    assert result_of(shared) == result_of(half.to)
+
+
 def test_what_is_damaged_is_made_again(asked: Asked) -> None:
     alone = result_of(screened(asked))
     other = replace(asked, to=asked.to.with_name("damaged"))
