@@ -115,16 +115,17 @@ def run_jobs(
     device: str,
     partition: str | None,
     detach: bool = False,
+    beside: bool = False,
 ) -> int | None:
     """Run jobs, each a name and plain data for the entry point, as an array where there are several.
 
     Returns the exit code that explains most; None with `detach`, where nothing has ended yet. `folder` keeps jobs and
-    logs.
+    logs. Jobs of this name that wait or run are refused, unless these may work `beside` them.
     """
     cluster = resolve_cluster(section.cluster)
     require(*(["submitit"] if cluster == "slurm" else []))
     profile = _profile(section.profile, partition)
-    for name in dict.fromkeys(name for name, _ in jobs):
+    for name in dict.fromkeys(name for name, _ in jobs) if not beside else ():
         refuse_waiting(folder, name)
     requests = [
         JobRequest(

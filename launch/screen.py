@@ -7,11 +7,14 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from hpc.shown import printable
+from hpc.submit.status import refuse_waiting
 from launch._cli import main, new_app
 from launch._submit import (
     ClusterOption,
@@ -95,21 +98,23 @@ def screen_command(
     section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
     options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to}
     options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "vectors": vectors}
-    options |= {"rerank": rerank, "rerank_top": rerank_top}
     options |= {"dtype": vector_dtype, "encoder": encoder, "device": device, "on_invalid": on_invalid}
-    digest = _prepared(options | {"block_residues": block_residues, "unit_pairs": unit_pairs}, dry_run)
+    options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
+    name = f"screen-{to.name}"
+    digest = _prepared(options, dry_run, partial(refuse_waiting, to, name))
     if digest is None:
         return
-    jobs = [(f"screen-{to.name}", {"to": str(to.absolute()), "plan": digest})] * section.array
-    code = run_jobs(section, to, jobs, jobs[0][0], "snw_dist.screen.run:run_screen", device, partition, detach)
-    _say_result(to, code)
+    jobs = [(name, {"to": str(to.absolute()), "plan": digest})] * section.array
+    entry_point = "snw_dist.screen.run:run_screen"
+    _say_result(to, run_jobs(section, to, jobs, name, entry_point, device, partition, detach, beside=True))
 
 
-def _prepared(options: dict[str, Any], dry_run: bool) -> str | None:
+def _prepared(options: dict[str, Any], dry_run: bool, begins_anew: Callable[[], None]) -> str | None:
     """The digest of the plan; None where nothing is to be done."""
     from snw_dist.screen.asked import Asked, prepared_screen
 
-    plan = prepared_screen(Asked(**{name: value for name, value in options.items() if value is not None}), dry_run)
+    given = {name: value for name, value in options.items() if value is not None}
+    plan = prepared_screen(Asked(**given), dry_run, begins_anew)
     if plan is None:
         print(f"{printable(str(options['to']))} has this result already")
     return None if plan is None or dry_run else plan.digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -83,16 +84,20 @@ def check(asked: Asked) -> None:
     _one_of("device", asked.device, "auto", "cpu", "cuda")
 
 
-def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
+def prepared_screen(
+    asked: Asked, dry_run: bool = False, begins_anew: Callable[[], None] = lambda: None
+) -> ScreenPlan | None:
     """Read and check everything, say what it costs, and leave the plan in the folder; None where the result is there.
 
-    With `dry_run` nothing is written.
+    With `dry_run` nothing is written. `begins_anew` is called before anything of another screen is removed, and raises
+    what speaks against it.
 
     Raises `InputError` for what cannot be used, and where the folder holds something else.
     """
     check(asked)
     check_network(find_bundle(asked.bundle))
-    towers = Towers(PairScorer.load(asked.bundle, device=asked.device, encoder=asked.encoder))
+    here: Literal["auto", "cpu"] = "cpu" if asked.device == "cpu" else "auto"  # a login node may have no GPU
+    towers = Towers(PairScorer.load(asked.bundle, device=here, encoder=asked.encoder))
     rules = _rules(towers.scorer)
     files: dict[Kind, Path] = {"ligand": asked.ligands, "receptor": asked.receptors}
     with long_work("reading the libraries"):
@@ -101,10 +106,7 @@ def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
     if asked.false_rate is not None:
         for line in check_promise(towers.scorer.bundle, libraries["receptor"].sequences, asked.false_rate):
             tell(line)
-    second = None
-    if asked.rerank is not None:
-        second = PairScorer.load(asked.rerank, device=asked.device, encoder=asked.encoder)
-        check_second(second, libraries)
+    second = _second(asked, here, libraries)
     num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
     most = most_entries(
         num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
@@ -120,22 +122,29 @@ def prepared_screen(asked: Asked, dry_run: bool = False) -> ScreenPlan | None:
     if second is not None:
         tell(second_stage_line(second, libraries, most))
     if not dry_run:
-        _begin(asked, plan, before, libraries, files)
+        if before is None or before.digest != plan.digest:
+            begins_anew()
+            _begin(asked, before, libraries, files)
+        write_plan(asked.to, plan)
     return plan
 
 
-def _begin(
-    asked: Asked, plan: ScreenPlan, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]
-) -> None:
-    """Leave what the jobs read; what an interrupted screen with the same content has done stays."""
-    if before is None or before.digest != plan.digest:
-        if before is not None:
-            tell(f"{asked.to}: a screen of other libraries, options or bundle was there; begun anew.")
-        clear_result(asked.to)
-        for kind, library in libraries.items():
-            write_library(asked.to / WORK / kind, library)
-        _write_rejects(asked.to, libraries, files)
-    write_plan(asked.to, plan)
+def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, Library]) -> PairScorer | None:
+    if asked.rerank is None:
+        return None
+    scorer = PairScorer.load(asked.rerank, device=device, encoder=asked.encoder)
+    check_second(scorer, libraries)
+    return scorer
+
+
+def _begin(asked: Asked, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
+    """Leave what the jobs read, in the place of another screen."""
+    if before is not None:
+        tell(f"{asked.to}: a screen of other libraries, options or bundle was there; begun anew.")
+    clear_result(asked.to)
+    for kind, library in libraries.items():
+        write_library(asked.to / WORK / kind, library)
+    _write_rejects(asked.to, libraries, files)
 
 
 def _one_of(option: str, word: str, *legal: str) -> None:

@@ -51,9 +51,8 @@ class ScoreUnits:
 
     def size(self, number: int) -> int:
         """Pairs."""
-        part, group = self._of.grid.unit(number)
-        blocks, starts = self._of.grid.parts[part], self._of.ligands.starts
-        return (starts[blocks.stop] - starts[blocks.start]) * len(self._of.grid.groups[group])
+        ligands, receptors = self._ranges(number)
+        return len(ligands) * len(receptors)
 
     def has(self, number: int, verify: bool) -> bool:
         """Whether the list is there."""
@@ -77,11 +76,23 @@ class ScoreUnits:
         number = self._of.grid.number(part, group)
         return read_lists(self._path(number), self._facts(number))
 
+    def _ranges(self, number: int) -> tuple[range, range]:
+        part, group = self._of.grid.unit(number)
+        blocks, starts = self._of.grid.parts[part], self._of.ligands.starts
+        return range(starts[blocks.start], starts[blocks.stop]), self._of.grid.groups[group]
+
     def _path(self, number: int) -> Path:
-        return self._of.folder / f"unit_{number:08d}.safetensors"
+        """Named by what is in it, not by its number: the command may have been started again for other units."""
+        ligands, receptors = self._ranges(number)
+        return self._of.folder / f"unit_{ligands.start}-{ligands.stop}_{receptors.start}.safetensors"
 
     def _facts(self, number: int) -> dict[str, Any]:
-        return {"screen": self._of.screen, "unit": number}
+        ligands, receptors = self._ranges(number)
+        return {
+            "screen": self._of.screen,
+            "ligands": [ligands.start, ligands.stop],
+            "receptors": [receptors.start, receptors.stop],
+        }
 
 
 class ListUnits:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hpc.errors import InputError, Preempted
+from hpc.errors import EnvironmentProblem, InputError, Preempted
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen import unit, vectors
@@ -110,6 +110,29 @@ def test_a_stopped_screen_goes_on_and_does_nothing_twice(asked: Asked, monkeypat
     assert result_of(other.to) == alone
     assert stops > 5
     assert set(made.values()) == {1}
+
+
+def test_begun_with_some_units_it_goes_on_with_others(asked: Asked) -> None:
+    """The units of the first start have the same numbers and other pairs."""
+    alone, other = result_of(screened(asked)), replace(asked, to=asked.to.with_name("changed"))
+    plan = prepared_screen(other)
+    assert plan is not None
+    with pytest.raises(Preempted):
+        run_screen({"to": str(other.to), "plan": plan.digest}, runtime_of(other.to.parent / "job", stop_at=40))
+    assert len([*other.to.rglob("unit_*")]) > 1
+    assert result_of(screened(replace(other, unit_pairs=100))) == alone
+
+
+def test_another_screen_is_not_replaced_where_something_speaks_against_it(asked: Asked) -> None:
+    before = result_of(screened(asked))
+
+    def living() -> None:
+        raise EnvironmentProblem("a job of it is running")
+
+    with pytest.raises(EnvironmentProblem, match="is running"):
+        prepared_screen(replace(asked, top=3), begins_anew=living)
+    assert result_of(asked.to) == before
+    assert prepared_screen(asked, begins_anew=living) is None, "the same one is not replaced"
 
 
 def test_what_a_kill_leaves_beside_a_file_is_not_in_the_result(asked: Asked) -> None:
