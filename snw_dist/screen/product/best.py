@@ -21,7 +21,7 @@ from snw_dist.predict.one_thread import Each, passes_side_by_side
 from snw_dist.screen.product.merge import Best, merged
 from snw_dist.screen.product.passing import GROUP
 from snw_dist.screen.product.tile import Tile
-from snw_dist.screen.product.vectors import Vectors, check_finite, fastest, prepared
+from snw_dist.screen.product.vectors import LONGEST, Vectors, check_lengths, fastest, prepared
 
 SPAN = 1 << 16
 """Partners in memory at once."""
@@ -48,18 +48,18 @@ def best_of(
 ) -> Best:
     """The best `k` of `left` [n, size] for each of `right` [m, size]: [m, min(k, n)]; with `by="left"` the other way.
 
-    The vectors are about of length 1, float32 or float16 (these count as they are rounded), on a CPU, perhaps in a file
-    that is mapped. `margin` is that of the network: the score depends on it. Memory: some blocks, and the lists.
+    Unit vectors, float32 or float16 (these count as they are rounded), on a CPU, perhaps in a file that is mapped.
+    `margin` is that of the network: the score depends on it. Memory: some blocks, and the lists.
     Of equal scores the partner with the lower number comes first.
 
-    Raises `ValueError` where shapes do not fit, where a vector is not finite, and where nothing is to be found.
+    Raises `ValueError` where shapes do not fit, a vector is too long or not finite, or there is nothing to find.
     """
     partners, rows = (left, right) if by == "right" else (right, left)
     if left.dim() != 2 or right.dim() != 2 or left.shape[1] != right.shape[1] or not left.numel() or not right.numel():
         raise ValueError(f"best_of: vectors of shapes {tuple(left.shape)} and {tuple(right.shape)} cannot be compared.")
     if k < 1 or not margin > 0:
         raise ValueError(f"best_of: k is {k} and the margin {margin}; both must be above 0.")
-    check_finite(rows, 0)
+    check_lengths(rows, 0)
     device = device or torch.device("cpu")
     with _threads(device) as (each, threads):
         coarse = each(partial(fastest, left.shape[1]), [device])[0] if len(rows) >= MANY else torch.float32
@@ -121,9 +121,11 @@ class _Search:
 
     def _span(self, partners: torch.Tensor, span: range) -> Vectors:
         """Some partners, in whole groups."""
-        vectors = partners[span.start : span.stop]
-        check_finite(vectors, span.start)
-        return self._prepared(F.pad(vectors, (0, 0, 0, -len(vectors) % GROUP)) if len(vectors) % GROUP else vectors)
+        vectors, fill = partners[span.start : span.stop], -len(span) % GROUP
+        ready = self._prepared(F.pad(vectors, (0, 0, 0, fill)) if fill else vectors)
+        if not ready.longest <= LONGEST:  # nor is NaN
+            check_lengths(vectors, span.start)
+        return ready
 
     def _sample(self, partners: torch.Tensor, part: range, k: int) -> Vectors | None:
         """Whole groups, evenly from all of a part; none where there are few."""

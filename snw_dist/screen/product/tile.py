@@ -17,17 +17,19 @@ FULL = 64
 """Rows are filled up to a multiple of this: the products of another number are made and compared more slowly."""
 UNSETTLED = 1 << 16
 """Pairs that passed the product and wait for their scores, at most, besides those of one block."""
+WASTE = 512
+"""Where more than one pair in so many passes for nothing, a finer product costs less than their scores."""
 
 
 class Tile:
     """Rows with their lists; `rows` of partners are multiplied with them at once."""
 
     def __init__(self, vectors: Vectors, k: int, margin: float, rows: int, sample: Vectors | None) -> None:
-        self._vectors, self._k, self._margin, self._rows = vectors, k, margin, rows
+        self._k, self._margin, self._rows = k, margin, rows
         num, device = len(vectors.exact), vectors.exact.device
         self._fill = -num % FULL
-        self._coarse = F.pad(vectors.coarse, (0, 0, 0, self._fill))
-        self._score = torch.zeros(num, k, device=device)
+        self._multiply(vectors)
+        self._score = torch.full((num, k), -1.0, device=device)
         self._index = torch.full((num, k), -1, device=device)
         self._sure = torch.zeros(num, dtype=torch.float64, device=device)
         """[rows] scores that k partners have for sure, whoever they are."""
@@ -50,25 +52,33 @@ class Tile:
 
     def take(self, partners: Vectors, first: int, num: int) -> None:
         """Partners `first` to `first + num`; [num rounded up to a multiple of GROUP, size], later than all before."""
+        if self._vectors.coarse.dtype == torch.float32:
+            partners = partners.finely()
         scratch, least, positive = self._scratch(partners), *self._least(partners)
         found: list[tuple[torch.Tensor, torch.Tensor]] = []
-        count = 0
+        count = wasted = 0
         for start in range(0, len(partners.exact), self._rows):
             product = products(partners.coarse[start : start + self._rows], self._coarse, scratch)
             which, row = passing(product, least, positive)
             found.append((which + start, row))
             count += len(row)
             if count > UNSETTLED:
-                if self._settle(partners, first, num, found):
-                    least, positive = self._least(partners)
+                wasted += count - self._settle(partners, first, num, found)
+                least, positive = self._least(partners)
                 found, count = [], 0
-        if found:
-            self._settle(partners, first, num, found)
+        wasted += count - self._settle(partners, first, num, found)
+        if wasted * WASTE > len(partners.exact) * len(self._score):
+            self._multiply(self._vectors.finely())
 
     def best(self) -> Best:
         """The lists, [rows, k]."""
         self._merge()
+        assert bool((self._index >= 0).all()), "a bound was wrong"
         return Best(self._score, self._index)
+
+    def _multiply(self, vectors: Vectors) -> None:
+        """By these vectors from now on, in their coarse type."""
+        self._vectors, self._coarse = vectors, F.pad(vectors.coarse, (0, 0, 0, self._fill))
 
     def _scratch(self, partners: Vectors) -> torch.Tensor:
         return partners.coarse.new_empty(min(self._rows, len(partners.coarse)), len(self._coarse))
@@ -80,18 +90,19 @@ class Tile:
         least = torch.where(score > 0, least, -torch.inf)
         return F.pad(least, (0, self._fill), value=torch.inf), bool(least.min() > 0)
 
-    def _settle(self, partners: Vectors, first: int, num: int, found: list[tuple[torch.Tensor, torch.Tensor]]) -> bool:
-        """The network's own scores of pairs decide which of them wait; says whether the lists were made anew."""
+    def _settle(self, partners: Vectors, first: int, num: int, found: list[tuple[torch.Tensor, torch.Tensor]]) -> int:
+        """The network's own scores of pairs decide which of them wait; how many do."""
+        if not found:
+            return 0
         which, row = (torch.cat(parts) for parts in zip(*found, strict=True))
-        real = which < num
-        which, row = which[real], row[real]
         score = self._scores(partners, which, row)
         better = score > self._score[row, -1]  # who ties with the last has a higher number
-        self._waiting.append((row[better], score[better], which[better] + first))
-        if sum(len(row) for row, _, _ in self._waiting) <= self._score.numel() // 2:
-            return False
-        self._merge()
-        return True
+        better &= (score >= self._sure[row]) & (which < num)
+        which, row, score = which[better], row[better], score[better]
+        self._waiting.append((row, score, which + first))
+        if sum(len(row) for row, _, _ in self._waiting) > self._score.numel() // 2:
+            self._merge()
+        return len(row)
 
     def _scores(self, partners: Vectors, which: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
         """[pairs] float32, of pairs of numbers in `partners` and rows; [pairs] each."""
@@ -110,7 +121,8 @@ class Tile:
         rows, scores, indices = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
         row = torch.cat([torch.arange(num, device=rows.device).repeat_interleave(k), rows])
         score, index = torch.cat([self._score.flatten(), scores]), torch.cat([self._index.flatten(), indices])
-        order = (row * 2**32 - score.view(torch.int32)).argsort(stable=True)  # bits of positive floats have their order
+        bits = score.view(torch.int32)  # they have the order of the scores, and those of -1 are below all
+        order = (row * 2**32 - bits).argsort(stable=True)
         ends = torch.bincount(row, minlength=num).cumsum(0)
         place = torch.arange(k, device=row.device) + (ends - torch.bincount(row, minlength=num))[:, None]
         kept = order[place]

@@ -12,6 +12,11 @@ ROUNDED = 2.0**-8
 """Largest relative error of a number in bfloat16, however it was rounded to it; also of what fp32 may be rounded to
 inside a product (TF32, or bfloat16 where torch is told that less than the "highest" precision will do)."""
 
+LONGEST = 1.1
+"""No vector of a tower is longer, in whatever type it is kept."""
+PIECE = 512
+"""Vectors that are rounded at once."""
+
 
 class Vectors(NamedTuple):
     """Vectors of one side; the figures are bounds for all of them, and allow for their own rounding."""
@@ -27,27 +32,46 @@ class Vectors(NamedTuple):
     lost: float
     """No vector is farther than this from what the product takes for it."""
 
+    def finely(self) -> Vectors:
+        """The same for a product in float32."""
+        return self._replace(coarse=self.exact, lost=_lost_in_float32(self.exact, self.longest))
+
 
 def prepared(vectors: torch.Tensor, coarse: torch.dtype) -> Vectors:
     """Finite vectors, [n, size] float32 or float16, n at least 1, with their bounds."""
     exact = vectors.float()
-    rounded = exact.to(coarse)
-    lengths = exact.norm(dim=1)
-    least, most = lengths.aminmax()
-    lost = rounded.float().sub_(exact).norm(dim=1).max() if coarse != torch.float32 else torch.zeros(())
-    shortest, longest, most_lost = (float(one) for one in (least, most, lost))
-    slack = (exact.shape[1] + 8) * 2.0**-23
-    if coarse == torch.float32 and (exact.is_cuda or torch.get_float32_matmul_precision() != "highest"):
-        most_lost = ROUNDED * longest
-    return Vectors(exact, rounded, shortest * (1 - slack), longest * (1 + slack), most_lost * (1 + slack))
+    slack = 1 + (exact.shape[1] + 8) * 2.0**-23
+    lengths = torch.linalg.vector_norm(exact, dim=1)
+    shortest, longest = (float(one) for one in lengths.aminmax())
+    if coarse != torch.float32:
+        rounded, lost = _rounded(exact, coarse)
+    else:
+        rounded, lost = exact, _lost_in_float32(exact, longest)
+    return Vectors(exact, rounded, shortest / slack, longest * slack, lost * slack)
 
 
-def check_finite(vectors: torch.Tensor, first: int) -> None:
-    """Raise `ValueError` where one of the vectors, [n, size], is not finite; they are counted from `first`."""
-    if not bool(vectors.sum().isfinite()):  # no finite float16 or float32 vectors about of length 1 overflow here
-        wrong = (~vectors.isfinite()).any(dim=1).nonzero()
-        if len(wrong):
-            raise ValueError(f"vector {first + int(wrong[0])}, counted from 0, is not finite.")
+def _lost_in_float32(exact: torch.Tensor, longest: float) -> float:
+    """Nothing, but where a product may round its vectors itself."""
+    return ROUNDED * longest if exact.is_cuda or torch.get_float32_matmul_precision() != "highest" else 0.0
+
+
+def _rounded(exact: torch.Tensor, coarse: torch.dtype) -> tuple[torch.Tensor, float]:
+    """Rounded vectors, [n, size], and how far the worst of them is from the exact one; in pieces that fit a cache."""
+    rounded, lost = torch.empty_like(exact, dtype=coarse), exact.new_empty(len(exact))
+    for start in range(0, len(exact), PIECE):
+        piece = slice(start, start + PIECE)
+        rounded[piece] = exact[piece]
+        torch.linalg.vector_norm(rounded[piece].float().sub_(exact[piece]), dim=1, out=lost[piece])
+    return rounded, float(lost.max())
+
+
+def check_lengths(vectors: torch.Tensor, first: int) -> None:
+    """Raise `ValueError` where one of the vectors, [n, size], is too long or not finite; they count from `first`."""
+    lengths = torch.linalg.vector_norm(vectors.float(), dim=1)
+    wrong = (~(lengths <= LONGEST)).nonzero()
+    if len(wrong):
+        row = int(wrong[0])
+        raise ValueError(f"vector {first + row}, counted from 0, is no unit vector: its length is {lengths[row]:g}.")
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -74,6 +73,28 @@ def test_whatever_the_order_and_the_place_of_the_vectors(order: str) -> None:
     assert same(best_of(left, right, 50, 0.9), directly(left, right, 50, 0.9))
 
 
+@pytest.mark.usefixtures("small_blocks")
+def test_a_coarse_product_that_tells_too_little_gives_way_to_a_finer_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "fastest", lambda size, device: BFLOAT)
+    monkeypatch.setattr(module, "MANY", 1)
+    multiplied = []
+    made = tile.products
+
+    def watched(left: torch.Tensor, right: torch.Tensor, scratch: torch.Tensor) -> torch.Tensor:
+        multiplied.append(left.dtype)
+        return made(left, right, scratch)
+
+    monkeypatch.setattr(tile, "products", watched)
+    right = unit_vectors(16, 32, 2)
+    left = torch.nn.functional.normalize(right[:1] + 1e-2 * unit_vectors(5000, 32, 1), dim=-1)
+    assert same(best_of(left, right, 20, 0.9), directly(left, right, 20, 0.9))
+    assert multiplied[0] == BFLOAT
+    assert multiplied[-1] == FLOAT
+    multiplied.clear()
+    best_of(unit_vectors(5000, 32, 1), right, 1, 0.9)
+    assert set(multiplied) == {BFLOAT}
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -126,7 +147,7 @@ def test_memory_of_one_block_whatever_ties(monkeypatch: pytest.MonkeyPatch) -> N
     most = 0
     settle = tile.Tile._settle
 
-    def watched(self: tile.Tile, *arguments: object) -> bool:
+    def watched(self: tile.Tile, *arguments: object) -> int:
         nonlocal most
         done = settle(self, *arguments)  # type: ignore[arg-type]
         most = max(most, sum(len(row) for row, _, _ in self._waiting))
@@ -140,11 +161,11 @@ def test_memory_of_one_block_whatever_ties(monkeypatch: pytest.MonkeyPatch) -> N
     assert most <= 16 * 10
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_vector_that_is_not_finite_is_named(bad: float) -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1.5, 1e30])
+def test_what_is_no_unit_vector_is_named(bad: float) -> None:
     left, right = unit_vectors(3000, 8, 1), unit_vectors(5, 8, 2)
     left[2345, 3] = bad
-    with pytest.raises(ValueError, match=re.escape("vector 2345, counted from 0, is not finite.")):
+    with pytest.raises(ValueError, match=r"^vector 2345, counted from 0, is no unit vector: its length is "):
         best_of(left, right, 3, 1.0)
     with pytest.raises(ValueError, match="vector 2345, "):
         best_of(right, left, 3, 1.0)

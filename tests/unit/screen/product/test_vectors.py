@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from snw_dist.screen.product.vectors import check_finite, fastest, prepared
+from snw_dist.screen.product.vectors import check_lengths, fastest, prepared
 from tests.kit.vectors import unit_vectors
 
 
@@ -29,7 +29,7 @@ def test_the_type_is_one_of_the_two() -> None:
 
 def test_what_is_not_finite_is_counted_from_the_first() -> None:
     vectors = unit_vectors(5, 4, 1)
-    check_finite(vectors, 7)
+    check_lengths(vectors, 7)
     vectors[2, 0] = torch.nan
-    with pytest.raises(ValueError, match="vector 9, counted from 0, is not finite"):
-        check_finite(vectors, 7)
+    with pytest.raises(ValueError, match="vector 9, counted from 0, is no unit vector: its length is nan"):
+        check_lengths(vectors, 7)
