@@ -50,7 +50,7 @@ def best_of(
 
     Unit vectors, float32 or float16 (these count as they are rounded), on a CPU, perhaps in a file that is mapped.
     `margin` is that of the network: the score depends on it. Memory: some blocks, and the lists.
-    Of equal scores the partner with the lower number comes first.
+    Of equal scores the partner with the lower number comes first. The lists are on a CPU.
 
     Raises `ValueError` where shapes do not fit, a vector is too long or not finite, or there is nothing to find.
     """
@@ -101,7 +101,7 @@ class _Search:
             work = partial(self._turn, partners, vectors, span, following)
             vectors = each(work, [None, *tiles])[0]
         lists = each(Tile.best, tiles)
-        return Best(torch.cat([one.score for one in lists]), torch.cat([one.index for one in lists]))
+        return Best(torch.cat([one.score for one in lists]).cpu(), torch.cat([one.index for one in lists]).cpu())
 
     def _turn(
         self, partners: torch.Tensor, vectors: Vectors, span: range, following: range, tile: Tile | None
