@@ -15,7 +15,6 @@ from functools import partial
 from typing import Literal, TypeVar
 
 import torch
-import torch.nn.functional as F
 
 from snw_dist.predict.one_thread import Each, passes_side_by_side
 from snw_dist.screen.product.merge import Best, merged
@@ -122,7 +121,8 @@ class _Search:
     def _span(self, partners: torch.Tensor, span: range) -> Vectors:
         """Some partners, in whole groups."""
         vectors, fill = partners[span.start : span.stop], -len(span) % GROUP
-        ready = self._prepared(F.pad(vectors, (0, 0, 0, fill)) if fill else vectors)
+        # filled with the last one: a vector of zeros would be shorter than all, and loosen the bound for all
+        ready = self._prepared(torch.cat([vectors, vectors[-1:].expand(fill, -1)]) if fill else vectors)
         if not ready.longest <= LONGEST:  # nor is NaN
             check_lengths(vectors, span.start)
         return ready

@@ -73,6 +73,23 @@ def test_whatever_the_order_and_the_place_of_the_vectors(order: str) -> None:
     assert same(best_of(left, right, 50, 0.9), directly(left, right, 50, 0.9))
 
 
+@pytest.mark.usefixtures("coarse")
+@pytest.mark.parametrize("n", [20000, 20001])
+def test_few_pairs_pass_the_product(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last group of partners is not full, too."""
+    passed = 0
+    scores = tile.Tile._scores
+
+    def watched(self: tile.Tile, partners: object, which: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        nonlocal passed
+        passed += len(row)
+        return scores(self, partners, which, row)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tile.Tile, "_scores", watched)
+    best_of(unit_vectors(n, 64, 1), unit_vectors(20, 64, 2), 10, 1.1)
+    assert passed < 20 * 10 * 15  # ten times the list is what an eighth of the library leaves
+
+
 @pytest.mark.usefixtures("small_blocks")
 def test_a_coarse_product_that_tells_too_little_gives_way_to_a_finer_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "fastest", lambda size, device: BFLOAT)
