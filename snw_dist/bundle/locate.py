@@ -29,6 +29,13 @@ def find_bundle(source: str | Path, revision: str | None = None) -> Bundle:
     return open_bundle(_fetched(str(source), revision))
 
 
+def refuse_inside(source: str | Path, option: str, path: Path) -> None:
+    """Raise `InputError` where a path that is to be written lies in the bundle, which that would spoil."""
+    folder = Path(source).expanduser()
+    if folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{option} {path}: lies in the bundle, which may hold nothing else. Choose another folder.")
+
+
 def _fetched(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

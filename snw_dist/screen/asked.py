@@ -10,7 +10,7 @@ from typing import Literal
 from hpc.disk.files import PARTIAL_SUFFIX
 from hpc.errors import InputError
 from hpc.told import long_work, tell
-from snw_dist.bundle.locate import find_bundle
+from snw_dist.bundle.locate import find_bundle, refuse_inside
 from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.sequences import Rules
@@ -59,6 +59,9 @@ def check(asked: Asked) -> None:
             raise InputError(f"--{name} {path}: no such file.")
     if asked.to.exists() and not asked.to.is_dir():
         raise InputError(f"--to {asked.to}: not a folder. Choose another name.")
+    for bundle in filter(None, (asked.bundle, asked.rerank)):
+        refuse_inside(bundle, "--to", asked.to)
+        refuse_inside(bundle, "--vectors", asked.vectors or asked.to)
     for option, number in (
         ("top", asked.top),
         ("rerank-top", asked.rerank_top),

@@ -15,6 +15,7 @@ from typing import IO, Literal
 from hpc.disk.files import file_digest
 from hpc.errors import InputError
 from hpc.told import tell
+from snw_dist.bundle.locate import refuse_inside
 from snw_dist.data.files.rejects import shorten
 from snw_dist.data.files.table import DELIMITERS_OF
 from snw_dist.data.files.unpacked import without_packing
@@ -111,8 +112,8 @@ def _check_target(asked: Asked) -> None:
         raise InputError(f"--to {path}: let the name end in .csv, .tsv or .parquet, or give - for standard output.")
     if path.exists() and not path.is_file():
         raise InputError(f"--to {path}: not a regular file. Choose another name.")
-    if asked.bundle and Path(asked.bundle).is_dir() and path.resolve().is_relative_to(Path(asked.bundle).resolve()):
-        raise InputError(f"--to {path}: lies in the bundle, which may hold nothing else. Choose another folder.")
+    if asked.bundle:
+        refuse_inside(asked.bundle, "--to", path)
     background = asked.percentile if isinstance(asked.percentile, Path) else None
     read = [file for file in (asked.table, *asked.files, background) if file is not None and file != STREAM]
     if path.exists() and any(path.samefile(file) for file in read):

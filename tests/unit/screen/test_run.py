@@ -196,3 +196,9 @@ def test_a_threshold_keeps_what_reaches_it_and_cuts_nothing_off(asked: Asked, mo
     monkeypatch.setattr("snw_dist.screen.preflight.MOST_ROWS", 12)
     with pytest.raises(InputError, match="Give --top N"):
         screened(replace(asked, top=None, threshold=0.0, to=asked.to.with_name("many")))
+
+
+@pytest.mark.parametrize("option", ["to", "vectors"])
+def test_nothing_is_written_into_the_bundle(asked: Asked, option: str) -> None:
+    with pytest.raises(InputError, match=rf"--{option} .*inner: lies in the bundle"):
+        prepared_screen(replace(asked, **{option: Path(asked.bundle) / "inner"}))
