@@ -54,8 +54,8 @@ def refuse_waiting(folder: Path, name: str) -> None:
             cancel = f"scancel {job.job_id}" if job.cluster == "slurm" else f"kill {job.job_id}"
             raise EnvironmentProblem(
                 f"{folder}: job {job.job_id} ({job.cluster}) of this run, {name}, is {describe(state, job.num_tasks)}. "
-                f"`snw-dist status` shows what it does. Wait for its end, cancel it ({cancel}), or choose "
-                "another run.name."
+                f"`snw-dist status --folder {folder}` shows what it does. Wait for its end, cancel it "
+                f"({cancel}), or choose another folder."
             )
 
 

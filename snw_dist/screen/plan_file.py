@@ -83,7 +83,10 @@ def read_plan(to: Path) -> ScreenPlan | None:
         return None
     except (BadFileError, OSError) as error:
         raise CorruptError(f"{file}: cannot be read ({error}). Remove {to} and start again.") from None
-    return validated(ScreenPlan, content, str(file), refuse=CorruptError)
+    try:
+        return validated(ScreenPlan, content, str(file), refuse=CorruptError)
+    except CorruptError:
+        raise CorruptError(f"{file}: of another version of snw-dist. Remove {to}, or choose another --to.") from None
 
 
 def plan_of_job(to: Path, digest: str) -> ScreenPlan:

@@ -54,7 +54,9 @@ def test_a_second_submission_of_what_runs_is_refused_before_it_is_queued(tmp_pat
     refuse_waiting(tmp_path, "train")
     submitted(tmp_path, **living)
     submitted(tmp_path, "embed")
-    with pytest.raises(EnvironmentProblem, match=rf"job {living['job_id']} .* is running on 1 rank.*cancel it"):
+    with pytest.raises(
+        EnvironmentProblem, match=rf"job {living['job_id']} .* is running on 1 rank.*status --folder .*cancel it"
+    ):
         refuse_waiting(tmp_path, "train")
     refuse_waiting(tmp_path, "embed")
 
