@@ -21,7 +21,7 @@ from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
 from snw_dist.screen.plan_file import WORK, Content, ScreenPlan, read_plan, write_plan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
 from snw_dist.screen.rerank import check_second
-from snw_dist.screen.result import REJECTS, clear_result, is_finished
+from snw_dist.screen.result import REJECTS, clear_result, is_finished, spoilt_file
 from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
 
@@ -115,7 +115,7 @@ def prepared_screen(
         num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
     )
     plan = _plan(asked, towers, second, libraries, files, most)
-    before = read_plan(asked.to)
+    before = _before(asked.to, plan.digest)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
         return None
     _refuse_foreign(asked.to)
@@ -138,6 +138,18 @@ def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, 
     scorer = PairScorer.load(asked.rerank, device=device, encoder=asked.encoder)
     check_second(scorer, libraries)
     return scorer
+
+
+def _before(to: Path, digest: str) -> ScreenPlan | None:
+    """The plan in the folder; none where that of this screen has a result that was changed, which is made again."""
+    plan = read_plan(to)
+    if plan is not None and plan.digest == digest and is_finished(to):
+        with long_work("comparing the result with result.json"):
+            spoilt = spoilt_file(to)
+        if spoilt is not None:
+            tell(f"{spoilt}: missing or not as it was written. The result is made again.")
+            return None
+    return plan
 
 
 def _begin(asked: Asked, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:

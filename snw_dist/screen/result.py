@@ -136,6 +136,19 @@ def is_finished(to: Path) -> bool:
     return (to / RESULT).exists()
 
 
+def spoilt_file(to: Path) -> Path | None:
+    """The first file of a finished result that is not as it was written; None where all are. Reads every byte."""
+    try:
+        files: dict[str, Any] = read_sealed(to / RESULT)["files"]
+    except (OSError, BadFileError):
+        return to / RESULT
+    for name, facts in files.items():
+        path = to / name
+        if not path.is_file() or path.stat().st_size != facts["bytes"] or file_digest(path) != facts["sha256"]:
+            return path
+    return None
+
+
 def summary(to: Path) -> str:
     """What was found, in some lines; raises `CorruptError` where the result cannot be read."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,3 +203,11 @@ def test_a_threshold_keeps_what_reaches_it_and_cuts_nothing_off(asked: Asked, mo
 def test_nothing_is_written_into_the_bundle(asked: Asked, option: str) -> None:
     with pytest.raises(InputError, match=rf"--{option} .*inner: lies in the bundle"):
         prepared_screen(replace(asked, **{option: Path(asked.bundle) / "inner"}))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(file.read_bytes()[::-1])])
+def test_a_result_that_was_changed_is_made_again(asked: Asked, damage: Callable[[Path], object]) -> None:
+    before = result_of(screened(asked))
+    assert prepared_screen(asked) is None
+    damage(next((asked.to / "csv").iterdir()))
+    assert result_of(screened(asked)) == before
