@@ -95,7 +95,8 @@ def prepared_screen(
     With `dry_run` nothing is written. `begins_anew` is called before anything of another screen is removed, and raises
     what speaks against it.
 
-    Raises `InputError` for what cannot be used, and where the folder holds something else.
+    Raises `InputError` for what cannot be used, and where the folder holds something else, or the result of another
+    screen.
     """
     check(asked)
     check_network(find_bundle(asked.bundle))
@@ -141,8 +142,16 @@ def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, 
 
 
 def _before(to: Path, digest: str) -> ScreenPlan | None:
-    """The plan in the folder; none where that of this screen has a result that was changed, which is made again."""
+    """The plan in the folder; none where that of this screen has a result that was changed, which is made again.
+
+    Raises `InputError` where the folder has the result of another screen.
+    """
     plan = read_plan(to)
+    if plan is not None and plan.digest != digest and is_finished(to):
+        raise InputError(
+            f"--to {to}: holds the result of a screen of other libraries, options or bundle. Choose a new folder, or "
+            "remove this one."
+        )
     if plan is not None and plan.digest == digest and is_finished(to):
         with long_work("comparing the result with result.json"):
             spoilt = spoilt_file(to)
@@ -155,7 +164,7 @@ def _before(to: Path, digest: str) -> ScreenPlan | None:
 def _begin(asked: Asked, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
     """Leave what the jobs read, in the place of another screen."""
     if before is not None:
-        tell(f"{asked.to}: a screen of other libraries, options or bundle was there; begun anew.")
+        tell(f"{asked.to}: an unfinished screen of other libraries, options or bundle was there; begun anew.")
     clear_result(asked.to)
     for kind, library in libraries.items():
         write_library(asked.to / WORK / kind, library)

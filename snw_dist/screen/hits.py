@@ -28,7 +28,7 @@ _OURS = (
     (
         "snw_library_percentile",
         pa.float64(),
-        "share of the library's distinct ligands that the first stage does not rank above it",
+        "share of the library's distinct ligands that the first stage ranks above it",
         "percent",
     ),
     ("snw_specificity", pa.float64(), "share of the other receptors of the screen that it scores no higher with", None),
@@ -150,7 +150,7 @@ def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> Iterator[pa.Table]:
 
 def _ours(hits: Hits, num_ligands: int, num_receptors: int) -> dict[str, pa.Array]:
     first, others = hits.ranked.first_rank[0], num_receptors - 1
-    percentile: FloatArray = 100.0 * (num_ligands - first + 1) / num_ligands
+    percentile: FloatArray = 100.0 * (first - 1) / num_ligands
     specific = pa.nulls(len(first), pa.float64()) if not others else pa.array(1.0 - hits.better / others, pa.float64())
     found: list[pa.Array] = [
         pa.array(np.arange(1, len(first) + 1)),

@@ -52,7 +52,7 @@ def test_the_hits_are_the_best_of_all_scores_bit_for_bit(asked: Asked) -> None:
         assert mine["snw_score"].tolist() == expected["snw_score"].tolist()
         assert mine["snw_rank"].tolist() == [distinct.index(one) + 1 for one in mine["ligand_sequence"]]
     num = everything["ligand_sequence"].nunique()
-    np.testing.assert_array_equal(found["snw_library_percentile"], 100 * (num + 1 - found["snw_rank"]) / num)
+    np.testing.assert_array_equal(found["snw_library_percentile"], 100 * (found["snw_rank"] - 1) / num)
 
 
 def test_specificity_is_told_from_all_receptors(asked: Asked) -> None:
@@ -124,16 +124,24 @@ def test_begun_with_some_units_it_goes_on_with_others(asked: Asked) -> None:
     assert result_of(screened(replace(other, unit_pairs=100))) == alone
 
 
-def test_another_screen_is_not_replaced_where_something_speaks_against_it(asked: Asked) -> None:
+def test_a_result_is_not_replaced_by_another_screen(asked: Asked) -> None:
     before = result_of(screened(asked))
+    with pytest.raises(InputError, match="holds the result of a screen of other libraries, options or bundle"):
+        prepared_screen(replace(asked, top=3))
+    assert result_of(asked.to) == before
 
+
+def test_an_unfinished_screen_is_not_replaced_where_something_speaks_against_it(asked: Asked) -> None:
     def living() -> None:
         raise EnvironmentProblem("a job of it is running")
 
+    plan = prepared_screen(asked)
     with pytest.raises(EnvironmentProblem, match="is running"):
         prepared_screen(replace(asked, top=3), begins_anew=living)
-    assert result_of(asked.to) == before
-    assert prepared_screen(asked, begins_anew=living) is None, "the same one is not replaced"
+    assert prepared_screen(asked, begins_anew=living) == plan, "the same one is not replaced"
+    other = prepared_screen(replace(asked, top=3))
+    assert other is not None
+    assert other != plan
 
 
 def test_what_a_kill_leaves_beside_a_file_is_not_in_the_result(asked: Asked) -> None:
