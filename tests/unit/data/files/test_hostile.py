@@ -132,7 +132,7 @@ def test_prepared_tables_of_other_rows_or_columns(prepared: Path, name: str) -> 
     ):
         pq.write_table(changed, prepared / name)
         sign(prepared)
-        with pytest.raises(CorruptError, match=rf"{name}: .*launch/prepare") as caught:
+        with pytest.raises(CorruptError, match=rf"{name}: .*snw-dist prepare") as caught:
             load_prepared(prepared)
         assert "\n" not in str(caught.value)
 
