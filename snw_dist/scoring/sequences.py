@@ -17,7 +17,10 @@ import torch
 from hpc.errors import InputError
 from snw_dist.arrays import IntArray
 from snw_dist.data.files.fasta import MAX_RECORD_CHARS, FastaRecord
+from snw_dist.data.files.inputs import Table
+from snw_dist.data.files.rejects import Rejects
 from snw_dist.data.records.cleaning import NOT_STANDARD, Cleaned, Problem, clean_sequence
+from snw_dist.data.records.sequences import SequenceTable, read_sequences
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.row_reader import read_rows
@@ -65,6 +68,18 @@ class Rules:
         if isinstance(found, Problem) and found.reason.endswith(NOT_STANDARD):
             return found._replace(reason=f"{found.reason}, and the networks were trained without any other letter")
         return found
+
+    def read(self, table: Table, path: Path, rejects: Rejects) -> SequenceTable:
+        """The sequences of a FASTA file by their ids; records that cannot be used go to `rejects`."""
+        return read_sequences(
+            table,
+            path,
+            path.name,
+            rejects,
+            non_standard=self.non_standard,
+            min_length=self.min_length,
+            max_length=self.max_length,
+        )
 
     def all_clean(self, texts: Iterable[str], side: str) -> list[str]:
         """The sequence in each text; raises `InputError` naming the first bad one by its number, counted from 0.

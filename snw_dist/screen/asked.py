@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hpc.disk.files import PARTIAL_SUFFIX
 from hpc.errors import InputError
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle, refuse_inside
-from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.sequences import Rules
 from snw_dist.screen.errors.conformal import exact_rate
 from snw_dist.screen.false_hits import check_promise
-from snw_dist.screen.library import TABLE, Kind, Library, read_library, write_library
+from snw_dist.screen.library import Kind, Library, read_library
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
-from snw_dist.screen.plan_file import WORK, Content, ScreenPlan, read_plan, write_plan
+from snw_dist.screen.plan_file import Content, ScreenPlan, write_plan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
 from snw_dist.screen.rerank import check_second
-from snw_dist.screen.result import REJECTS, clear_result, is_finished, spoilt_file
+from snw_dist.screen.result import REJECTS, is_finished
+from snw_dist.screen.target import begin, plan_before, refuse_foreign
 from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
 
@@ -116,10 +115,10 @@ def prepared_screen(
         num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
     )
     plan = _plan(asked, towers, second, libraries, files, most)
-    before = _before(asked.to, plan.digest)
+    before = plan_before(asked.to, plan.digest)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
         return None
-    _refuse_foreign(asked.to)
+    refuse_foreign(asked.to)
     starts = block_starts(libraries["ligand"].lengths, asked.block_residues)
     for line in estimate(towers, libraries, starts, most, asked.dtype, asked.unit_pairs).lines():
         tell(line)
@@ -128,7 +127,7 @@ def prepared_screen(
     if not dry_run:
         if before is None or before.digest != plan.digest:
             begins_anew()
-            _begin(asked, before, libraries, files)
+            begin(asked.to, before, libraries, files)
         write_plan(asked.to, plan)
     return plan
 
@@ -139,36 +138,6 @@ def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, 
     scorer = PairScorer.load(asked.rerank, device=device, encoder=asked.encoder)
     check_second(scorer, libraries)
     return scorer
-
-
-def _before(to: Path, digest: str) -> ScreenPlan | None:
-    """The plan in the folder; none where that of this screen has a result that was changed, which is made again.
-
-    Raises `InputError` where the folder has the result of another screen.
-    """
-    plan = read_plan(to)
-    if plan is not None and plan.digest != digest and is_finished(to):
-        raise InputError(
-            f"--to {to}: holds the result of a screen of other libraries, options or bundle. Choose a new folder, or "
-            "remove this one."
-        )
-    if plan is not None and plan.digest == digest and is_finished(to):
-        with long_work("comparing the result with result.json"):
-            spoilt = spoilt_file(to)
-        if spoilt is not None:
-            tell(f"{spoilt}: missing or not as it was written. The result is made again.")
-            return None
-    return plan
-
-
-def _begin(asked: Asked, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
-    """Leave what the jobs read, in the place of another screen."""
-    if before is not None:
-        tell(f"{asked.to}: an unfinished screen of other libraries, options or bundle was there; begun anew.")
-    clear_result(asked.to)
-    for kind, library in libraries.items():
-        write_library(asked.to / WORK / kind, library)
-    _write_rejects(asked.to, libraries, files)
 
 
 def _one_of(option: str, word: str, *legal: str) -> None:
@@ -233,21 +202,3 @@ def _say_libraries(libraries: dict[Kind, Library], files: dict[Kind, Path], on_i
             f"{files[kind]}: {counts['records']:,} records = {counts['used']:,} used + {counts['merged']:,} merged + "
             f"{counts['rejected']:,} rejected; {counts['distinct_sequences']:,} distinct sequences"
         )
-
-
-def _refuse_foreign(to: Path) -> None:
-    """Nothing of somebody else is to be removed or mixed up with the result."""
-    ours = {WORK, "hits", "csv", REJECTS, "result.json", "vectors", "jobs", "logs"}
-    names = [path.name for path in to.iterdir()] if to.is_dir() else []
-    foreign = sorted(name for name in names if name not in ours and not name.endswith(PARTIAL_SUFFIX))
-    if foreign:
-        raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
-
-
-def _write_rejects(to: Path, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
-    rejects = Rejects()
-    rejects.kept = [one for library in libraries.values() for one in library.rejects]
-    if rejects.kept:
-        names = {TABLE[kind]: path.name for kind, path in files.items()}
-        to.mkdir(parents=True, exist_ok=True)
-        (to / REJECTS).write_text(rejects_csv(rejects, names, to))

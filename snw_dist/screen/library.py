@@ -18,7 +18,6 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.arrays import IntArray
 from snw_dist.data.files.inputs import Table
 from snw_dist.data.files.rejects import Reject, Rejects
-from snw_dist.data.records.sequences import read_sequences
 from snw_dist.scoring.sequences import Rules
 from snw_dist.screen.array_file import read_arrays, write_arrays
 from snw_dist.screen.texts import Texts, digest_of
@@ -66,15 +65,7 @@ class Library:
 def read_library(kind: Kind, path: Path, rules: Rules) -> Library:
     """The library in a FASTA file, cleaned by `rules`; raises `InputError` where no record of it can be used."""
     rejects = Rejects()
-    table = read_sequences(
-        TABLE[kind],
-        path,
-        path.name,
-        rejects,
-        non_standard=rules.non_standard,
-        min_length=rules.min_length,
-        max_length=rules.max_length,
-    )
+    table = rules.read(TABLE[kind], path, rejects)
     if not table.sequences:
         first = rejects.kept[0]
         raise InputError(f"{path}:{first.line}: {first.id}: {first.reason}. No record of the file can be used.")

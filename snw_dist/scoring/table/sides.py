@@ -12,7 +12,7 @@ from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.rejects import Rejects, shorten
 from snw_dist.data.records.cleaning import Problem
 from snw_dist.data.records.ids import Lookup, UnknownIdError
-from snw_dist.data.records.sequences import SequenceTable, read_sequences
+from snw_dist.data.records.sequences import SequenceTable
 from snw_dist.scoring.sequences import Rules
 
 NAMES = {
@@ -122,16 +122,7 @@ def pair_of(ligand: str | Refused, receptor: str | Refused) -> Pair | Refused:
 def read_ids(side: Side, path: Path) -> None:
     """Let cells of the side be ids of a FASTA file; what is wrong with it becomes notes."""
     rejects = Rejects(limit=1)
-    rules = side.rules
-    table = read_sequences(
-        "ligands" if side.kind == "ligand" else "receptors",
-        path,
-        path.name,
-        rejects,
-        non_standard=rules.non_standard,
-        min_length=rules.min_length,
-        max_length=rules.max_length,
-    )
+    table = side.rules.read("ligands" if side.kind == "ligand" else "receptors", path, rejects)
     side.ids = Lookup(side.kind, table, _NOTHING, [path.name])
     side.notes += table.notes
     if rejects.total:

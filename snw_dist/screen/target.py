@@ -1,0 +1,61 @@
+"""The folder of a screen: what it may hold, and what is left in it for the jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hpc.disk.files import PARTIAL_SUFFIX
+from hpc.errors import InputError
+from hpc.told import long_work, tell
+from snw_dist.data.files.rejects import Rejects, rejects_csv
+from snw_dist.screen.library import TABLE, Kind, Library, write_library
+from snw_dist.screen.plan_file import WORK, ScreenPlan, read_plan
+from snw_dist.screen.result import REJECTS, clear_result, is_finished, spoilt_file
+
+
+def plan_before(to: Path, digest: str) -> ScreenPlan | None:
+    """The plan in the folder; none where that of this screen has a result that was changed, which is made again.
+
+    Raises `InputError` where the folder has the result of another screen.
+    """
+    plan = read_plan(to)
+    if plan is not None and plan.digest != digest and is_finished(to):
+        raise InputError(
+            f"--to {to}: holds the result of a screen of other libraries, options or bundle. Choose a new folder, or "
+            "remove this one."
+        )
+    if plan is not None and plan.digest == digest and is_finished(to):
+        with long_work("comparing the result with result.json"):
+            spoilt = spoilt_file(to)
+        if spoilt is not None:
+            tell(f"{spoilt}: missing or not as it was written. The result is made again.")
+            return None
+    return plan
+
+
+def refuse_foreign(to: Path) -> None:
+    """Raise `InputError` where something of somebody else would be removed, or mixed up with the result."""
+    ours = {WORK, "hits", "csv", REJECTS, "result.json", "vectors", "jobs", "logs"}
+    names = [path.name for path in to.iterdir()] if to.is_dir() else []
+    foreign = sorted(name for name in names if name not in ours and not name.endswith(PARTIAL_SUFFIX))
+    if foreign:
+        raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
+
+
+def begin(to: Path, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
+    """Leave what the jobs read, in the place of another screen."""
+    if before is not None:
+        tell(f"{to}: an unfinished screen of other libraries, options or bundle was there; begun anew.")
+    clear_result(to)
+    for kind, library in libraries.items():
+        write_library(to / WORK / kind, library)
+    _write_rejects(to, libraries, files)
+
+
+def _write_rejects(to: Path, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
+    rejects = Rejects()
+    rejects.kept = [one for library in libraries.values() for one in library.rejects]
+    if rejects.kept:
+        names = {TABLE[kind]: path.name for kind, path in files.items()}
+        to.mkdir(parents=True, exist_ok=True)
+        (to / REJECTS).write_text(rejects_csv(rejects, names, to))
