@@ -18,6 +18,7 @@ from snw_dist.scoring.table.product import MOST_PAIRS
 from snw_dist.screen.library import Kind, Library
 from snw_dist.screen.plan import grid_of
 from snw_dist.screen.product.best import best_of
+from snw_dist.screen.recall import sample_size
 from snw_dist.screen.towers import Towers
 
 MOST_ROWS = MOST_PAIRS
@@ -110,6 +111,7 @@ def estimate(
 def second_stage_line(scorer: PairScorer, libraries: dict[Kind, Library], most: int) -> str:
     """What the second stage costs, by some pairs of the longest sequences."""
     ligands, receptors = (libraries[kind].sequences for kind in ("ligand", "receptor"))
+    sample = sample_size(len(ligands), len(receptors), most) * len(receptors)
     pairs, tried, started = most * len(receptors), 0, time.perf_counter()
     while tried == 0 or time.perf_counter() - started < _TRIAL_S:
         now = ligands[-32:]
@@ -117,8 +119,8 @@ def second_stage_line(scorer: PairScorer, libraries: dict[Kind, Library], most: 
         tried += len(now)
     rate = tried / (time.perf_counter() - started)
     return (
-        f"second stage: {pairs:,} pairs by {len(scorer.members)} network(s), {rate:,.0f} pairs a second here: "
-        f"{duration(pairs / rate)} for one such process"
+        f"second stage: {pairs:,} pairs, and {sample:,} others to tell what the first stage has missed; "
+        f"{rate:,.0f} pairs a second here: {duration((pairs + sample) / rate)} for one such process"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.scores import together
 from snw_dist.screen.array_file import read_arrays, write_arrays
@@ -32,6 +33,20 @@ class SecondStage:
     first_member: str
     most: int
     """Entries of a list at the end."""
+
+    def scores(
+        self, ligands: IntArray, receptor: int, checkpoint: Callable[[], None]
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """[ligands] with one receptor, by their numbers: the scores, and those of each member."""
+        sequences = self.ligands.sequences.take(ligands)
+        [one] = self.receptors.sequences.take(np.array([receptor]))
+        parts = []
+        for start in range(0, len(sequences), _PAIRS):
+            checkpoint()
+            now = sequences[start : start + _PAIRS]
+            parts.append(self.scorer.score_clean(now, [one] * len(now)).members)
+        members = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return together(members, self.scorer.calibrations, self.scorer.bundle.says.mean).score, members
 
 
 class RerankUnits:
@@ -66,15 +81,7 @@ class RerankUnits:
         stage, group = self._stage, self._group_of[number]
         first = by_first(self._lists(group), stage.first_member)
         first = first.row(number - self._of.grid.groups[group].start, first.ligand.shape[1])
-        ligands = stage.ligands.sequences.take(first.ligand[0])
-        [receptor] = stage.receptors.sequences.take(np.array([number]))
-        parts = []
-        for start in range(0, len(ligands), _PAIRS):
-            checkpoint()
-            now = ligands[start : start + _PAIRS]
-            parts.append(stage.scorer.score_clean(now, [receptor] * len(now)).members)
-        members = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        score = together(members, stage.scorer.calibrations, stage.scorer.bundle.says.mean).score
+        score, members = stage.scores(first.ligand[0], number, checkpoint)
         write_arrays(self._path(number), to_arrays(reordered(first, score, members, stage.most)), self._facts(number))
 
     def read(self, group: int) -> Ranked:

@@ -29,6 +29,8 @@ from snw_dist.screen.false_hits import CutoffUnits, said_of
 from snw_dist.screen.hits import Hits, Sides, hits_of, lists_with, table_of
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan_file import RESULT, WORK
+from snw_dist.screen.recall import said_of as recall_lines
+from snw_dist.screen.sample import SampleUnits, measured
 
 FORMAT_VERSION = 1
 HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
@@ -101,8 +103,8 @@ class ShardUnits:
         return self._of.scoring.folder / f"shard_{number:06d}.json"
 
 
-def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits) -> None:
-    """Write `result.json` once all shards are there; then what they were made from goes."""
+def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits, samples: SampleUnits | None = None) -> None:
+    """Write `result.json` once all shards are there; then what they were made from goes. samples: of a second stage."""
     to, plan = making.to, making.plan
     records = [shards.record(number) for number in range(len(shards))]
     files = functools.reduce(lambda one, other: one | other["files"], records, dict[str, Any]())
@@ -119,6 +121,7 @@ def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits) -> None:
         "hits": sum(record["hits"] for record in records),
         "rows": sum(record["rows"] for record in records),
         "columns": making.ranking.schema.names,
+        "recall": None if samples is None else measured(making, cutoffs, samples),
         "false_hits": cutoffs.said(),
         "ties": "equal scores: the shorter ligand first, then by its letters",
         "device": making.scoring.device.type,
@@ -156,6 +159,7 @@ def summary(to: Path) -> str:
     except (OSError, BadFileError) as error:
         raise CorruptError(f"{to / RESULT}: cannot be read ({error}). Start the same command again.") from None
     promise = [f"{line}\n" for line in said_of(content["false_hits"])] if content["false_hits"] else []
+    promise += [f"{line}\n" for line in recall_lines(content["recall"])] if content["recall"] else []
     return "".join(promise) + (
         f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
         f"Written to {to}: {HITS}/*.parquet, {LISTS}/*.csv, {RESULT}"

@@ -20,6 +20,7 @@ from snw_dist.screen.plan_file import WORK, ScreenPlan, plan_of_job
 from snw_dist.screen.ranked import Lists, by_first
 from snw_dist.screen.rerank import RerankUnits, SecondStage
 from snw_dist.screen.result import ShardUnits, finish, is_finished
+from snw_dist.screen.sample import SampleUnits
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import ListUnits, ScoreUnits, Scoring
 from snw_dist.screen.vectors import VectorSet, VectorUnits, begin_vectors, made_of_vectors, open_vectors
@@ -38,18 +39,18 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
     if runtime.comm.on_rank_0(finished):
         log.info("%s has its result already", to)
         return
-    making, second = _making(to, plan, runtime)
+    making, again = _making(to, plan, runtime)
     sets = [making.sides.receptor_vectors, making.sides.ligand_vectors]
     cutoffs = CutoffUnits(making)
     shards = ShardUnits(making, cutoffs)
     first: list[Units] = [VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring)]
-    for units in [*first, cutoffs, *([second] if second else []), shards]:
+    for units in [*first, *(again or ()), cutoffs, shards]:
         with long_work(units.kind):
             do_all(units, runtime, finished)
-    runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards, cutoffs))
+    runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards, cutoffs, again and again[1]))
 
 
-def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, RerankUnits | None]:
+def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, tuple[RerankUnits, SampleUnits] | None]:
     scorer = _loaded(plan.bundle, plan.content.bundle, plan, runtime)
     towers = Towers(scorer)
     ligands, receptors = (StoredLibrary(to / WORK / kind, plan.content.libraries[kind]) for kind in KINDS)
@@ -71,8 +72,9 @@ def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, Reran
         return Making(to, plan, scoring, sides, towers, Ranking(scorer, False), lists), None
     better = _loaded(plan.rerank, plan.content.rerank, plan, runtime)
     most = plan.content.top or plan.content.most
-    second = RerankUnits(scoring, SecondStage(better, ligands, receptors, towers.member.name, most))
-    return Making(to, plan, scoring, sides, towers, Ranking(better, True), second.read), second
+    stage = SecondStage(better, ligands, receptors, towers.member.name, most)
+    again = RerankUnits(scoring, stage), SampleUnits(scoring, stage)
+    return Making(to, plan, scoring, sides, towers, Ranking(better, True), again[0].read), again
 
 
 def _loaded(source: str, sha256: str, plan: ScreenPlan, runtime: Runtime) -> PairScorer:
