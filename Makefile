@@ -22,6 +22,7 @@ test: venv
 	@select=; \
 	.ci/system slurm || { echo "No Slurm for this user: its tests are left out."; select='not slurm'; }; \
 	.ci/system mmseqs || { echo "No MMseqs2: its tests are left out."; select="$${select:+$$select and }not mmseqs"; }; \
+	.ci/system chromium || { echo "No Chromium: its tests are left out."; select="$${select:+$$select and }not browser"; }; \
 	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" $(ARGS)
 
 # The promises of tests/faults/README.md, tried again and again: about an hour. `REPEATS=4` is what `make test` does.
@@ -49,7 +50,7 @@ system:
 .venv/.stamp: setup.cfg pyproject.toml constraints.txt | system
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
-	$(PIP) --editable '.[train,slurm,mpi,esm,dev]'
+	$(PIP) --editable '.[train,report,slurm,mpi,esm,dev]'
 	$(PIP) --no-deps esm
 	touch $@
 

@@ -9,7 +9,19 @@ import typer
 from launch._cli import main
 from snw_dist.command import Commands
 
-NAMES = ("doctor", "prepare", "embed", "status", "train", "evaluate", "compare", "export", "predict", "screen")
+NAMES = (
+    "doctor",
+    "prepare",
+    "embed",
+    "status",
+    "train",
+    "evaluate",
+    "report",
+    "compare",
+    "export",
+    "predict",
+    "screen",
+)
 """In the order in which one meets them."""
 
 

@@ -11,6 +11,7 @@ EXTRAS = {
     "train": (
         *("crc32c", "deepspeed", "matplotlib", "ninja", "scipy", "sklearn", "tensorboard", "transformers", "zarr"),
     ),
+    "report": ("jinja2", "markupsafe", "plotly"),
     "slurm": ("submitit",),
     "mpi": ("mpi4py",),
 }

@@ -14,14 +14,14 @@ import pytest
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from launch import compare, doctor, embed, evaluate, export, predict, prepare, screen, status, train
+from launch import compare, doctor, embed, evaluate, export, predict, prepare, report, screen, status, train
 from snw_dist.config import SnwConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "launch", "snw_dist")
 SOURCES = [str(p.relative_to(ROOT)) for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
-MODULES |= {"export": export, "predict": predict, "screen": screen, "status": status, "train": train}
+MODULES |= {"export": export, "predict": predict, "report": report, "screen": screen, "status": status, "train": train}
 OPTIONS = {
     name: {option for param in typer.main.get_command(module.app).params for option in param.opts}
     for name, module in MODULES.items()
@@ -31,6 +31,7 @@ SPEAKERS = {
     "hpc/": STARTERS,
     "snw_dist/": tuple(name for name in MODULES if name not in ("predict", "screen")),  # which read no configuration
     "snw_dist/bundle/": ("export",),
+    "snw_dist/report/": ("report",),
     "snw_dist/scoring/": ("predict",),
     "snw_dist/screen/": ("screen",),
     "snw_dist/doctor.py": ("doctor",),

@@ -12,7 +12,19 @@ import pytest
 from snw_dist.extras import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHERS = ("compare", "doctor", "embed", "evaluate", "export", "predict", "prepare", "screen", "status", "train")
+LAUNCHERS = (
+    "compare",
+    "doctor",
+    "embed",
+    "evaluate",
+    "export",
+    "predict",
+    "prepare",
+    "report",
+    "screen",
+    "status",
+    "train",
+)
 HEAVY = {
     *("torch", "pandas", "numpy", "zarr", "deepspeed", "scipy", "sklearn", "matplotlib", "transformers", "pyarrow"),
     "submitit",

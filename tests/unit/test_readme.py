@@ -17,6 +17,7 @@ import launch.evaluate
 import launch.export
 import launch.predict
 import launch.prepare
+import launch.report
 import launch.screen
 import launch.status
 import launch.train
@@ -26,7 +27,7 @@ ROOMS = (
     *("hpc", "slurm", "snw_dist", "tests/bench", "tests/faults"),
     *(
         f"snw_dist/{room}"
-        for room in ("bundle", "data", "embedding", "evaluate", "model", "scoring", "screen", "train")
+        for room in ("bundle", "data", "embedding", "evaluate", "model", "report", "scoring", "screen", "train")
     ),
 )
 NOT_THERE = "## What is not there yet"
@@ -38,6 +39,7 @@ LAUNCHERS = {
         launch.embed,
         launch.train,
         launch.evaluate,
+        launch.report,
         launch.export,
         launch.predict,
         launch.screen,
