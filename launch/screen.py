@@ -45,6 +45,12 @@ RerankOption = Annotated[
 RerankTopOption = Annotated[
     int | None, typer.Option("--rerank-top", metavar="N", help="At how many ligands of each receptor.")
 ]
+PercentileOption = Annotated[
+    bool, typer.Option("--percentile", help="Also the share of natural peptides that score better.")
+]
+BackgroundOption = Annotated[
+    Path | None, typer.Option("--background", metavar="FASTA", help="Percentiles by windows of these proteins.")
+]
 ArrayOption = Annotated[int, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
 VectorsOption = Annotated[
     Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
@@ -77,6 +83,8 @@ def screen_command(
     false_rate: FalseRateOption = None,
     rerank: RerankOption = None,
     rerank_top: RerankTopOption = None,
+    percentile: PercentileOption = False,
+    background: BackgroundOption = None,
     array: ArrayOption = 1,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
@@ -98,7 +106,13 @@ def screen_command(
     section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
     options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to}
     options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "vectors": vectors}
-    options |= {"dtype": vector_dtype, "encoder": encoder, "device": device, "on_invalid": on_invalid}
+    options |= {
+        "dtype": vector_dtype,
+        "encoder": encoder,
+        "device": device,
+        "on_invalid": on_invalid,
+        "percentile": background or percentile,
+    }
     options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
     name = f"screen-{to.name}"
     digest = _prepared(options, dry_run, partial(refuse_waiting, to, name))

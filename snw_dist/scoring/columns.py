@@ -104,15 +104,16 @@ def _predicted(transform: LabelTransform) -> Callable[[Scored], FloatArray]:
     return make
 
 
-def _percentile(percentiles: Percentiles) -> Column:
-    meaning = (
-        f"share that scores better with the same receptor, of {percentiles.background.what}, as long as the ligand"
-    )
+def percentile_meaning(what: str) -> str:
+    """Of a percentile by a background, which `what` names."""
+    return f"share that scores better with the same receptor, of {what}, as long as the ligand"
 
+
+def _percentile(percentiles: Percentiles) -> Column:
     def make(scored: Scored) -> FloatArray:
         return percentiles.of(scored.ligands, scored.receptors, scored.scores.score)
 
-    return Column("snw_percentile", meaning, make, "%")
+    return Column("snw_percentile", percentile_meaning(percentiles.background.what), make, "%")
 
 
 def _one_curve(bundle: Bundle) -> LabelTransform | None:

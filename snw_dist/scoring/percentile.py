@@ -201,16 +201,19 @@ def _by_length(group: Group) -> tuple[int, str]:
     return group[1], group[0]
 
 
-def percentiles_of(scorer: Scorer, asked: bool | str | Path) -> Percentiles | None:
-    """Percentiles by the peptides that the bundle names, or by windows of the proteins in a FASTA file, if asked for.
+def background_of(bundle: Bundle, asked: bool | str | Path) -> Background | None:
+    """The peptides that the bundle names, or windows of the proteins in a FASTA file, if asked for.
 
     Raises as `drawn_background` and `proteome_background`.
     """
     if asked is False:
         return None
-    entry = scorer.bundle.says.background
     if asked is True:
-        background = drawn_background(entry, str(scorer.bundle.folder))
-    else:
-        background = proteome_background(Path(asked), entry)
-    return Percentiles(scorer, background, ScoreCache(cache_folder()))
+        return drawn_background(bundle.says.background, str(bundle.folder))
+    return proteome_background(Path(asked), bundle.says.background)
+
+
+def percentiles_of(scorer: Scorer, asked: bool | str | Path) -> Percentiles | None:
+    """Percentiles by a background, if asked for; raises as `background_of`."""
+    background = background_of(scorer.bundle, asked)
+    return None if background is None else Percentiles(scorer, background, ScoreCache(cache_folder()))

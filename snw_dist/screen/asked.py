@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,13 +10,18 @@ from typing import Literal
 from hpc.errors import InputError
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle, refuse_inside
+from snw_dist.bundle.read import Bundle
+from snw_dist.scoring.percentile import background_of
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.sequences import Rules
+from snw_dist.screen.alone import FILE as REFERENCES_FILE
+from snw_dist.screen.alone import references_of
+from snw_dist.screen.background import Peptides, compared_with, texts_file
 from snw_dist.screen.errors.conformal import exact_rate
 from snw_dist.screen.false_hits import check_promise
 from snw_dist.screen.library import Kind, Library, read_library
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
-from snw_dist.screen.plan_file import Content, ScreenPlan, write_plan
+from snw_dist.screen.plan_file import WORK, Compared, Content, ScreenPlan, write_plan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
 from snw_dist.screen.rerank import check_second
 from snw_dist.screen.result import REJECTS, is_finished
@@ -41,6 +46,8 @@ class Asked:
     rerank: str | None = None
     """Bundle that looks again at the best `rerank_top` of each receptor."""
     rerank_top: int | None = None
+    percentile: bool | Path = False
+    """Scores are compared with natural peptides; with windows of the proteins of a FASTA file, if one is given."""
     vectors: Path | None = None
     """Folder of vectors that later screens use again; None: in `to`."""
     dtype: str = "float32"
@@ -56,6 +63,8 @@ def check(asked: Asked) -> None:
     for name, path in (("ligands", asked.ligands), ("receptors", asked.receptors)):
         if not path.is_file():
             raise InputError(f"--{name} {path}: no such file.")
+    if isinstance(asked.percentile, Path) and not asked.percentile.is_file():
+        raise InputError(f"--background {asked.percentile}: no such file.")
     if asked.to.exists() and not asked.to.is_dir():
         raise InputError(f"--to {asked.to}: not a folder. Choose another name.")
     for bundle in filter(None, (asked.bundle, asked.rerank)):
@@ -114,7 +123,9 @@ def prepared_screen(
     most = most_entries(
         num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
     )
-    plan = _plan(asked, towers, second, libraries, files, most)
+    background = background_of(towers.scorer.bundle, asked.percentile)
+    compared, peptides = compared_with(background, libraries["ligand"], owners) if background else (None, {})
+    plan = _plan(asked, towers, second, libraries, files, most, compared)
     before = plan_before(asked.to, plan.digest)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
         return None
@@ -127,7 +138,7 @@ def prepared_screen(
     if not dry_run:
         if before is None or before.digest != plan.digest:
             begins_anew()
-            begin(asked.to, before, libraries, files)
+            begin(asked.to, before, libraries, files, _texts(asked.to / WORK, towers.scorer.bundle, peptides))
         write_plan(asked.to, plan)
     return plan
 
@@ -157,12 +168,13 @@ def _plan(
     libraries: dict[Kind, Library],
     files: dict[Kind, Path],
     most: int,
+    compared: Compared | None,
 ) -> ScreenPlan:
     digests: dict[Kind, str] = {kind: library.digest for kind, library in libraries.items()}
     sha256 = towers.scorer.bundle.sha256
     rerank = None if second is None else second.bundle.sha256
     kept = (most, asked.top, asked.threshold, asked.false_rate)
-    content = Content(sha256, digests, *kept, rerank, asked.dtype, __version__)
+    content = Content(sha256, digests, *kept, rerank, compared, asked.dtype, __version__)
     vectors = asked.vectors or asked.to / "vectors"
     return ScreenPlan(
         content=content,
@@ -175,6 +187,12 @@ def _plan(
         accounting={kind: library.accounting() for kind, library in libraries.items()},
         files={kind: path.name for kind, path in files.items()},
     )
+
+
+def _texts(work: Path, bundle: Bundle, peptides: Peptides) -> dict[Path, Sequence[str]]:
+    """The sequences that jobs need beside those of the libraries, by their file."""
+    files = {texts_file(work, length): found for length, found in peptides.items()}
+    return {work / REFERENCES_FILE: references_of(bundle), **files}
 
 
 def _absolute(bundle: str) -> str:

@@ -118,10 +118,14 @@ class StoredLibrary:
 
     def names(self, numbers: IntArray) -> tuple[IntArray, list[str]]:
         """All ids of the sequences `numbers`, [n]: for each id which of the n it belongs to, [ids], and the ids."""
-        counts = self._first[numbers + 1] - self._first[numbers]
+        counts = self.num_ids(numbers)
         of = np.repeat(np.arange(len(numbers)), counts)
         within = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
         return of, self.ids.take(self._first[numbers][of] + within)
+
+    def num_ids(self, numbers: IntArray) -> IntArray:
+        """How many ids each of the sequences `numbers` has; [n] both."""
+        return np.asarray(self._first[numbers + 1] - self._first[numbers], dtype=np.int64)
 
     def places(self, number: int) -> list[int]:
         """Of each id of a sequence which of the usable records of the file it was, from 0."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from snw_dist.screen.hits import Ranking, Sides
+from snw_dist.screen.hits import Sides
 from snw_dist.screen.plan_file import ScreenPlan
 from snw_dist.screen.ranked import Lists
+from snw_dist.screen.rows import Ranking
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import Scoring
+from snw_dist.screen.vectors import VectorSet
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,10 @@ class Making:
     plan: ScreenPlan
     scoring: Scoring
     sides: Sides
+    references: VectorSet
+    """Receptors of the training."""
+    peptides: Mapping[int, VectorSet]
+    """Residues -> natural peptides that scores are compared with; none where that was not asked for."""
     towers: Towers
     ranking: Ranking
     lists: Lists

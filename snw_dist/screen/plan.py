@@ -36,6 +36,11 @@ class Grid:
     def __len__(self) -> int:
         return len(self.parts) * len(self.groups)
 
+    @property
+    def num_lists(self) -> int:
+        """Of all groups."""
+        return self.groups[-1].stop
+
     def unit(self, number: int) -> tuple[int, int]:
         """Part and group of a unit."""
         return divmod(number, len(self.groups))

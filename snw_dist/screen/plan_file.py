@@ -23,6 +23,18 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(config=_STRICT, frozen=True)
+class Compared:
+    """Natural peptides that the scores are compared with."""
+
+    what: str
+    """For people."""
+    sha256: str
+    """Of all that decides them."""
+    lengths: list[int]
+    """Residues of the ligands that have some."""
+
+
+@dataclass(config=_STRICT, frozen=True)
 class Content:
     """What decides the result, bit for bit."""
 
@@ -40,6 +52,8 @@ class Content:
     """As asked for."""
     rerank: str | None
     """SHA-256 of the `bundle.json` of the second stage."""
+    background: Compared | None
+    """Where it is asked for."""
     dtype: str
     """Number format of the vectors."""
     version: str

@@ -25,14 +25,16 @@ from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
 from snw_dist.scoring.table.finish import write_text
+from snw_dist.screen.controls import controls_of, lines_of
 from snw_dist.screen.false_hits import CutoffUnits, said_of
-from snw_dist.screen.hits import Hits, Sides, hits_of, lists_with, table_of
+from snw_dist.screen.hits import Evidence, Hits, Sides, hits_of
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan_file import RESULT, WORK
 from snw_dist.screen.recall import said_of as recall_lines
+from snw_dist.screen.rows import table_of
 from snw_dist.screen.sample import SampleUnits, measured
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ROWS = 1 << 16
@@ -44,8 +46,8 @@ class ShardUnits:
 
     kind, unit = "result", "receptors"
 
-    def __init__(self, making: Making, cutoffs: CutoffUnits) -> None:
-        self._of, self._cutoffs = making, cutoffs
+    def __init__(self, making: Making, cutoffs: CutoffUnits, evidence: Evidence) -> None:
+        self._of, self._cutoffs, self._evidence = making, cutoffs, evidence
 
     def __len__(self) -> int:
         return len(self._of.scoring.grid.groups)
@@ -75,29 +77,22 @@ class ShardUnits:
         of, schema = self._of, self._of.ranking.schema
         buffer, files, rows, hits = pa.BufferOutputStream(), dict[str, Any](), 0, 0
         with pq.ParquetWriter(buffer, schema, write_page_checksum=True) as writer:
-            waiting: list[pa.Table] = []
             for found in self._hits(number):
                 checkpoint()
-                hits += len(found.lists)
-                tables = [*table_of(found, of.sides, of.ranking)]
-                for place, table in zip(of.sides.receptors.places(found.receptor), tables, strict=True):
-                    files |= _written(of.to, _csv_name(place, table, of.sides, found), _csv(schema, table))
-                rows, waiting = rows + sum(map(len, tables)), [*waiting, *tables]
-                if sum(map(len, waiting)) >= _ROWS:
-                    writer.write_table(pa.concat_tables(waiting), row_group_size=_ROWS)
-                    waiting = []
-            writer.write_table(pa.concat_tables(waiting) if waiting else schema.empty_table())
+                table = table_of(found, of.sides, of.ranking)
+                writer.write_table(table, row_group_size=_ROWS)
+                for name, part in _lists(found, table, of.sides):
+                    files |= _written(of.to, name, _csv(schema, part))
+                rows, hits = rows + len(table), hits + len(found.pairs.rank)
         files |= _written(of.to, f"{HITS}/part-{number:05d}.parquet", memoryview(buffer.getvalue()))
         write_sealed(self._record(number), {"files": files, "rows": rows, "hits": hits})
 
     def _hits(self, number: int) -> Iterator[Hits]:
-        of, ranked, groups = self._of, self._of.lists(number), self._of.scoring.grid.groups
-        least = [self._cutoffs.least(group, of.plan.content.threshold) for group in groups]
+        of, ranked, owners = self._of, self._of.lists(number), self._of.scoring.grid.groups[number]
+        least = self._cutoffs.least(owners, of.plan.content.threshold)
         if not of.ranking.second:
-            _refuse_cut_off(of, ranked.ligand.shape[1], ranked.counts(least[number]))
-        every = (of.lists(other).entries(least[other]) for other in range(len(self)))
-        lists = lists_with(np.unique(ranked.entries(least[number])), every)
-        return hits_of(groups[number], ranked, least[number], of.sides, lists, of.towers)
+            _refuse_cut_off(of, ranked.ligand.shape[1], ranked.counts(least))
+        return hits_of(owners, ranked, least, self._evidence)
 
     def _record(self, number: int) -> Path:
         return self._of.scoring.folder / f"shard_{number:06d}.json"
@@ -122,6 +117,7 @@ def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits, samples: Sa
         "rows": sum(record["rows"] for record in records),
         "columns": making.ranking.schema.names,
         "recall": None if samples is None else measured(making, cutoffs, samples),
+        "controls": controls_of(second.scorer.bundle),
         "false_hits": cutoffs.said(),
         "ties": "equal scores: the shorter ligand first, then by its letters",
         "device": making.scoring.device.type,
@@ -158,9 +154,9 @@ def summary(to: Path) -> str:
         content = read_sealed(to / RESULT)
     except (OSError, BadFileError) as error:
         raise CorruptError(f"{to / RESULT}: cannot be read ({error}). Start the same command again.") from None
-    promise = [f"{line}\n" for line in said_of(content["false_hits"])] if content["false_hits"] else []
-    promise += [f"{line}\n" for line in recall_lines(content["recall"])] if content["recall"] else []
-    return "".join(promise) + (
+    lines = [*lines_of(content["controls"]), *(said_of(content["false_hits"]) if content["false_hits"] else ())]
+    lines += recall_lines(content["recall"]) if content["recall"] else ()
+    return "".join(f"{line}\n" for line in lines) + (
         f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
         f"Written to {to}: {HITS}/*.parquet, {LISTS}/*.csv, {RESULT}"
     )
@@ -189,11 +185,17 @@ def _refuse_cut_off(of: Making, width: int, counts: Iterable[int]) -> None:
         )
 
 
-def _csv_name(place: int, table: pa.Table, sides: Sides, found: Hits) -> str:
-    """An id may be anything, so a name has only what is harmless of it; the number tells names apart."""
-    _, names = sides.receptors.names(np.array([found.receptor]))
-    name = names[sides.receptors.places(found.receptor).index(place)]
-    return f"{LISTS}/{place + 1:06d}_{_NO_NAME.sub('_', name)[:60]}.csv"
+def _lists(found: Hits, table: pa.Table, sides: Sides) -> Iterator[tuple[str, pa.Table]]:
+    """The CSV file of each id of the receptors, and its rows."""
+    ids = sides.ligands.num_ids(found.pairs.ligand)
+    sizes = np.bincount(found.pairs.receptor - found.owners.start, weights=ids, minlength=len(found.owners))
+    start = 0
+    for owner, size in zip(found.owners, sizes.astype(np.int64).tolist(), strict=True):
+        _, names = sides.receptors.names(np.array([owner]))
+        for place, name in zip(sides.receptors.places(owner), names, strict=True):
+            # an id may be anything, so a name has only what is harmless of it; the number tells names apart
+            yield f"{LISTS}/{place + 1:06d}_{_NO_NAME.sub('_', name)[:60]}.csv", table.slice(start, size)
+            start += size
 
 
 def _csv(schema: pa.Schema, table: pa.Table) -> bytes:

@@ -11,8 +11,12 @@ from hpc.errors import InputError
 from hpc.job.runtime import Runtime
 from hpc.told import long_work
 from snw_dist.scoring.scorer import PairScorer
+from snw_dist.screen.alone import FILE as REFERENCES_FILE
+from snw_dist.screen.background import BackgroundUnits, texts_file
+from snw_dist.screen.counts import CountUnits
+from snw_dist.screen.evidence import ScreenEvidence
 from snw_dist.screen.false_hits import CutoffUnits
-from snw_dist.screen.hits import Ranking, Sides
+from snw_dist.screen.hits import Sides
 from snw_dist.screen.library import Kind, StoredLibrary
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan import grid_of
@@ -20,6 +24,7 @@ from snw_dist.screen.plan_file import WORK, ScreenPlan, plan_of_job
 from snw_dist.screen.ranked import Lists, by_first
 from snw_dist.screen.rerank import RerankUnits, SecondStage
 from snw_dist.screen.result import ShardUnits, finish, is_finished
+from snw_dist.screen.rows import Ranking
 from snw_dist.screen.sample import SampleUnits
 from snw_dist.screen.towers import Towers
 from snw_dist.screen.unit import ListUnits, ScoreUnits, Scoring
@@ -28,6 +33,8 @@ from snw_dist.screen.work import Units, do_all
 
 KINDS: tuple[Kind, Kind] = ("ligand", "receptor")
 _ROWS_BYTES = 1 << 26
+_Again = tuple[RerankUnits, SampleUnits] | None
+"""The second stage, where there is one."""
 log = logging.getLogger(__name__)
 
 
@@ -40,23 +47,29 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
         log.info("%s has its result already", to)
         return
     making, again = _making(to, plan, runtime)
-    sets = [making.sides.receptor_vectors, making.sides.ligand_vectors]
+    sets = [making.sides.receptor_vectors, making.references, making.sides.ligand_vectors, *making.peptides.values()]
+    background = BackgroundUnits(
+        making.scoring.folder, plan.digest, making.peptides, making.sides.receptor_vectors, making.towers
+    )
     cutoffs = CutoffUnits(making)
-    shards = ShardUnits(making, cutoffs)
+    counts = CountUnits(making, cutoffs)
+    shards = ShardUnits(making, cutoffs, ScreenEvidence(making, counts, background))
     first: list[Units] = [VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring)]
-    for units in [*first, *(again or ()), cutoffs, shards]:
+    for units in [*first, *(again or ()), cutoffs, counts, background, shards]:
         with long_work(units.kind):
             do_all(units, runtime, finished)
     runtime.comm.on_rank_0(lambda: None if finished() else finish(making, shards, cutoffs, again and again[1]))
 
 
-def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, tuple[RerankUnits, SampleUnits] | None]:
+def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, _Again]:
     scorer = _loaded(plan.bundle, plan.content.bundle, plan, runtime)
-    towers = Towers(scorer)
-    ligands, receptors = (StoredLibrary(to / WORK / kind, plan.content.libraries[kind]) for kind in KINDS)
-    ligand_vectors, receptor_vectors = (_vectors(kind, to, plan, towers, runtime) for kind in KINDS)
+    towers, work = Towers(scorer), to / WORK
+    ligands, receptors = (StoredLibrary(work / kind, plan.content.libraries[kind]) for kind in KINDS)
+    begin = functools.partial(_vectors, plan, towers, runtime)
+    ligand_vectors, receptor_vectors = (begin(kind, StoredLibrary.sequences_file(work / kind)) for kind in KINDS)
+    sides = Sides(ligands, receptors, ligand_vectors, receptor_vectors)
     scoring = Scoring(
-        folder=to / WORK / runtime.device.type,
+        folder=work / runtime.device.type,
         screen=plan.digest,
         grid=grid_of(ligand_vectors.starts, len(receptors), plan.unit_pairs),
         ligands=ligand_vectors,
@@ -65,16 +78,27 @@ def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, tuple
         margin=towers.margin,
         device=runtime.device,
     )
-    sides = Sides(ligands, receptors, ligand_vectors, receptor_vectors)
+    compared = plan.content.background
+    lengths = compared.lengths if compared else []
+    peptides = {length: begin("ligand", texts_file(work, length)) for length in lengths}
+    ranking, lists, again = _lists(plan, scoring, sides, scorer, runtime)
+    references = begin("receptor", work / REFERENCES_FILE)
+    return Making(to, plan, scoring, sides, references, peptides, towers, ranking, lists), again
+
+
+def _lists(
+    plan: ScreenPlan, scoring: Scoring, sides: Sides, scorer: PairScorer, runtime: Runtime
+) -> tuple[Ranking, Lists, _Again]:
+    """Who has ranked the lists as they are written, these, and the second stage."""
+    what, [member] = plan.content.background.what if plan.content.background else None, scorer.members
     if plan.rerank is None or plan.content.rerank is None:
         first = ListUnits(scoring)
-        lists: Lists = lambda group: by_first(first.read(group), towers.member.name)  # noqa: E731
-        return Making(to, plan, scoring, sides, towers, Ranking(scorer, False), lists), None
+        return Ranking(scorer, False, what), lambda group: by_first(first.read(group), member.name), None
     better = _loaded(plan.rerank, plan.content.rerank, plan, runtime)
     most = plan.content.top or plan.content.most
-    stage = SecondStage(better, ligands, receptors, towers.member.name, most)
+    stage = SecondStage(better, sides.ligands, sides.receptors, member.name, most)
     again = RerankUnits(scoring, stage), SampleUnits(scoring, stage)
-    return Making(to, plan, scoring, sides, towers, Ranking(better, True), again[0].read), again
+    return Ranking(better, True, what), again[0].read, again
 
 
 def _loaded(source: str, sha256: str, plan: ScreenPlan, runtime: Runtime) -> PairScorer:
@@ -84,9 +108,8 @@ def _loaded(source: str, sha256: str, plan: ScreenPlan, runtime: Runtime) -> Pai
     return scorer
 
 
-def _vectors(kind: Kind, to: Path, plan: ScreenPlan, towers: Towers, runtime: Runtime) -> VectorSet:
-    """Collective: the set of a side; rank 0 begins it."""
-    sequences = StoredLibrary.sequences_file(to / WORK / kind)
+def _vectors(plan: ScreenPlan, towers: Towers, runtime: Runtime, kind: Kind, sequences: Path) -> VectorSet:
+    """Collective: the set of the sequences in a file of `Texts`; rank 0 begins it."""
 
     def begin() -> str:
         made_of = made_of_vectors(kind, sequences, towers, plan.content.dtype)

@@ -52,9 +52,3 @@ def _better(
 def _far(ligands: torch.Tensor, receptors: torch.Tensor) -> torch.Tensor:
     """[ligands, receptors]: rises with the distance, along a row."""
     return receptors.square().sum(dim=1)[None] - 2 * ligands @ receptors.T
-
-
-def num_lists(numbers: IntArray, entries: IntArray) -> IntArray:
-    """[numbers]: how often each of `numbers`, [n] and rising, is among the `entries`, [entries], of all lists."""
-    place = np.minimum(np.searchsorted(numbers, entries), len(numbers) - 1)
-    return np.bincount(place[numbers[place] == entries], minlength=len(numbers)).astype(np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hpc.disk.files import PARTIAL_SUFFIX
@@ -11,6 +12,7 @@ from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.screen.library import TABLE, Kind, Library, write_library
 from snw_dist.screen.plan_file import WORK, ScreenPlan, read_plan
 from snw_dist.screen.result import REJECTS, clear_result, is_finished, spoilt_file
+from snw_dist.screen.texts import Texts
 
 
 def plan_before(to: Path, digest: str) -> ScreenPlan | None:
@@ -42,13 +44,21 @@ def refuse_foreign(to: Path) -> None:
         raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
 
 
-def begin(to: Path, before: ScreenPlan | None, libraries: dict[Kind, Library], files: dict[Kind, Path]) -> None:
-    """Leave what the jobs read, in the place of another screen."""
+def begin(
+    to: Path,
+    before: ScreenPlan | None,
+    libraries: dict[Kind, Library],
+    files: dict[Kind, Path],
+    texts: Mapping[Path, Sequence[str]],
+) -> None:
+    """Leave what the jobs read, in the place of another screen; `texts`: other sequences, by their file in `to`."""
     if before is not None:
         tell(f"{to}: an unfinished screen of other libraries, options or bundle was there; begun anew.")
     clear_result(to)
     for kind, library in libraries.items():
         write_library(to / WORK / kind, library)
+    for file, sequences in texts.items():
+        Texts.write(file, sequences)
     _write_rejects(to, libraries, files)
 
 

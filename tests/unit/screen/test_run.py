@@ -74,6 +74,26 @@ def test_a_sequence_with_two_ids_has_two_rows(asked: Asked) -> None:
     assert twins.groupby("receptor")["snw_rank"].nunique().eq(1).all()
 
 
+def test_a_receptor_with_two_ids_has_two_lists(asked: Asked, tmp_path: Path) -> None:
+    """Each whole, in the order of the file, and in a file of its own."""
+    names = sequences_of(asked.receptors)
+    twin = tmp_path / "twins.fasta"
+    twin.write_text(f">again\n{names['r2']}\n" + asked.receptors.read_text())
+    folder = screened(replace(asked, receptors=twin, top=43))
+    found, everything = hits_of(folder), every_score(replace(asked, receptors=twin))
+    assert found["receptor_sequence"].tolist() == [{"again": names["r2"], **names}[one] for one in found["receptor"]]
+    order = sorted({*names.values()}, key=lambda one: (len(one), one))
+    of_sequence = [
+        [name for name in ["again", *names] if {"again": names["r2"], **names}[name] == one] for one in order
+    ]
+    assert list(dict.fromkeys(found["receptor"])) == [name for names in of_sequence for name in names]
+    for receptor, mine in found.groupby("receptor"):
+        assert mine["ligand"].tolist() == everything[everything["receptor"] == receptor]["ligand"].tolist()
+        [file] = (folder / "csv").glob(f"*_{receptor}.csv")
+        assert pd.read_csv(file)["snw_score"].tolist() == mine["snw_score"].tolist()
+    assert (folder / "csv" / "000001_again.csv").exists()
+
+
 @pytest.mark.parametrize("tasks", [2, 7])
 def test_any_number_of_tasks_gives_the_same_bytes(asked: Asked, tasks: int) -> None:
     alone = result_of(screened(asked))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from snw_dist.model.pair import compared_vectors
 from snw_dist.screen import specificity
-from snw_dist.screen.specificity import num_better, num_lists
+from snw_dist.screen.specificity import num_better
 
 
 def scores(ligands: torch.Tensor, receptors: torch.Tensor) -> torch.Tensor:
@@ -34,8 +34,3 @@ def test_it_is_that_of_all_scores(half: bool, monkeypatch: pytest.MonkeyPatch) -
     expected = (every > score[:, None]).sum(dim=1)
     assert num_better(ligands, own, score, receptors, scores).tolist() == expected.tolist()
     assert len(set(expected.tolist())) > 5
-
-
-def test_in_how_many_lists_a_ligand_is() -> None:
-    assert num_lists(np.array([1, 4, 6]), np.array([6, 0, 1, 6, 9, 5])).tolist() == [1, 0, 2]
-    assert num_lists(np.array([3]), np.array([], dtype=np.int64)).tolist() == [0]

@@ -1,0 +1,50 @@
+"""What is said of hits beside their scores: all that a screen knows of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from snw_dist.arrays import FloatArray
+from snw_dist.screen.alone import Alone
+from snw_dist.screen.background import BackgroundUnits
+from snw_dist.screen.counts import CountUnits
+from snw_dist.screen.hits import Pairs
+from snw_dist.screen.making import Making
+from snw_dist.screen.rows import ALONE, COUNT, FIRST_PERCENTILE, PERCENTILE, SPECIFICITY
+from snw_dist.screen.specificity import num_better
+
+
+class ScreenEvidence:
+    """By the vectors of the first stage, and the lists of all receptors (`snw_dist.screen.hits.Evidence`)."""
+
+    def __init__(self, making: Making, counts: CountUnits, background: BackgroundUnits) -> None:
+        """`background` may have no units: then nothing was asked for."""
+        self._of, self._counts, self._background = making, counts, background
+        self._alone = Alone(making.references, making.sides, making.towers)
+
+    def __call__(self, pairs: Pairs) -> Mapping[str, FloatArray]:
+        """Column -> [hits]; of at least one hit."""
+        score = pairs.first_score.astype(np.float64)
+        said = {
+            SPECIFICITY: self._specificity(pairs),
+            COUNT: self._counts.of(pairs.ligand).astype(np.float64),
+            ALONE: self._alone.scores(pairs.ligand, pairs.receptor, score),
+        }
+        if self._of.plan.content.background is not None:
+            lengths = np.array([len(one) for one in self._of.sides.ligands.sequences.take(pairs.ligand)])
+            name = FIRST_PERCENTILE if self._of.ranking.second else PERCENTILE
+            said[name] = self._background.percentiles(lengths, pairs.receptor, score)
+        return said
+
+    def _specificity(self, pairs: Pairs) -> FloatArray:
+        sides, others = self._of.sides, len(self._of.sides.receptors) - 1
+        if not others:
+            return np.full(len(pairs.rank), np.nan)
+        ligands, receptors = sides.ligand_vectors.picked(pairs.ligand), sides.receptor_vectors
+        every, score = receptors.rows(range(len(receptors))), torch.from_numpy(pairs.first_score)
+        better = num_better(ligands, pairs.receptor, score, every, self._of.towers.scores)
+        specific: FloatArray = 1.0 - better / others
+        return specific

@@ -1,0 +1,139 @@
+"""Rows of the result: each hit with all ids of both sequences, and the columns that it has."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from snw_dist.arrays import FloatArray, IntArray
+from snw_dist.scoring.columns import VERSION, Column, Scored, columns_of, percentile_meaning
+from snw_dist.scoring.scorer import PairScorer
+from snw_dist.scoring.scores import together
+from snw_dist.screen.hits import Hits, Pairs, Sides
+
+ALONE, SPECIFICITY, COUNT = "snw_ligand_alone", "snw_specificity", "snw_num_receptors"
+PERCENTILE, FIRST_PERCENTILE = "snw_percentile", "snw_first_percentile"
+_INT, _FLOAT = pa.int64(), pa.float64()
+
+
+class Ours(NamedTuple):
+    """A column that only a screen has."""
+
+    name: str
+    meaning: str
+    kind: pa.DataType = _FLOAT
+    unit: str | None = None
+
+    @property
+    def field(self) -> pa.Field:
+        """Name and type, with meaning and unit, for Parquet."""
+        facts = {"meaning": self.meaning} | ({"unit": self.unit} if self.unit else {})
+        return pa.field(self.name, self.kind, metadata=facts)
+
+
+_TEXTS = [
+    Ours("ligand", "id in the file of the ligands", pa.string()),
+    Ours("receptor", "id in the file of the receptors", pa.string()),
+    Ours("ligand_sequence", "cleaned", pa.string()),
+    Ours("receptor_sequence", "cleaned", pa.string()),
+]
+_OURS = [
+    Ours("snw_rank", "place in the list of this receptor, 1 is the best; ids of one sequence share it", _INT),
+    Ours(
+        "snw_library_percentile",
+        "share of the library's distinct ligands that the first stage ranks above it",
+        unit="%",
+    ),
+    Ours(SPECIFICITY, "share of the other receptors of the screen that it scores no higher with"),
+    Ours(COUNT, "receptors of the screen that have this ligand among their hits", _INT),
+    Ours(ALONE, "mean score that the network of the first stage gives this ligand with other receptors of training"),
+]
+_FIRST = [
+    Ours("snw_first_score", "score of the network of the first stage"),
+    Ours("snw_first_rank", "place in the list of the first stage", _INT),
+]
+"""Where a second stage has ranked anew."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The bundle that has ranked the hits, and what the result says of them."""
+
+    scorer: PairScorer
+    second: bool
+    """It has looked again at the best of another network."""
+    background: str | None = None
+    """What scores are compared with, where they are."""
+
+    @functools.cached_property
+    def columns(self) -> list[Column]:
+        """Those of `predict`."""
+        return columns_of(self.scorer.bundle, members=False, trust=self.scorer.trust)
+
+    @functools.cached_property
+    def ours(self) -> list[Ours]:
+        """Those of a screen alone."""
+        columns = [*_OURS, *(_FIRST if self.second else [])]
+        if self.background is not None:
+            name = FIRST_PERCENTILE if self.second else PERCENTILE
+            columns.append(Ours(name, percentile_meaning(self.background), unit="%"))
+        return columns
+
+    @functools.cached_property
+    def schema(self) -> pa.Schema:
+        """All columns of the result."""
+        fields = [column.field for columns in (_TEXTS, self.columns, self.ours) for column in columns]
+        return pa.schema(fields, metadata={"snw_schema": str(VERSION)})
+
+
+class Rows(NamedTuple):
+    """Which rows hits have; every array is [rows]."""
+
+    hit: IntArray
+    ligand: pa.Array
+    """Ids."""
+    receptor: pa.Array
+    """Ids."""
+
+
+def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> pa.Table:
+    """The rows of some lists: receptor after receptor, for each of its ids in the order of the file, the best first."""
+    pairs, schema = hits.pairs, ranking.schema
+    ligands, receptors = sides.ligands.sequences.take(pairs.ligand), sides.receptors.sequences.take(pairs.receptor)
+    scores = together(pairs.members, ranking.scorer.calibrations, ranking.scorer.bundle.says.mean)
+    scored = Scored(ligands, receptors, scores)
+    values: dict[str, Any] = {column.name: column.make(scored) for column in ranking.columns}
+    values |= {"ligand_sequence": ligands, "receptor_sequence": receptors, **_of_lists(pairs, len(sides.ligands))}
+    values |= hits.said
+    rows = _rows(pairs.receptor, pairs.ligand, sides)
+    made = {"ligand": rows.ligand, "receptor": rows.receptor}
+    for field in list(schema)[len(made) :]:
+        one = pa.array(values.get(field.name, [None] * len(ligands)), field.type, from_pandas=True)
+        made[field.name] = one.take(pa.array(rows.hit))
+    return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
+
+
+def _rows(owner: IntArray, partner: IntArray, sides: Sides) -> Rows:
+    """All ids of the owner, [hits] and rising, with all ids of the partner, [hits]."""
+    (of_owner, owners), (_, partners) = sides.receptors.names(owner), sides.ligands.names(partner)
+    ids = sides.ligands.num_ids(partner)
+    times = ids[of_owner]
+    which = np.repeat(np.arange(len(of_owner)), times)
+    hit = of_owner[which]
+    name = (np.cumsum(ids) - ids)[hit] + np.arange(len(which)) - np.repeat(np.cumsum(times) - times, times)
+    number = which - np.searchsorted(of_owner, hit)
+    order = np.lexsort((hit, number, owner[hit]))
+    taken = (
+        pa.array(texts, pa.string()).take(pa.array(of[order])) for texts, of in ((partners, name), (owners, which))
+    )
+    return Rows(hit[order], *taken)
+
+
+def _of_lists(pairs: Pairs, num_ligands: int) -> dict[str, Any]:
+    library: FloatArray = 100.0 * (pairs.first_rank - 1) / num_ligands
+    first = {"snw_first_score": pairs.first_score.astype(np.float64), "snw_first_rank": pairs.first_rank}
+    return {"snw_rank": pairs.rank, "snw_library_percentile": library, **first}
