@@ -10,6 +10,7 @@ from launch._cli import main
 from snw_dist.command import Commands
 
 NAMES = (
+    "init",
     "doctor",
     "prepare",
     "embed",

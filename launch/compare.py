@@ -82,7 +82,7 @@ def compare_command(
         **change_overrides(allow_precision_change, allow_changes),
         **cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min),
     }
-    settings = as_prepared(read_settings(config, overrides, set_values))
+    settings = read_settings(config, overrides, set_values, as_prepared)
     runs = _checked_runs(settings, models.split(","), _numbers(seeds) or [settings.run.seed], all_folds)
     _embed(settings, partition)
     code = _train(settings, [job for _, group in runs for jobs in group.values() for job in jobs], partition)

@@ -62,7 +62,7 @@ def train_command(
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
     overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
     overrides |= change_overrides(allow_precision_change, allow_changes)
-    settings = as_prepared(read_settings(config, overrides, set_values))
+    settings = read_settings(config, overrides, set_values, as_prepared)
     check_training(settings)
     submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
     tell(f"next: {_evaluation(config, settings.run.name, set_values)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import reduce
@@ -21,8 +22,14 @@ from snw_dist.config_file import load_config
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Overrides any key of the configuration: --set train.epochs=5."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Overrides any key of the configuration: --set train.epochs=5.",
+        autocompletion=lambda incomplete: [f"{k}=" for k in dotted_keys(SnwConfig) if k.startswith(incomplete)],
+    ),
 ]
+_print_config: ContextVar[bool] = ContextVar("_print_config", default=False)
 _typed: ContextVar[tuple[str, ...]] = ContextVar("_typed", default=())
 """The options that stand on the command line and are settings."""
 
@@ -36,10 +43,15 @@ class App(typer.Typer):
 
 
 class Command(TyperCommand):
-    """A command with `-h`; an unknown option that is a key of the configuration is told as such."""
+    """A command with `-h`; an unknown option that is a key of the configuration is told as such.
+
+    One that reads the configuration (it has `--set` for it) has `--print-config`, too.
+    """
 
     def __init__(self, *arguments: Any, **given: Any) -> None:
         super().__init__(*arguments, **given)
+        if any(param.name == "set_values" for param in self.params):
+            self.params.append(_print_option())
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -59,18 +71,58 @@ class Command(TyperCommand):
         return rest
 
 
+def _keep(value: bool) -> None:
+    """For `read_settings`, which all of these commands call."""
+    _print_config.set(value)
+
+
+_PrintOption = Annotated[
+    bool,
+    typer.Option(
+        "--print-config",
+        help="Print the whole configuration as this command would use it, with every default, and end.",
+        callback=_keep,
+        expose_value=False,
+    ),
+]
+
+
+def _print_option() -> Any:
+    """The option as a command has it; Typer makes it from a function."""
+    made = typer.Typer(add_completion=False)
+
+    @made.command()
+    def has_it(print_config: _PrintOption = False) -> None: ...
+
+    return next(param for param in typer.main.get_command(made).params if "--print-config" in param.opts)
+
+
 def _is_setting(param: Any) -> bool:
     """Its help says which key it overrides. Another option is not to blame for a wrong value."""
     return str(getattr(param, "help", "")).startswith("Overrides ")
 
 
+_with_completion = typer.Typer()
+"""Has `--install-completion` and `--show-completion`, which Typer makes for an app of its own only."""
+
+
+@_with_completion.command()
+def _nothing() -> None: ...
+
+
 class Commands(TyperGroup):
-    """Several commands under one name, of which only those are loaded that are asked for."""
+    """Several commands under one name, of which only those are loaded that are asked for.
+
+    A shell completes their names and options, and the keys of `--set`, after `--install-completion`.
+    """
 
     def __init__(self, name: str, apps: Mapping[str, Callable[[], typer.Typer]]) -> None:
         """`apps`: name of each command -> what loads its app, in the order in which a help text shows them."""
         settings = {"help_option_names": ["-h", "--help"]}
-        super().__init__(name=name, no_args_is_help=True, rich_markup_mode=None, context_settings=settings)
+        completion = typer.main.get_command(_with_completion).params
+        super().__init__(
+            name=name, params=completion, no_args_is_help=True, rich_markup_mode=None, context_settings=settings
+        )
         self._apps = apps
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -82,9 +134,23 @@ class Commands(TyperGroup):
         return typer.main.get_command(self._apps[cmd_name]()) if cmd_name in self._apps else None
 
 
-def read_settings(config: Path, overrides: Mapping[str, Any], set_values: Sequence[str] | None) -> SnwConfig:
-    """The configuration with the options of the command line; a mistake in these is not blamed on the file."""
-    return load_config(config, overrides, values_of(set_values), ", ".join(_typed.get()) or "the command line")
+def read_settings(
+    config: Path,
+    overrides: Mapping[str, Any],
+    set_values: Sequence[str] | None,
+    completed: Callable[[SnwConfig], SnwConfig] = lambda found: found,
+) -> SnwConfig:
+    """The configuration with the options of the command line; a mistake in these is not blamed on the file.
+
+    `completed` adds what a command takes from elsewhere, such as `as_prepared`. With `--print-config` the result is
+    printed and `typer.Exit` raised, which ends the command.
+    """
+    given_by = ", ".join(_typed.get()) or "the command line"
+    found = completed(load_config(config, overrides, values_of(set_values), given_by))
+    if _print_config.get():
+        typer.echo(json.dumps(config_to_dict(found), indent=2, ensure_ascii=False))
+        raise typer.Exit
+    return found
 
 
 def data_values(config: SnwConfig, set_values: Sequence[str] | None) -> dict[str, Any]:

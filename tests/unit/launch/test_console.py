@@ -44,6 +44,25 @@ def test_it_takes_the_configuration_of_the_folder_and_ends_with_the_code_of_the_
     assert "No such command 'prepar'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("tra",), ["train"]),
+        (("train", "--zer"), ["--zero"]),
+        (("train", "--set", "train.ep"), ["train.epochs="]),
+        (("in",), ["init"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_settings(
+    words: tuple[str, ...], found: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_SNW_DIST_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(("snw-dist", *words)))
+    monkeypatch.setenv("COMP_CWORD", str(len(words)))
+    assert ran() == 0
+    assert capsys.readouterr().out.split() == found
+
+
 def test_a_missing_package_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from hpc.errors import InputError
 from launch import compare, doctor, embed, evaluate, prepare, status, train
 from snw_dist.command import keys_named, values_of
 from snw_dist.config_file import load_config
+from tests.kit.tiny import write_project
 
 COMMANDS = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
 COMMANDS |= {"status": status, "train": train}
@@ -100,3 +101,25 @@ def test_set_is_as_if_it_stood_in_the_file(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             load_config(path, {}, exact, "--set")
         assert "SNW_config.json" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_configuration_is_printed_as_it_would_be_used(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "SNW_config.json"
+    file.write_text('{"data": {"pairs": "p.csv"}, "// no": 1}')
+    given = ["--config", str(file), "--print-config", "--set", "train.learning_rate=1e-4", "--run", "here"]
+    code, text = _told(name, *given, *(["--models", "siamese"] if name == "compare" else []))
+    assert code == 0
+    found = json.loads(text)
+    assert (found["train"]["learning_rate"], found["run"]["name"]) == (1e-4, "here")
+    assert (found["data"]["pairs"], found["train"]["epochs"]) == (str(tmp_path / "p.csv"), 20)
+    file.write_text(text)
+    assert json.loads(_told(name, *given, *(["--models", "siamese"] if name == "compare" else []))[1]) == found
+    assert [path.name for path in tmp_path.iterdir()] == ["SNW_config.json"]
+
+
+def test_what_prepare_was_given_is_printed_too(tmp_path: Path) -> None:
+    write_project(tmp_path, store=False)
+    file = str(tmp_path / "SNW_config.json")
+    assert _told("prepare", "--config", file, "--split-seed", "7")[0] == 0
+    assert json.loads(_told("train", "--config", file, "--print-config")[1])["data"]["split"]["seed"] == 7
