@@ -1,4 +1,8 @@
-"""Reading `SNW_config.json`, with values of the command line and with paths that hold from any folder."""
+"""Reading `SNW_config.json`, with values of the command line and with paths that hold from any folder.
+
+JSON has no comments, so a key that begins with `//` is one, and so is what it holds: also a setting that somebody has
+switched off in this way. `$schema` at the top is for editors.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,9 @@ from hpc.errors import InputError
 from hpc.job.profile import profile_from
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 
+SCHEMA_KEY = "$schema"
+COMMENT = "//"
+"""What the key of a comment begins with."""
 _MOST_BYTES = 2**20
 
 
@@ -45,6 +52,7 @@ def load_config(
     if not isinstance(values, dict):
         raise InputError(f"{path}: the top level must be an object with the sections {legal_keys(SnwConfig)}.")
     given = {key: value for key, value in (overrides or {}).items() if value is not None} | dict(exact or {})
+    values = without_comments({key: value for key, value in values.items() if key != SCHEMA_KEY})
     return _absolute(_with_given(values, given, str(path), given_by), path.resolve().parent)
 
 
@@ -55,7 +63,7 @@ def _with_given(values: dict[str, Any], given: Mapping[str, Any], source: str, g
     """
     changed = copy.deepcopy(values)
     for key, value in given.items():
-        _set_dotted(changed, key, value)
+        set_dotted(changed, key, value)
     try:
         return config_from_dict(changed, given_by)
     except InputError:
@@ -63,11 +71,18 @@ def _with_given(values: dict[str, Any], given: Mapping[str, Any], source: str, g
         raise
 
 
+def without_comments(values: Any) -> Any:
+    """Plain data without the keys that are comments, however deep they lie."""
+    if isinstance(values, dict):
+        return {key: without_comments(value) for key, value in values.items() if not key.startswith(COMMENT)}
+    return [without_comments(value) for value in values] if isinstance(values, list) else values
+
+
 def with_values(config: SnwConfig, values: Mapping[str, Any], source: str) -> SnwConfig:
     """The same configuration with other values for some dotted keys, which `source` gives."""
     changed = config_to_dict(config)
     for key, value in values.items():
-        _set_dotted(changed, key, value)
+        set_dotted(changed, key, value)
     return config_from_dict(changed, source)
 
 
@@ -82,7 +97,8 @@ def parse_layers(text: str | None) -> int | list[int] | None:
     return layers if len(layers) > 1 else layers[0]
 
 
-def _set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+def set_dotted(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key; raises `InputError` where a value is in the place of a section."""
     *sections, name = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})

@@ -14,14 +14,15 @@ import pytest
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from launch import compare, doctor, embed, evaluate, export, predict, prepare, report, screen, status, train
+from launch import compare, doctor, embed, evaluate, export, init, predict, prepare, report, screen, status, train
 from snw_dist.config import SnwConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "launch", "snw_dist")
 SOURCES = [str(p.relative_to(ROOT)) for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
-MODULES |= {"export": export, "predict": predict, "report": report, "screen": screen, "status": status, "train": train}
+MODULES |= {"export": export, "init": init, "predict": predict, "report": report, "screen": screen, "status": status}
+MODULES |= {"train": train}
 OPTIONS = {
     name: {option for param in typer.main.get_command(module.app).params for option in param.opts}
     for name, module in MODULES.items()
@@ -29,7 +30,7 @@ OPTIONS = {
 STARTERS = ("compare", "doctor", "embed", "evaluate", "train")
 SPEAKERS = {
     "hpc/": STARTERS,
-    "snw_dist/": tuple(name for name in MODULES if name not in ("predict", "screen")),  # which read no configuration
+    "snw_dist/": tuple(name for name in MODULES if name not in ("init", "predict", "screen")),  # these read none
     "snw_dist/bundle/": ("export",),
     "snw_dist/report/": ("report",),
     "snw_dist/scoring/": ("predict",),
@@ -37,6 +38,7 @@ SPEAKERS = {
     "snw_dist/doctor.py": ("doctor",),
     "snw_dist/evaluate/": ("evaluate", "compare"),
     "snw_dist/evaluate/compare/": ("compare",),
+    "snw_dist/starting/": ("init",),
     "snw_dist/train/": ("train", "compare"),
     "snw_dist/trained_run/": ("train", "compare"),
     **{f"launch/{name}.py": (name,) for name in MODULES},

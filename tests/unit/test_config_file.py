@@ -56,6 +56,17 @@ def test_the_top_level_is_an_object(tmp_path: Path, text: str) -> None:
     assert message(load_config, path).startswith(f"{path}: the top level must be an object with the sections run, data")
 
 
+def test_comments_and_the_name_of_a_schema_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "SNW_config.json"
+    train = {"// epochs": 3, "//": ["why", {"x": 1}], "warmup_steps": 2}
+    path.write_text(json.dumps({"$schema": "./x.json", "//": "first", "train": train}))
+    config = load_config(path)
+    assert (config.train.warmup_steps, config.train.epochs) == (2, 20)
+    path.write_text(json.dumps({"train": {"$schema": "x"}}))
+    with pytest.raises(InputError, match=r"unknown key train\.\$schema"):
+        load_config(path)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "no such file. Give --config FILE" in message(load_config, tmp_path / "none.json")
     assert "not a regular file" in message(load_config, tmp_path)

@@ -18,6 +18,7 @@ LAUNCHERS = (
     "embed",
     "evaluate",
     "export",
+    "init",
     "predict",
     "prepare",
     "report",

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import typer
 
+import launch._console
 import launch.compare
 import launch.doctor
 import launch.embed
 import launch.evaluate
 import launch.export
+import launch.init
 import launch.predict
 import launch.prepare
 import launch.report
@@ -35,6 +37,7 @@ WHY = "## Why it is so"
 LAUNCHERS = {
     module.__name__.rpartition(".")[2]: module
     for module in (
+        launch.init,
         launch.prepare,
         launch.embed,
         launch.train,
@@ -80,6 +83,8 @@ def test_command_exists_and_takes_its_options(words: list[str]) -> None:
         assert (ROOT / script).is_file()
         command = typer.main.get_command(LAUNCHERS[Path(script).stem].app)
         command.make_context(script, list(options))  # parses, and raises on an unknown option or value
+    elif program == "snw-dist" and arguments[0].startswith("-"):
+        assert {option for param in launch._console.app.params for option in param.opts} >= set(arguments)
     elif program == "snw-dist":
         name, *options = arguments
         typer.main.get_command(LAUNCHERS[name].app).make_context(name, options)

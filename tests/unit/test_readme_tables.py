@@ -26,7 +26,7 @@ from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.metrics.metrics import METRICS
 from snw_dist.model.legal_losses import LOSSES
 from tests.faults.promises import PROMISES
-from tests.kit.readmes import ROOT, TOP, blocks, section, table
+from tests.kit.readmes import ROOT, blocks, section, table
 
 
 def config_keys(cls: type, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -89,7 +89,7 @@ def test_profile_table_is_that_of_the_code() -> None:
 
 
 def test_json_examples_are_accepted(tmp_path: Path) -> None:
-    [config], [profile] = blocks("json", TOP), blocks("json", "slurm/README.md")
+    [config], [profile] = blocks("json", "snw_dist/README.md"), blocks("json", "slurm/README.md")
     (tmp_path / "SNW_config.json").write_text(config)
     assert load_config(tmp_path / "SNW_config.json").encoder.name == "esmc"
     (tmp_path / "site.json").write_text(profile)

@@ -12,6 +12,7 @@ The tag is the name of the decoy, often that of its file.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,18 @@ def read_pyrosetta(path: Path, term: str) -> Iterator[Decoy]:
         yield Decoy(number, tag, "" if score is None else score, "" if tag else nameless)
     if not found:
         raise InputError(f"{path}:1: no decoys. Is it a score file?")
+
+
+def decoy_terms(path: Path) -> list[str]:
+    """The terms of the first decoy of such a file; raises `InputError` with file:line where there is none."""
+    with contextlib.closing(read_lines(path)) as lines:
+        numbered = ((n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith("pdb name:"))
+        number, line = next(numbered, (1, ""))
+    _refuse_one_json(path, number, line)
+    try:
+        return [name for name in _values(line, number) if name not in (*_TAGS, "pdb_name")]
+    except ValueError as error:
+        raise InputError(f"{path}:{number}: {error}.") from None
 
 
 def _values(line: str, number: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hpc.errors import InputError
 from snw_dist.data.files.decoy import Decoy, no_term
-from snw_dist.data.files.pyrosetta import NOT_SCORE_LINES, read_pyrosetta
+from snw_dist.data.files.pyrosetta import NOT_SCORE_LINES, decoy_terms, read_pyrosetta
 from snw_dist.data.files.rejects import shorten
 from snw_dist.data.files.text import read_lines
 from snw_dist.data.files.unpacked import without_packing
@@ -57,6 +57,19 @@ def read_decoys(path: Path, term: str) -> Iterator[Decoy]:
         yield from read_pyrosetta(path, term)
     else:
         yield from _read_score_lines(path, term)
+
+
+def score_terms(path: Path) -> list[str]:
+    """The names of the scores of the first decoys in a score or silent file; raises `InputError` for no names."""
+    with contextlib.closing(read_lines(path)) as lines:
+        first = next((line for line in lines if line.strip()), "")
+        if first.startswith(NOT_SCORE_LINES):
+            return decoy_terms(path)
+        for line in (first, *lines):
+            names = line.split()[1:] if line.startswith("SCORE:") else []
+            if _DESCRIPTION in names:
+                return [name for name in names if name != _DESCRIPTION]
+    raise InputError(f"{path}:1: no line of names (SCORE: ... description). Is it a Rosetta score or silent file?")
 
 
 def _read_score_lines(path: Path, term: str) -> Iterator[Decoy]:

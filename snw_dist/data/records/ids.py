@@ -90,6 +90,10 @@ class Lookup:
         found = text in self.index or text in self.table.rejected_lines or text in self._fields
         return found or text.upper() in self._of_sequence or _fold(text) in self._folded
 
+    def finds(self, text: str) -> bool:
+        """Whether a row with this id would be taken."""
+        return text in self.index or (text not in self.table.rejected_lines and text in self._fields)
+
     def note(self, name: str) -> str:
         """What there is to say of ids that were found by a field; empty where none was."""
         if not self.by_field:
