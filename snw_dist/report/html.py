@@ -12,6 +12,7 @@ import gzip
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from hpc.shown import printable
 from snw_dist.report import palette
 from snw_dist.report.csv_table import figure_csv, table_csv
 from snw_dist.report.marks import Bars, Mark, Points
-from snw_dist.report.page import Cell, Figure, Page, Table
+from snw_dist.report.page import Cell, Column, Figure, Page, Table
 from snw_dist.report.plotly_drawing import legend_of, plotly_panel
 from snw_dist.report.svg_drawing import svg
 from snw_dist.report.thin import thinned
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SHORT = 24
+"""Letters of a cell that is never broken."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _SYMBOLS = {
     "circle": '<circle cx="12" cy="7" r="4.5"/>',
@@ -118,13 +121,14 @@ def marked(text: str) -> Markup:
     return Markup(_BOLD.sub(r"<strong>\1</strong>", str(escape(printable(text)))))
 
 
-def shown(cell: Cell, digits: int | None) -> str:
+def shown(cell: Cell, column: Column) -> str:
     """A cell as it is read."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, str):
-        return printable(cell)
-    return f"{cell:,.{digits}f}" if digits is not None else f"{cell:,}"
+        text, most = printable(cell), column.longest or len(cell) + 1
+        return text if len(cell) <= most else f"{text[: most - most // 2]}…{text[-(most // 2) :]} ({len(cell):,})"
+    return f"{cell:,.{column.digits}f}" if column.digits is not None else f"{cell:,}"
 
 
 def is_number(table: Table, column: int) -> bool:
@@ -132,11 +136,13 @@ def is_number(table: Table, column: int) -> bool:
     return bool(table.rows) and not any(isinstance(row[column], str) for row in table.rows[:50])
 
 
-def class_of(table: Table, column: int) -> Markup:
-    """What a cell is, for the style."""
+def class_of(table: Table, row: Sequence[Cell], column: int) -> Markup:
+    """What a cell is, for the style: a number, a sequence, or a short name that is kept on one line."""
     if is_number(table, column):
         return Markup(' class="number"')
-    return Markup(' class="mono"') if table.columns[column].mono else Markup("")
+    if table.columns[column].mono:
+        return Markup(' class="mono"')
+    return Markup(' class="name"') if len(str(row[column])) <= _SHORT else Markup("")
 
 
 def swatch(mark: Mark) -> Markup:

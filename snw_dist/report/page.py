@@ -48,6 +48,8 @@ class Column:
     """Decimals of its numbers; None: whole numbers, or text."""
     mono: bool = False
     """For sequences and digests."""
+    longest: int | None = None
+    """Letters that the page shows of its text; the CSV file has all."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,8 +18,8 @@ from snw_dist.evaluate.pictures.style import literal
 from snw_dist.report.marks import Bars, Grid, Lines, Mark, Panel, Points, Rules
 from snw_dist.report.palette import shape
 
-LONGEST_NAME = 22
-"""Letters of a name on an axis: more would leave a phone no room for the figure."""
+LONGEST_NAME, LONGEST_ON_A_PHONE = 36, 20
+"""Letters of a name on an axis: more would leave the figure no room."""
 _DIGITS = 5
 
 
@@ -35,6 +35,7 @@ def _axis(panel: Panel, upright: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"title": {"text": html.escape(axis.title)}, "type": "log" if axis.log else "linear"}
     if axis.names:
         found |= {"tickvals": list(range(len(axis.names))), "ticktext": [_name(name) for name in axis.names]}
+        found["short"] = [_name(name, LONGEST_ON_A_PHONE) for name in axis.names]
         ends = [-0.6, len(axis.names) - 0.4]
         found |= {"range": ends[::-1] if upright else ends, "showgrid": False}  # the first name is above
     elif (axis.low, axis.high) != (None, None):
@@ -45,8 +46,8 @@ def _axis(panel: Panel, upright: bool) -> dict[str, Any]:
     return found
 
 
-def _name(text: str) -> str:
-    return html.escape(literal(text, LONGEST_NAME))
+def _name(text: str, longest: int = LONGEST_NAME) -> str:
+    return html.escape(literal(text, longest))
 
 
 def _traces(mark: Mark, panel: Panel) -> list[dict[str, Any]]:

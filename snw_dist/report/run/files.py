@@ -15,7 +15,10 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig
 from snw_dist.data.audit.findings import EFFECTS
 from snw_dist.data.prepared import Prepared, load_prepared
+from snw_dist.data.tables import REJECTS
 from snw_dist.evaluate.report import read_metrics
+from snw_dist.report.run.rejects import Reason, reasons_of
+from snw_dist.report.run.starts import Start, starts_of
 from snw_dist.trained_run.folder import METRICS, Finished, read_finished
 
 _AGAIN = "Make it again: snw-dist evaluate"
@@ -34,11 +37,17 @@ class RunFiles:
     """`evaluation/predictions.parquet`: the held-out pairs."""
     prepared: Prepared
     """The data folder as it is now."""
+    rejects: list[Reason]
+    """Why records were rejected when the data were prepared."""
     log: list[dict[str, Any]]
     """`metrics.jsonl`; empty where there is none."""
+    starts: list[Start]
+    """Of its training, the first one too, as far as the folders of its jobs are still there."""
     finished: Finished | None
     provenance: dict[str, Any]
     """`provenance.json`; empty where there is none."""
+    config: dict[str, Any]
+    """`config.json`; empty where there is none."""
     audit: list[dict[str, Any]] | None
     """Findings of `audit.json`; None where no audit was made."""
     embedding: dict[str, list[dict[str, Any]]]
@@ -66,9 +75,12 @@ def read_run(settings: SnwConfig) -> RunFiles:
         read_metrics(evaluation),
         _predictions(evaluation / "predictions.parquet"),
         load_prepared(settings.data_folder),
+        reasons_of(settings.data_folder / REJECTS),
         list(read_json_lines(log)) if log.is_file() else [],
+        starts_of(folder / "jobs"),
         read_finished(folder),
         _object(folder / "provenance.json"),
+        _object(folder / "config.json"),
         _findings(folder / "audit.json"),
         {file.stem.removeprefix("rank_"): _shards(file) for file in sorted(folder.glob("embedding/rank_*.jsonl"))},
     )

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from snw_dist.config import SnwConfig
-from snw_dist.report.page import Page
+from snw_dist.report.page import Page, Says, Section
+from snw_dist.report.run.answer import answer, first_facts, warnings
 from snw_dist.report.run.data import data_section
 from snw_dist.report.run.files import RunFiles, read_run
+from snw_dist.report.run.learning import learning_section
+from snw_dist.report.run.provenance import provenance_section
+from snw_dist.report.run.quality import quality_section
 from snw_dist.report.write import write_report
 
 REPORT = "report.html"
@@ -25,11 +29,34 @@ def report_run(settings: SnwConfig, to: Path | None = None) -> Path:
 def run_page(run: RunFiles) -> Page:
     """The page of a run, not drawn yet."""
     provenance = run.metrics["provenance"]
+    sentence, tone = answer(run.metrics)
+    about = [
+        ("network", provenance["network"]),
+        ("encoder", provenance["encoder"]),
+        ("step", f"{provenance['step']:,}"),
+    ]
     return Page(
         f"Report of run {provenance['run']}",
-        "The network is not told apart from its controls.",
-        "plain",
-        [("network", str(provenance["network"])), ("encoder", str(provenance["encoder"]))],
-        ["**Random weights.** The encoder of this run has random weights: it is for demonstrations."],
-        [data_section(run)],
+        sentence,
+        tone,
+        [(name, str(value)) for name, value in about],
+        warnings(run.metrics),
+        [summary_section(run), quality_section(run), data_section(run), learning_section(run), provenance_section(run)],
+    )
+
+
+def summary_section(run: RunFiles) -> Section:
+    """The figures that are read first, and the words that are needed for them."""
+    return Section(
+        "summary",
+        "In short",
+        [
+            first_facts(run.metrics),
+            Says(
+                "**AUROC** is the chance that a pair that binds gets a higher score than one that does not: 1 is "
+                "perfect, 0.5 is guessing. A **held-out** split is a part of the pairs that the network has not "
+                "learned from. A **control** is a simple method measured on the same pairs: a network must beat it "
+                "to be worth anything. A **95 % interval** says how far a figure could be off by chance."
+            ),
+        ],
     )

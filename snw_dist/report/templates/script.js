@@ -63,10 +63,10 @@
     if (item === null || typeof item !== "object") return item;
     return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, key.endsWith("text") ? inner : themed(inner)]));
   };
-  const axis = (own) => ({
+  const axis = ({ short, ...own }) => ({
     automargin: true, gridcolor: variable("--line"), linecolor: variable("--line"), zeroline: false, ticks: "",
     fixedrange: narrow(), nticks: narrow() ? 5 : 8, exponentformat: "power", minexponent: 4, separatethousands: true,
-    ...own, title: { ...own.title, standoff: 8 },
+    ...own, ...(short && narrow() ? { ticktext: short } : {}), title: { ...own.title, standoff: 8 },
   });
   const layout = (panel, height) => ({
     ...panel.layout, height, autosize: true, showlegend: false, barmode: "overlay", bargap: 0, hovermode: "closest",
