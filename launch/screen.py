@@ -114,6 +114,7 @@ def screen_command(
         "percentile": background or percentile,
     }
     options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
+    options |= {"percentile": background or percentile}
     name = f"screen-{to.name}"
     digest = _prepared(options, dry_run, partial(refuse_waiting, to, name))
     if digest is None:

@@ -119,12 +119,8 @@ def prepared_screen(
         for line in check_promise(towers.scorer.bundle, libraries["receptor"].sequences, asked.false_rate):
             tell(line)
     second = _second(asked, here, libraries)
-    num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
-    most = most_entries(
-        num, owners, asked.rerank_top or asked.top, asked.threshold is not None or asked.false_rate is not None
-    )
-    background = background_of(towers.scorer.bundle, asked.percentile)
-    compared, peptides = compared_with(background, libraries["ligand"], owners) if background else (None, {})
+    most = _most(asked, libraries)
+    compared, peptides = _compared(asked, towers.scorer.bundle, libraries)
     plan = _plan(asked, towers, second, libraries, files, most, compared)
     before = plan_before(asked.to, plan.digest)
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
@@ -149,6 +145,21 @@ def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, 
     scorer = PairScorer.load(asked.rerank, device=device, encoder=asked.encoder)
     check_second(scorer, libraries)
     return scorer
+
+
+def _most(asked: Asked, libraries: dict[Kind, Library]) -> int:
+    """Entries of a list of the first stage."""
+    num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
+    limited = asked.threshold is not None or asked.false_rate is not None
+    return most_entries(num, owners, asked.rerank_top or asked.top, limited)
+
+
+def _compared(asked: Asked, bundle: Bundle, libraries: dict[Kind, Library]) -> tuple[Compared | None, Peptides]:
+    """The peptides that scores are compared with, if that is asked for."""
+    background = background_of(bundle, asked.percentile)
+    if background is None:
+        return None, {}
+    return compared_with(background, libraries["ligand"], len(libraries["receptor"].sequences))
 
 
 def _one_of(option: str, word: str, *legal: str) -> None:

@@ -11,18 +11,19 @@ from snw_dist.arrays import FloatArray
 from snw_dist.screen.alone import Alone
 from snw_dist.screen.background import BackgroundUnits
 from snw_dist.screen.counts import CountUnits
+from snw_dist.screen.false_hits import CutoffUnits
 from snw_dist.screen.hits import Pairs
 from snw_dist.screen.making import Making
-from snw_dist.screen.rows import ALONE, COUNT, FIRST_PERCENTILE, PERCENTILE, SPECIFICITY
+from snw_dist.screen.rows import ALONE, COUNT, FIRST_PERCENTILE, P_VALUE, PERCENTILE, SPECIFICITY
 from snw_dist.screen.specificity import num_better
 
 
 class ScreenEvidence:
     """By the vectors of the first stage, and the lists of all receptors (`snw_dist.screen.hits.Evidence`)."""
 
-    def __init__(self, making: Making, counts: CountUnits, background: BackgroundUnits) -> None:
-        """`background` may have no units: then nothing was asked for."""
-        self._of, self._counts, self._background = making, counts, background
+    def __init__(self, making: Making, cutoffs: CutoffUnits, counts: CountUnits, background: BackgroundUnits) -> None:
+        """`cutoffs` and `background` may have no units: then nothing was asked for."""
+        self._of, self._cutoffs, self._counts, self._background = making, cutoffs, counts, background
         self._alone = Alone(making.references, making.sides, making.towers)
 
     def __call__(self, pairs: Pairs) -> Mapping[str, FloatArray]:
@@ -37,6 +38,8 @@ class ScreenEvidence:
             lengths = np.array([len(one) for one in self._of.sides.ligands.sequences.take(pairs.ligand)])
             name = FIRST_PERCENTILE if self._of.ranking.second else PERCENTILE
             said[name] = self._background.percentiles(lengths, pairs.receptor, score)
+        if self._of.ranking.promised:
+            said[P_VALUE] = self._cutoffs.p_values(pairs.receptor, score)
         return said
 
     def _specificity(self, pairs: Pairs) -> FloatArray:

@@ -20,11 +20,11 @@ import torch
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import InputError
-from snw_dist.arrays import FloatArray
+from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.bundle.calibration_pairs import CalibrationPairs, read_calibration_pairs
 from snw_dist.bundle.format import TRAINED_ON
 from snw_dist.bundle.read import Bundle
-from snw_dist.screen.errors.conformal import exact_rate
+from snw_dist.screen.errors.conformal import Negatives, exact_rate
 from snw_dist.screen.errors.lists import OWN, HitList, HitLists, hit_lists
 from snw_dist.screen.library import Kind
 from snw_dist.screen.making import Making
@@ -115,6 +115,8 @@ class CutoffUnits:
     def read(self) -> dict[str, Any]:
         """What `do` has written: `cutoffs`, [receptors], null where nothing is kept, and what is said of the lists.
 
+        Also `list_of`, [receptors], and `negatives` of each list: how many, and the highest of their scores.
+
         Raises `OSError` or `BadFileError` where that is not there.
         """
         return read_sealed(self._file)
@@ -131,6 +133,15 @@ class CutoffUnits:
         cutoffs = [math.inf if one is None else one for one in self.read()["cutoffs"][receptors.start : receptors.stop]]
         return np.asarray(np.maximum(np.nextafter(cutoffs, np.inf), lowest))  # a hit scores above the cutoff
 
+    def p_values(self, receptor: IntArray, score: FloatArray) -> FloatArray:
+        """[hits], by the negatives of the list that the receptor of a hit is in; receptor, score: [hits]."""
+        read, found = self.read(), np.ones(len(score))
+        list_of = np.array(read["list_of"], dtype=np.int64)[receptor]
+        for number, (num, highest) in enumerate(read["negatives"]):
+            here = np.flatnonzero(list_of == number)
+            found[here] = Negatives(exact_rate(self._rate or 0), num, np.array(highest)).p_values(score[here])
+        return found
+
     def do(self, number: int, checkpoint: Callable[[], None]) -> None:
         """Count the entries of all lists, and find the cutoffs."""
         of, bundle, rate = self._of, self._of.towers.scorer.bundle, self._rate
@@ -143,16 +154,17 @@ class CutoffUnits:
         if (threshold := of.plan.content.threshold) is not None:
             scores[scores.astype(np.float64) < threshold] = -np.inf  # compared, but no hit
         cutoffs: list[float | None] = [None] * len(self._receptors)
-        lists = []
-        for hits in found.lists:
+        lists, list_of = [], [-1] * len(self._receptors)
+        for place_of_list, hits in enumerate(found.lists):
             checkpoint()
             facts = _selected(hits, scores, len(of.sides.ligands))
             lists.append({"name": hits.name, "receptors": self._ids(hits.receptors), **facts})
             for place in hits.receptors:
-                cutoffs[place] = facts["cutoff"]
+                cutoffs[place], list_of[place] = facts["cutoff"], place_of_list
         refused = [{"receptors": self._ids([place]), "why": why} for place, why in found.refused.items()]
         said = {"rate": rate, "split": pairs.split, "lists": lists, "refused": refused}
-        write_sealed(self._file, {"cutoffs": cutoffs, "said": said})
+        negatives = [(one.negatives.num, one.negatives.highest.tolist()) for one in found.lists]
+        write_sealed(self._file, {"cutoffs": cutoffs, "list_of": list_of, "negatives": negatives, "said": said})
 
     @property
     def _file(self) -> Path:

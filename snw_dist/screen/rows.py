@@ -16,7 +16,7 @@ from snw_dist.scoring.scores import together
 from snw_dist.screen.hits import Hits, Pairs, Sides
 
 ALONE, SPECIFICITY, COUNT = "snw_ligand_alone", "snw_specificity", "snw_num_receptors"
-PERCENTILE, FIRST_PERCENTILE = "snw_percentile", "snw_first_percentile"
+PERCENTILE, FIRST_PERCENTILE, P_VALUE = "snw_percentile", "snw_first_percentile", "snw_p_value"
 _INT, _FLOAT = pa.int64(), pa.float64()
 
 
@@ -57,6 +57,7 @@ _FIRST = [
     Ours("snw_first_rank", "place in the list of the first stage", _INT),
 ]
 """Where a second stage has ranked anew."""
+_P_VALUE = Ours(P_VALUE, "(1 + calibration negatives that score as high or higher) / (1 + all calibration negatives)")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Ranking:
     """It has looked again at the best of another network."""
     background: str | None = None
     """What scores are compared with, where they are."""
+    promised: bool = False
+    """There are calibration negatives to compare with."""
 
     @functools.cached_property
     def columns(self) -> list[Column]:
@@ -81,7 +84,7 @@ class Ranking:
         if self.background is not None:
             name = FIRST_PERCENTILE if self.second else PERCENTILE
             columns.append(Ours(name, percentile_meaning(self.background), unit="%"))
-        return columns
+        return [*columns, _P_VALUE] if self.promised else columns
 
     @functools.cached_property
     def schema(self) -> pa.Schema:

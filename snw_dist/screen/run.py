@@ -53,7 +53,7 @@ def run_screen(values: dict[str, Any], runtime: Runtime) -> None:
     )
     cutoffs = CutoffUnits(making)
     counts = CountUnits(making, cutoffs)
-    shards = ShardUnits(making, cutoffs, ScreenEvidence(making, counts, background))
+    shards = ShardUnits(making, cutoffs, ScreenEvidence(making, cutoffs, counts, background))
     first: list[Units] = [VectorUnits(sets, making.towers), ScoreUnits(making.scoring), ListUnits(making.scoring)]
     for units in [*first, *(again or ()), cutoffs, counts, background, shards]:
         with long_work(units.kind):
@@ -93,7 +93,8 @@ def _lists(
     what, [member] = plan.content.background.what if plan.content.background else None, scorer.members
     if plan.rerank is None or plan.content.rerank is None:
         first = ListUnits(scoring)
-        return Ranking(scorer, False, what), lambda group: by_first(first.read(group), member.name), None
+        promised = plan.content.false_rate is not None
+        return Ranking(scorer, False, what, promised), lambda group: by_first(first.read(group), member.name), None
     better = _loaded(plan.rerank, plan.content.rerank, plan, runtime)
     most = plan.content.top or plan.content.most
     stage = SecondStage(better, sides.ligands, sides.receptors, member.name, most)

@@ -71,6 +71,10 @@ def test_the_hits_are_those_of_the_whole_selection(promised: Asked, top: int) ->
     right = set(zip(kept["receptor"], kept["ligand_sequence"], strict=True))
     assert set(zip(found["receptor"], found["ligand_sequence"], strict=True)) == right
     assert 3 < len(found) == expected.num_hits < len(table)
+    pairs = pairs_of(open_bundle(Path(promised.bundle)))
+    negatives = np.array(pairs.score)[~np.array(pairs.positive)]
+    above = [int((negatives >= one).sum()) for one in found["snw_score"]]
+    assert found["snw_p_value"].tolist() == [(1 + count) / (1 + len(negatives)) for count in above]
     said = json.loads((folder / "result.json").read_text())["false_hits"]
     [one] = said["lists"]
     assert (one["name"], one["hits"], one["tested"]) == ("new receptors", expected.num_hits, 43 * KNOWN)
