@@ -88,8 +88,6 @@ def check(asked: Asked) -> None:
         raise InputError(
             f"--top {asked.top}: only --rerank-top {asked.rerank_top} are ranked again. Give at most these."
         )
-    if asked.rerank is not None and asked.false_rate is not None:
-        raise InputError("--false-rate counts by the scores of --bundle, so --rerank cannot be there. Leave one out.")
     _one_of("on-invalid", asked.on_invalid, "error", "skip")
     _one_of("vector-dtype", asked.dtype, "float32", "float16")
     _one_of("device", asked.device, "auto", "cpu", "cuda")
@@ -115,10 +113,11 @@ def prepared_screen(
     with long_work("reading the libraries"):
         libraries = {kind: read_library(kind, path, rules) for kind, path in files.items()}
     _say_libraries(libraries, files, asked.on_invalid)
+    second, bundle = _second(asked, here, libraries), towers.scorer.bundle
     if asked.false_rate is not None:
-        for line in check_promise(towers.scorer.bundle, libraries["receptor"].sequences, asked.false_rate):
+        ranks = (bundle, None) if second is None else (second.bundle, bundle)
+        for line in check_promise(ranks[0], libraries["receptor"].sequences, asked.false_rate, ranks[1]):
             tell(line)
-    second = _second(asked, here, libraries)
     most = _most(asked, libraries)
     compared, peptides = _compared(asked, towers.scorer.bundle, libraries)
     plan = _plan(asked, towers, second, libraries, files, most, compared)

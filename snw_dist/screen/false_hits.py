@@ -4,46 +4,37 @@ What can be promised stands in `snw_dist.screen.errors`. Here it is applied to t
 best N of its receptor. A pair that is not in it, or below a `--threshold`, counts as compared, but is no hit. The
 promise holds for that, too: if a hit traded places with a calibration negative, all other pairs of its list would stay
 there.
+
+With a second stage the scores are its own, also those of the calibration pairs. A pair that the first stage does not
+put among its best counts as compared, too, and is no hit. The promise holds again: whichever pair has the place of a
+false hit in the list of the first stage, the others there are the same. Calibration pairs need not pass the first
+stage, and a false hit has to. That can only keep fewer hits.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import InputError
 from snw_dist.arrays import FloatArray, IntArray
-from snw_dist.bundle.calibration_pairs import CalibrationPairs, read_calibration_pairs
+from snw_dist.bundle.calibration_pairs import CalibrationPairs
 from snw_dist.bundle.format import TRAINED_ON
 from snw_dist.bundle.read import Bundle
+from snw_dist.screen.calibration import check_held_out, pairs_of, scored_again, scored_by
 from snw_dist.screen.errors.conformal import Negatives, exact_rate
 from snw_dist.screen.errors.lists import OWN, HitList, HitLists, hit_lists
-from snw_dist.screen.library import Kind
 from snw_dist.screen.making import Making
-from snw_dist.screen.towers import Towers
-from snw_dist.screen.unit import ListUnits
 
 FILE = "cutoffs.json"
 _AT_ONCE = 1 << 10
-
-
-def pairs_of(bundle: Bundle) -> CalibrationPairs:
-    """The calibration pairs of a bundle; raises `InputError` where it has none."""
-    pairs = read_calibration_pairs(bundle)
-    if pairs is None:
-        raise InputError(
-            f"{bundle.folder}: has no calibration pairs, so nobody knows how many hits would be false. Make it again "
-            "with those of a held-out split: snw-dist export --calibration-split NAME"
-        )
-    return pairs
 
 
 def lists_of(bundle: Bundle, pairs: CalibrationPairs, receptors: Sequence[str], rate: float) -> HitLists:
@@ -53,9 +44,14 @@ def lists_of(bundle: Bundle, pairs: CalibrationPairs, receptors: Sequence[str], 
     return hit_lists(receptors, pairs, learned, symmetric, exact_rate(rate))
 
 
-def check_promise(bundle: Bundle, receptors: Sequence[str], rate: float) -> Iterator[str]:
-    """What there is to tell before a screen begins; raises `InputError` where nothing can be promised."""
+def check_promise(bundle: Bundle, receptors: Sequence[str], rate: float, first: Bundle | None = None) -> Iterator[str]:
+    """What there is to tell before a screen begins; raises `InputError` where nothing can be promised.
+
+    bundle: whose scores rank the hits; first: of the first stage, where that is another one.
+    """
     pairs = pairs_of(bundle)
+    if first is not None:
+        check_held_out(pairs, bundle, first)
     found = lists_of(bundle, pairs, receptors, rate)
     if not found.lists:
         raise InputError(
@@ -65,27 +61,6 @@ def check_promise(bundle: Bundle, receptors: Sequence[str], rate: float) -> Iter
     if found.refused:
         yield f"{len(found.refused):,} of {len(receptors):,} receptors get no hits, because nothing can be promised:"
         yield from sorted(set(found.refused.values()))
-
-
-def scored_again(pairs: CalibrationPairs, towers: Towers, dtype: str) -> CalibrationPairs:
-    """The pairs with the scores that a screen gives them: by vectors of its number format, on its device.
-
-    Only scores that are made in one way can be compared.
-    """
-    vectors = [_vectors(towers, "ligand", pairs.ligands, dtype), _vectors(towers, "receptor", pairs.receptors, dtype)]
-    score = [
-        value
-        for start in range(0, len(pairs.score), _AT_ONCE)
-        for value in towers.scores(
-            vectors[0][pairs.ligand[start : start + _AT_ONCE]], vectors[1][pairs.receptor[start : start + _AT_ONCE]]
-        ).tolist()
-    ]
-    return replace(pairs, score=score)
-
-
-def _vectors(towers: Towers, side: Kind, sequences: Sequence[str], dtype: str) -> torch.Tensor:
-    pieces = [towers.vectors(side, sequences[at : at + _AT_ONCE]) for at in range(0, len(sequences), _AT_ONCE)]
-    return torch.cat(pieces).to(getattr(torch, dtype)).float()
 
 
 class CutoffUnits:
@@ -144,13 +119,17 @@ class CutoffUnits:
 
     def do(self, number: int, checkpoint: Callable[[], None]) -> None:
         """Count the entries of all lists, and find the cutoffs."""
-        of, bundle, rate = self._of, self._of.towers.scorer.bundle, self._rate
+        of, scorer, rate = self._of, self._of.ranking.scorer, self._rate
         assert rate is not None, "there is no such unit without a rate"
         checkpoint()
-        pairs = scored_again(pairs_of(bundle), of.towers, of.plan.content.dtype)
-        found = lists_of(bundle, pairs, self._receptors.sequences.all(), rate)
-        groups = ListUnits(of.scoring)
-        scores = np.concatenate([groups.read(number).score.numpy() for number in range(len(groups))])
+        pairs, second = pairs_of(scorer.bundle), of.ranking.second
+        if second:
+            pairs = scored_by(pairs, scorer, checkpoint)
+        else:
+            pairs = scored_again(pairs, of.towers, of.plan.content.dtype)
+        found = lists_of(scorer.bundle, pairs, self._receptors.sequences.all(), rate)
+        ranked = map(of.lists, range(len(of.scoring.grid.groups)))
+        scores = np.concatenate([one.score if second else one.first_score for one in ranked])
         if (threshold := of.plan.content.threshold) is not None:
             scores[scores.astype(np.float64) < threshold] = -np.inf  # compared, but no hit
         cutoffs: list[float | None] = [None] * len(self._receptors)
@@ -162,7 +141,9 @@ class CutoffUnits:
             for place in hits.receptors:
                 cutoffs[place], list_of[place] = facts["cutoff"], place_of_list
         refused = [{"receptors": self._ids([place]), "why": why} for place, why in found.refused.items()]
-        said = {"rate": rate, "split": pairs.split, "lists": lists, "refused": refused}
+        given = of.plan.content
+        ends = "--rerank-top" if second and (given.top or given.most) >= given.most else "--top"
+        said = {"rate": rate, "split": pairs.split, "lists": lists, "refused": refused, "ends_by": ends}
         negatives = [(one.negatives.num, one.negatives.highest.tolist()) for one in found.lists]
         write_sealed(self._file, {"cutoffs": cutoffs, "list_of": list_of, "negatives": negatives, "said": said})
 
@@ -174,7 +155,7 @@ class CutoffUnits:
         return self._receptors.names(np.array(places, np.int64))[1]
 
 
-def _selected(hits: HitList, scores: np.ndarray[Any, np.dtype[np.float32]], num_ligands: int) -> dict[str, Any]:
+def _selected(hits: HitList, scores: NDArray[np.floating], num_ligands: int) -> dict[str, Any]:
     """The cutoff of a list, and how it came about; scores: [receptors, entries], the best first."""
     own = scores[hits.receptors]
     counts = hits.negatives.counts(own)
@@ -202,7 +183,8 @@ def said_of(said: dict[str, Any]) -> Iterator[str]:
         else:
             yield f"{of}: at least {one['fewest_hits']:,} would have to score above the {one['negatives']:,} negatives"
         if one["cut_by_top"]:
-            yield f"the lists of {one['cut_by_top']:,} receptors end before the cutoff: a larger --top would keep more"
+            more = f"a larger {said['ends_by']} would keep more"
+            yield f"the lists of {one['cut_by_top']:,} receptors end before the cutoff: {more}"
     for why in sorted({one["why"] for one in said["refused"]}):
         names = [name for one in said["refused"] if one["why"] == why for name in one["receptors"]]
         yield f"nothing is promised of {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}: {why}"

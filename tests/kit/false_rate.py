@@ -32,6 +32,8 @@ class Setting:
     """How much higher negatives of the library score than those of the calibration: they cannot be exchanged."""
     family: int = 1
     """So many pairs together are relatives: they bind or not together, and nine tenths of their variance is shared."""
+    seen: float = 1.0
+    """The share of the library that a first stage passes on: half of the variance of its scores is that of these."""
 
 
 EXCHANGEABLE = (
@@ -41,6 +43,7 @@ EXCHANGEABLE = (
     Setting("equal scores", step=0.5),
     Setting("few negatives", num_negatives=60, num_positives=600),
     Setting("small calibration", num_negatives=20, num_positives=20, binders=0.7),
+    Setting("second stage sees a tenth", binders=0.02, apart=4.0, seen=0.1),
 )
 SHIFTED = Setting("negatives of the library score higher", shift=0.5)
 RELATIVES = (
@@ -80,7 +83,7 @@ def simulated(
         negatives = _rounded(_drawn(random, setting.num_negatives, setting.family), setting.step)
         binds = np.repeat(random.random(setting.num_library // setting.family) < setting.binders, setting.family)
         scores = _drawn(random, len(binds), setting.family) + np.where(binds, setting.apart, setting.shift)
-        scores = _rounded(scores, setting.step)
+        scores = _passed_on(random, _rounded(scores, setting.step), setting.seen)
         found = chosen(scores, negatives, rate, setting.num_positives if all_pairs else 0)
         outcomes.append(outcome(found.hits(scores), binds))
     return Realised(*np.array(outcomes).T)
@@ -107,6 +110,14 @@ def _drawn(random: np.random.Generator, num: int, family: int) -> FloatArray:
         return random.normal(0, 1, num)
     common = np.repeat(random.normal(0, 1, num // family), family)
     return np.asarray(np.sqrt(0.9) * common + np.sqrt(0.1) * random.normal(0, 1, len(common)))
+
+
+def _passed_on(random: np.random.Generator, scores: FloatArray, seen: float) -> FloatArray:
+    """[pairs] the scores of the pairs that are best by others, which are like these; -inf of the rest."""
+    if seen == 1:
+        return scores
+    first = scores + random.normal(0, 1, len(scores))
+    return np.where(first >= np.quantile(first, 1 - seen), scores, -np.inf)
 
 
 def _rounded(scores: FloatArray, step: float) -> FloatArray:

@@ -16,11 +16,12 @@ from snw_dist.bundle.calibration_pairs import CalibrationPairs
 from snw_dist.bundle.read import open_bundle
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.asked import Asked, prepared_screen
+from snw_dist.screen.calibration import check_held_out, pairs_of, scored_again
 from snw_dist.screen.errors.conformal import Selection, selected
-from snw_dist.screen.false_hits import check_promise, pairs_of, said_of, scored_again
+from snw_dist.screen.false_hits import check_promise, said_of
 from snw_dist.screen.result import summary
 from snw_dist.screen.towers import Towers
-from tests.kit.bundle_tools import put
+from tests.kit.bundle_tools import bundled, measured_run, put, sign, with_model
 from tests.kit.screen_tools import result_of, screened
 from tests.kit.split_tools import random_sequences
 from tests.unit.screen.test_run import every_score, hits_of, sequences_of
@@ -32,9 +33,20 @@ KNOWN = 3
 
 @pytest.fixture(scope="session")
 def calibrated(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle with 60 calibration negatives that score low, so that hits are found, and some binders."""
-    bundle = tmp_path_factory.mktemp("calibrated") / "bundle"
-    shutil.copytree(inputs / "bundle", bundle)
+    return with_pairs(inputs / "bundle", inputs, tmp_path_factory.mktemp("calibrated") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def better(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network without vectors, for the second stage."""
+    folder = tmp_path_factory.mktemp("better")
+    made = bundled(measured_run(folder, **with_model("cross_attention")), folder / "made")
+    return with_pairs(made, inputs, folder / "bundle")
+
+
+def with_pairs(source: Path, inputs: Path, bundle: Path) -> Path:
+    """A bundle with 60 calibration negatives that score low, so that hits are found, and some binders."""
+    shutil.copytree(source, bundle)
     ligands, receptors = random_sequences(40, 8, 5), sorted(sequences_of(inputs / "r.fasta").values())[:KNOWN]
     pairs = [(ligand, receptor) for receptor in range(KNOWN) for ligand in range(len(ligands))]
     scorer = PairScorer.load(bundle, device="cpu")
@@ -99,6 +111,47 @@ def test_what_a_threshold_leaves_out_counts_as_compared(promised: Asked) -> None
     assert json.loads((folder / "result.json").read_text())["false_hits"]["lists"][0]["hits"] == expected.num_hits
     found = hits_of(folder).drop_duplicates(["ligand_sequence", "receptor"])
     assert len(found) == expected.num_hits < whole.num_hits
+
+
+def test_with_a_second_stage_its_scores_are_promised_and_its_calibration_pairs_decide(
+    promised: Asked, inputs: Path, better: Path
+) -> None:
+    """A pair that the first stage does not pass on counts as compared, and as no hit."""
+    seen = 30
+    two = replace(promised, bundle=str(inputs / "bundle"), rerank=str(better), rerank_top=seen, top=None)
+    folder = screened(two)
+    table, scorer = every_score(two).drop_duplicates(["ligand_sequence", "receptor"]), PairScorer.load(better)
+    pairs = pairs_of(scorer.bundle)
+    table = table[table["receptor_sequence"].isin(pairs.receptors)]
+    score = scorer.score(table["ligand_sequence"].tolist(), table["receptor_sequence"].tolist()).score
+    score[table.groupby("receptor").cumcount() >= seen] = -np.inf
+    expected = selected(score, np.array(pairs.score)[~np.array(pairs.positive)], RATE)
+    kept = table[score > expected.cutoff]
+    found = hits_of(folder).drop_duplicates(["ligand_sequence", "receptor"])
+    right = set(zip(kept["receptor"], kept["ligand_sequence"], strict=True))
+    assert set(zip(found["receptor"], found["ligand_sequence"], strict=True)) == right
+    assert 3 < len(found) == expected.num_hits < seen * KNOWN
+    content = json.loads((folder / "result.json").read_text())
+    assert content["false_hits"]["lists"][0]["tested"] == 43 * KNOWN
+    assert content["recall"]["hits"] == expected.num_hits
+    if content["false_hits"]["lists"][0]["cut_by_top"]:
+        assert "a larger --rerank-top would keep more" in summary(folder)
+
+
+def test_it_is_refused_where_the_first_stage_may_have_learned_from_calibration_pairs(
+    inputs: Path, better: Path, tmp_path: Path
+) -> None:
+    first, second = open_bundle(inputs / "bundle"), open_bundle(better)
+    pairs, trained = pairs_of(second), first.read_json("trained_on.json")
+    check_held_out(pairs, second, first)
+    both = replace(pairs, ligands=trained["ligands"][:1] * 40, receptors=trained["receptors"][:1] * KNOWN)
+    check_held_out(both, second, first)  # both learned from the same pairs, so they hold out the same ones
+    shutil.copytree(inputs / "bundle", tmp_path / "other")
+    sign(tmp_path / "other", lambda says: [one.update(trained_on=["0" * 64]) for one in says["members"].values()])
+    other = open_bundle(tmp_path / "other")
+    check_held_out(pairs, second, other)  # of sequences that it was not trained on
+    with pytest.raises(InputError, match=rf"other may have learned from 120 of 120 calibration pairs of {better}"):
+        check_held_out(both, second, other)
 
 
 def test_any_number_of_tasks_gives_the_same_bytes(promised: Asked) -> None:

@@ -72,7 +72,6 @@ def test_stopped_or_shared_it_has_the_same_bytes(asked: Asked, slow: Path) -> No
     [
         ({"rerank": "b"}, "belong together"),
         ({"rerank_top": 5}, "belong together"),
-        ({"rerank": "b", "rerank_top": 5, "false_rate": 0.1}, "Leave one out"),
         ({"rerank": "b", "rerank_top": 3}, "--top 5: only --rerank-top 3"),
     ],
 )
