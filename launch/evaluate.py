@@ -23,6 +23,7 @@ from launch._cli import (
     new_app,
     read_settings,
 )
+from launch._report import say_report
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -96,6 +97,13 @@ def _show(settings: SnwConfig, metrics: dict[str, Any], all_metrics: bool) -> No
     for line in left_out_lines(metrics["provenance"].get("left_out", {})):
         print(printable(line))
     print(f"Written to {settings.run_folder / 'evaluation'}")
+    say_report(lambda: _report(settings))
+
+
+def _report(settings: SnwConfig) -> Path:
+    from snw_dist.report.run.page import report_run
+
+    return report_run(settings)
 
 
 if __name__ == "__main__":

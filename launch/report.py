@@ -13,6 +13,7 @@ import typer
 
 from hpc.shown import printable
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
+from launch._report import PACKAGES
 from snw_dist.extras import require
 
 app = new_app()
@@ -29,7 +30,7 @@ def report_command(
     to: ToOption = None,
 ) -> None:
     """Write what an evaluated run shows as one page that opens without network."""
-    require("crc32c", "scipy", "sklearn", "matplotlib", "jinja2", "plotly")
+    require("crc32c", "scipy", "sklearn", "matplotlib", *PACKAGES)
     from snw_dist.report.run.page import report_run
 
     print(f"Report: {printable(str(report_run(read_settings(config, {'run.name': run}, set_values), to)))}")

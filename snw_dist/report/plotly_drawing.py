@@ -43,7 +43,17 @@ def _axis(panel: Panel, upright: bool) -> dict[str, Any]:
         low, high = (math.log10(end) if axis.log else end for end in reach)
         room = 0.04 * (high - low)
         found["range"] = [low - room * (axis.low is None), high + room * (axis.high is None)]
+    if axis.log and not axis.names:
+        ticks = log_ticks(*_ends(panel, upright))
+        found |= {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
     return found
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 10, 100 and so on, with 2 and 5 between them where these alone would be few."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    between = (1, 2, 5) if last - first <= 3 else (1,)
+    return [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in between]
 
 
 def _name(text: str, longest: int = LONGEST_NAME) -> str:

@@ -128,7 +128,8 @@ def bands(split: Held) -> tuple[tuple[FloatArray, FloatArray], tuple[FloatArray,
     misses = csr_array(((~split.positive).astype(np.float64), (group, split.draws.of_pair)), shape=size)
     found: list[tuple[FloatArray, FloatArray]] = []
     for counts in dataclasses.replace(split.draws, repeats=REPEATS).chunks():
-        for tp, fp in zip((hits @ counts).cumsum(axis=0).T, (misses @ counts).cumsum(axis=0).T, strict=True):
+        sums = [np.asarray(part @ counts, dtype=np.float64).cumsum(axis=0).T for part in (hits, misses)]
+        for tp, fp in zip(*sums, strict=True):
             if tp[-1] > 0 and fp[-1] > 0:
                 found.append(
                     (_on_grid(fp / fp[-1], tp / tp[-1], 0.0), _on_grid(tp / tp[-1], tp / np.maximum(tp + fp, 1)))

@@ -163,9 +163,9 @@ def _lengths(run: RunFiles) -> Figure:
 
 def _edges(lengths: FloatArray) -> FloatArray:
     """Of bins of whole residues, so that no bin holds more lengths than another."""
-    low, high = lengths.min(initial=1e9), lengths.max(initial=0)
+    low, high = lengths.min() - 2, lengths.max() + 2
     width = max(1, int(np.ceil((high - low + 1) / _BINS)))
-    return np.arange(low, high + 2 * width, width) - 0.5
+    return np.arange(low, high + 1 + width, width) - 0.5
 
 
 def _spread(pairs: pd.DataFrame) -> Figure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -46,14 +46,7 @@ def worst_table(
         "binder, scored low": held[held["positive"]].nsmallest(_WORST, "score"),
         "non-binder, scored high": held[~held["positive"]].nlargest(_WORST, "score"),
     }
-    rows: list[list[Cell]] = [
-        [
-            *(kind, row.split, float(row.score), float(row.probability), float(row.label)),
-            *(row.ligand_id, ligands.get(row.ligand_id, ""), row.receptor_id, receptors.get(row.receptor_id, "")),
-        ]
-        for kind, chosen in kinds.items()
-        for row in chosen.itertuples()
-    ]
+    rows = [row for kind, chosen in kinds.items() for row in _wrong(kind, chosen, ligands, receptors)]
     return Table(
         "quality_worst",
         "The worst errors",
@@ -67,3 +60,12 @@ def worst_table(
         ],
         rows,
     )
+
+
+def _wrong(
+    kind: str, chosen: pd.DataFrame, ligands: Mapping[str, str], receptors: Mapping[str, str]
+) -> Iterator[list[Cell]]:
+    names = ("split", "score", "probability", "label", "ligand_id", "receptor_id")
+    for split, score, probability, label, ligand, receptor in zip(*(chosen[n].tolist() for n in names), strict=True):
+        sequences = ligands.get(ligand, ""), receptors.get(receptor, "")
+        yield [kind, split, score, probability, label, ligand, sequences[0], receptor, sequences[1]]

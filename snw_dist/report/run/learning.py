@@ -148,7 +148,7 @@ def _speed(train: list[dict[str, Any]], rules: tuple[Mark, ...]) -> Figure:
             Panel(
                 (*_both(train, "pairs_per_s", "pairs a second"), *rules), _STEP, Axis("pairs a second", low=0), "speed"
             ),
-            Panel((waiting, *rules), _STEP, Axis("% of the time", low=0), "wait for data"),
+            Panel((waiting, *rules), _STEP, _percent(waiting.y), "wait for data"),
         ],
     )
 
@@ -209,9 +209,14 @@ def _ranks(run: RunFiles) -> Figure:
         "more. At the right, the share of its time that a rank waited for its files to be written.",
         [
             Panel((bars, mean), Axis("thousand residues", low=0), axis, "work", height=height),
-            Panel((wait,), Axis("% of the time", low=0), axis, "wait for the writer", height=height),
+            Panel((wait,), _percent(wait.length), axis, "wait for the writer", height=height),
         ],
     )
+
+
+def _percent(values: FloatArray) -> Axis:
+    """Up to 5 % at least: less than that is nothing to worry about, and should not fill the panel."""
+    return Axis("% of the time", low=0, high=max(5.0, 1.05 * float(np.nanmax(values, initial=0.0))))
 
 
 def _number(record: dict[str, Any], name: str) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hpc.told import long_work
 from snw_dist.config import SnwConfig
+from snw_dist.report.multiqc import multiqc_files
 from snw_dist.report.page import Page, Says, Section
 from snw_dist.report.run.answer import answer, first_facts, warnings
 from snw_dist.report.run.data import data_section
@@ -22,8 +24,9 @@ def report_run(settings: SnwConfig, to: Path | None = None) -> Path:
 
     Raises `InputError` where the run has no evaluation or no data, and `CorruptError` where what is there is damaged.
     """
-    run = read_run(settings)
-    return write_report(run_page(run), to or settings.run_folder / REPORT)
+    with long_work("drawing the report"):
+        run = read_run(settings)
+        return write_report(run_page(run), to or settings.run_folder / REPORT, multiqc_files(run))
 
 
 def run_page(run: RunFiles) -> Page:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from snw_dist.evaluate.training_cost import training_seconds
@@ -52,7 +52,7 @@ def commands(run: RunFiles) -> list[str]:
     ]
 
 
-def _facts(run: RunFiles) -> Iterator[list[Cell]]:
+def _facts(run: RunFiles) -> Iterator[Sequence[Cell]]:
     provenance = run.metrics["provenance"]
     device, name = provenance.get("device"), provenance.get("device_name")
     yield ["device", f"{device} {name}"]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from snw_dist.arrays import BoolArray, FloatArray
+from snw_dist.arrays import BoolArray, FloatArray, IntArray
 from snw_dist.metrics.bootstrap import interval, plan_draws
 from snw_dist.metrics.curves import Curve, auroc, curve_of, enrichment, ranked
 from snw_dist.report.marks import Axis, Lines, Panel, Points, Rules
@@ -68,7 +68,7 @@ def _figures(positive: BoolArray, score: FloatArray, repeats: int, seed: int) ->
     return float(auroc(whole)[0]), low, high, float(enrichment(whole, _PERCENT)[0])
 
 
-def _curve(group: FloatArray, positive: BoolArray, counts: FloatArray) -> Curve:
+def _curve(group: IntArray, positive: BoolArray, counts: FloatArray) -> Curve:
     """counts: [pairs, repeats], how often each pair is there."""
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))

@@ -14,7 +14,7 @@ class Reason(NamedTuple):
 
     file: str
     reason: str
-    count: int
+    records: int
     example: str
     """The first one: its line, its id and what was wrong."""
 

@@ -79,7 +79,7 @@ def strata_figure(metrics: dict[str, Any], splits: Sequence[str]) -> Figure:
         best = metrics["comparison"].get(split, {}).get("best_control")
         control = metrics["controls"][best]["splits"][split]["strata"][stratum]["metrics"]["auroc"] if best else None
         rival.append(control or dict.fromkeys(("value", "low", "high")))
-    marks = [
+    marks: list[Mark] = [
         _of_strata("best control of the split", rival, names, 0, 0.14),
         _of_strata(_NETWORK, network, names, 1, -0.14),
         Rules("guessing", (0.5,), style="dot"),
@@ -96,7 +96,7 @@ def strata_figure(metrics: dict[str, Any], splits: Sequence[str]) -> Figure:
 
 def _of_strata(label: str, figures: list[Any], names: list[str], colour: int, shift: float) -> Points:
     rows = np.array([[figure[end] for end in ("value", "low", "high")] for figure in figures], dtype=np.float64)
-    at = np.arange(len(names)) + shift
+    at = np.arange(len(names), dtype=np.float64) + shift
     texts = tuple(f"{label}, {name}: {with_interval(figure)}" for name, figure in zip(names, figures, strict=True))
     return Points(label, rows[:, 0], at, rows[:, 1], rows[:, 2], along="x", colour=colour, texts=texts)
 

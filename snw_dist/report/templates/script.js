@@ -31,7 +31,7 @@
   };
   for (const heading of document.querySelectorAll("th")) {
     heading.firstElementChild.addEventListener("click", () => {
-      const sign = heading.getAttribute("aria-sort") === "descending" ? 1 : -1, column = heading.cellIndex;
+      const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1, column = heading.cellIndex;
       for (const other of heading.parentNode.cells) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
       const body = heading.closest("table").tBodies[0];
