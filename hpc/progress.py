@@ -55,7 +55,9 @@ class ProgressSummary:
     """Seconds left at the present rate; None while the rate is not known."""
     num_ranks: int
     figures: dict[str, float | None]
-    """Those of the lowest rank that reports any."""
+    """Those of the lowest rank that reports any; of one whose name ends in `_share` the mean of all ranks."""
+    rate: float = 0.0
+    """Units a second, of all ranks together."""
 
 
 _Count = Annotated[StrictInt, Field(ge=0, le=2**63)]
@@ -161,6 +163,7 @@ def add_up(summaries: Iterable[ProgressSummary]) -> list[ProgressSummary]:
             max((item.eta_s for item in group if item.eta_s is not None), default=None),
             sum(item.num_ranks for item in group),
             group[0].figures,
+            sum(item.rate for item in group),
         )
         for kind, group in kinds.items()
     ]
@@ -170,9 +173,13 @@ def _summary(kind: str, records: list[ProgressRecord]) -> ProgressSummary:
     total = max(record.total for record in records)
     done = min(sum(record.done for record in records), total)
     rate = sum(record.rate for record in records)
-    figures = next((r.figures for r in sorted(records, key=lambda r: r.rank) if r.figures), {})
+    figures = dict(next((r.figures for r in sorted(records, key=lambda r: r.rank) if r.figures), {}))
+    for name in figures:
+        if name.endswith("_share"):
+            known = [value for r in records if (value := r.figures.get(name)) is not None]
+            figures[name] = sum(known) / len(known) if known else None
     eta_s = (total - done) / rate if rate > 0 else math.inf
-    return ProgressSummary(kind, done, total, records[0].unit, _finite(eta_s), len(records), figures)
+    return ProgressSummary(kind, done, total, records[0].unit, _finite(eta_s), len(records), figures, rate)
 
 
 def _finite(value: float) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,10 +13,6 @@ from hpc.disk.strict import validated
 from hpc.job.profile import SiteProfile, load_profile, profile_from
 from hpc.job.request import JobRequest
 from hpc.shown import console
-from hpc.submit.array import run_array
-from hpc.submit.executor import resolve_cluster, submit, submit_array
-from hpc.submit.follow import follow
-from hpc.submit.status import refuse_waiting
 from snw_dist.config import ClusterSection, SnwConfig, config_to_dict
 from snw_dist.extras import require
 
@@ -122,6 +118,9 @@ def run_jobs(
     Returns the exit code that explains most; None with `detach`, where nothing has ended yet. `folder` keeps jobs and
     logs. Jobs of this name that wait or run are refused, unless these may work `beside` them.
     """
+    from hpc.submit.executor import resolve_cluster
+    from hpc.submit.status import refuse_waiting
+
     cluster = resolve_cluster(section.cluster)
     require(*(["submitit"] if cluster == "slurm" else []))
     profile = _profile(section.profile, partition)
@@ -143,14 +142,26 @@ def run_jobs(
         )
         for number, (name, values) in enumerate(jobs)
     ]
-    if detach and cluster == "slurm":
+    return _start(requests, profile, cluster, detach and cluster == "slurm")
+
+
+def _start(
+    requests: Sequence[JobRequest], profile: SiteProfile, cluster: Literal["slurm", "local"], detach: bool
+) -> int | None:
+    """Submit, and follow until the end unless `detach`."""
+    from hpc.submit.array import run_array
+    from hpc.submit.executor import submit, submit_array
+    from hpc.submit.follow import follow
+    from snw_dist.trained_run.watched import work_of
+
+    if detach:
         for job in submit_array(requests, profile):
             print(f"{job.name}: job {job.job_id}, folder {job.job_folder}")
         return None
     shown = console(160)
     if len(requests) > 1:
-        return run_array(requests, profile, cluster, shown)
-    return follow(submit(requests[0], profile, cluster), shown)
+        return run_array(requests, profile, cluster, shown, work_of)
+    return follow(submit(requests[0], profile, cluster), shown, work_of)
 
 
 def _profile(name: str | None, partition: str | None) -> SiteProfile:

@@ -39,9 +39,9 @@ from launch._submit import (
 )
 from snw_dist.config import SnwConfig
 from snw_dist.extras import require
+from snw_dist.trained_run.watched import TRAINING
 
 EMBEDDING = "snw_dist.embedding.run:run_embedding"
-TRAINING = "snw_dist.train.run:run_training"
 Runs = list[tuple[SnwConfig, dict[str, list[SnwConfig]]]]
 """For each fold its settings, and the jobs of each network by its name."""
 app = new_app()

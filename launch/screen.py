@@ -14,7 +14,6 @@ from typing import Annotated, Any
 import typer
 
 from hpc.shown import printable
-from hpc.submit.status import refuse_waiting
 from launch._cli import main, new_app
 from launch._submit import (
     ClusterOption,
@@ -116,12 +115,18 @@ def screen_command(
     options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
     options |= {"percentile": background or percentile}
     name = f"screen-{to.name}"
-    digest = _prepared(options, dry_run, partial(refuse_waiting, to, name))
+    digest = _prepared(options, dry_run, partial(_refuse_waiting, to, name))
     if digest is None:
         return
     jobs = [(name, {"to": str(to.absolute()), "plan": digest})] * section.array
     entry_point = "snw_dist.screen.run:run_screen"
     _say_result(to, run_jobs(section, to, jobs, name, entry_point, device, partition, detach, beside=True))
+
+
+def _refuse_waiting(to: Path, name: str) -> None:
+    from hpc.submit.status import refuse_waiting
+
+    refuse_waiting(to, name)
 
 
 def _prepared(options: dict[str, Any], dry_run: bool, begins_anew: Callable[[], None]) -> str | None:

@@ -1,4 +1,4 @@
-"""What the jobs of a run are doing, from any terminal: `python launch/status.py`."""
+"""What jobs are doing, from any terminal: `python launch/status.py`."""
 
 import sys
 from pathlib import Path
@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 
 from hpc.shown import console
-from hpc.submit.follow import say
-from hpc.submit.status import advice, failures, jobs_table, jobs_to_show, ranks_table
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 
 app = new_app()
 FolderOption = Annotated[
-    Path | None, typer.Option("--folder", metavar="FOLDER", help="Of a screen, in place of the folder of a run.")
+    Path | None, typer.Option("--folder", metavar="FOLDER", help="Of a screen, or of runs, in place of run.folder.")
+]
+FollowOption = Annotated[bool, typer.Option("--follow", help="Show them until all have ended; Ctrl-C ends no job.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON object for programs; with --follow one a line, every five seconds.")
 ]
 
 
@@ -28,17 +30,24 @@ def status_command(
     run: RunOption = None,
     set_values: SetOption = None,
     folder: FolderOption = None,
+    follow: FollowOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """States of the jobs of a run that live, and of the last of each kind; what each rank of a running one does."""
-    found = jobs_to_show(folder or read_settings(config, {"run.name": run}, set_values).run_folder)
-    jobs, states = [job for job, _ in found], [state for _, state in found]
-    shown = console(160)
-    shown.print(jobs_table(jobs, states))
-    for text in [*failures(jobs, states), *advice(jobs, states)]:
-        say(shown, text)
-    for job, state in zip(jobs, states, strict=True):
-        if not state.ended:
-            shown.print(ranks_table(job))
+    """What the jobs of all runs in run.folder do, or those of one (--run): state, progress, restarts, curves."""
+    from hpc.submit.showing import as_json_lines, found_jobs, show_and_follow, show_once
+    from snw_dist.trained_run.watched import work_of
+
+    if folder is None:
+        settings = read_settings(config, {"run.name": run}, set_values)
+        folder = settings.run_folder if run else Path(settings.run.folder)
+    looking = found_jobs(folder, work_of)
+    if as_json:
+        for line in as_json_lines(looking, follow):
+            print(line, flush=True)
+    elif follow:
+        raise typer.Exit(show_and_follow(looking, console(160)))
+    else:
+        show_once(looking, console(160))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from launch._submit import (
     submit_and_follow,
 )
 from snw_dist.extras import require
+from snw_dist.trained_run.watched import TRAINING
 
 app = new_app()
 ZeroOption = Annotated[int | None, typer.Option("--zero", metavar="0|1|2|3", help="Overrides train.zero_stage.")]
@@ -64,7 +65,7 @@ def train_command(
     overrides |= change_overrides(allow_precision_change, allow_changes)
     settings = read_settings(config, overrides, set_values, as_prepared)
     check_training(settings)
-    submit_and_follow(settings, "train", "snw_dist.train.run:run_training", settings.train.device, partition, detach)
+    submit_and_follow(settings, "train", TRAINING, settings.train.device, partition, detach)
     tell(f"next: {_evaluation(config, settings.run.name, set_values)}")
 
 

@@ -27,13 +27,13 @@ from hpc.job.request import RankRequest, read_request
 from hpc.job.runtime import Runtime
 from hpc.logs import log_file, setup_logging
 from hpc.progress import ProgressFile
-from hpc.ranks.attempts import Attempt, refuse_hopeless
+from hpc.ranks.attempts import Attempt, note_attempt
 from hpc.ranks.outcome import Outcome, outcome_file, write_outcome
 from hpc.ranks.peers import PeerGoneError
 from hpc.ranks.preemption import PreemptionGuard
 from hpc.ranks.preflight import Check, check_ranks, refuse_problems
 from hpc.ranks.process_group import choose_device, process_group
-from hpc.ranks.requeue import ended_by_limit, job_begun, requeue_and_wait
+from hpc.ranks.requeue import ended_by, job_begun, requeue_and_wait
 from hpc.ranks.topology import JobIdentity, Topology, local_controller
 from hpc.ranks.watchdog import start_watchdog, stop_watchdog
 from hpc.ranks.work_queue import leave_mpi
@@ -136,10 +136,11 @@ def _work(own: _Rank, topology: Topology, request: RankRequest) -> None:
             )
             entry_point(request.config, runtime)
         except Preempted as stop:
-            if limit_s is not None and ended_by_limit(own.identity, comm, guard, own.begun, limit_s):
-                now, first = time.monotonic(), progress.first_report
-                ended = Attempt(stop.done, now - own.begun, None if first is None else first - own.begun)
-                comm.on_rank_0(functools.partial(refuse_hopeless, folder, ended, limit_s))
+            why = ended_by(own.identity, comm, guard, own.begun, limit_s)
+            now, first = time.monotonic(), progress.first_report
+            start_s = None if first is None else first - own.begun
+            ended = Attempt(stop.done, now - own.begun, start_s, why, own.identity.restart_count, time.time())
+            comm.on_rank_0(functools.partial(note_attempt, folder, ended, limit_s))
             own.requeued = requeue_and_wait(own.identity, comm, guard)
             raise
 

@@ -1,4 +1,4 @@
-"""Whether a job that its time limit ends again and again comes anywhere: what its attempts have done, and the verdict.
+"""What has ended the attempts of a job, for whoever asks; and whether one that its time limit ends comes anywhere.
 
 A limit that nearly fills with starting up would requeue for ever: each attempt starts, is stopped, and leaves the next
 one where it began. After a few such attempts the job ends instead (exit 4). Only attempts that the limit has ended
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StrictInt
+from pydantic import ConfigDict, Field, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass
 
 from hpc.disk.files import atomic_write_json
@@ -34,14 +34,16 @@ LEAST_WORK = 0.2
 """Of their time, or the limit is spent on starting."""
 _EARLIEST_S = 60.0  # Slurm may send the signal of `--signal` a minute early
 _MOST_BYTES = 2**20
-_KEPT = 20
+_KEPT = 100
+LIMIT = "its time limit came near"
+"""Why an attempt has ended, where its limit has ended it."""
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Attempt:
-    """One attempt that the time limit has ended."""
+    """One attempt that was asked to stop, and did."""
 
     done: Annotated[StrictInt, Field(ge=0)] | None
     """Units of work that are kept: the step of the checkpoint, committed shards. None: it did not come to any."""
@@ -49,6 +51,12 @@ class Attempt:
     """From its begin to the end of its last save."""
     start_s: _Seconds | None
     """From its begin to its first report of work; None where there was none."""
+    why: StrictStr = LIMIT
+    """What has asked it to stop."""
+    restarts: Annotated[StrictInt, Field(ge=0)] = 0
+    """Of the job before this attempt."""
+    ended: _Seconds = 0.0
+    """Wall time at its end; for display only."""
 
 
 def signal_is_of_limit(seconds: float, limit_s: float) -> bool:
@@ -58,7 +66,7 @@ def signal_is_of_limit(seconds: float, limit_s: float) -> bool:
 
 def verdict(attempts: Sequence[Attempt], limit_s: float) -> str | None:
     """Why there should be no further attempt after these, the oldest first; None where there should be one."""
-    last = attempts[-FEW:]
+    last = [attempt for attempt in attempts if attempt.why == LIMIT][-FEW:]
     if len(last) < FEW:
         return None
     reached = [attempt.done or 0 for attempt in last]
@@ -76,8 +84,11 @@ def verdict(attempts: Sequence[Attempt], limit_s: float) -> str | None:
     )
 
 
-def refuse_hopeless(folder: Path, attempt: Attempt, limit_s: float) -> None:
-    """Note an attempt of the job with this private folder; raises `EnvironmentProblem` where it should be the last."""
+def note_attempt(folder: Path, attempt: Attempt, limit_s: float | None) -> None:
+    """Note an attempt of the job with this private folder; raises `EnvironmentProblem` where it should be the last.
+
+    That is only where the limit has ended it.
+    """
     file = folder / ATTEMPTS
     attempts = [*read_attempts(file), attempt]
     try:
@@ -85,7 +96,7 @@ def refuse_hopeless(folder: Path, attempt: Attempt, limit_s: float) -> None:
         atomic_write_json(file, [dataclasses.asdict(each) for each in attempts[-_KEPT:]])
     except OSError as error:
         log.warning("%s could not be written: %s", file, error)
-    problem = verdict(attempts, limit_s)
+    problem = verdict(attempts, limit_s) if limit_s is not None and attempt.why == LIMIT else None
     if problem is not None:
         raise EnvironmentProblem(problem)
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import Literal
 
-from hpc.ranks.attempts import signal_is_of_limit
+from hpc.ranks.attempts import LIMIT, signal_is_of_limit
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.preemption import PreemptionGuard
 from hpc.ranks.topology import JobIdentity
@@ -20,20 +20,22 @@ _SHOW_S = 20.0
 log = logging.getLogger(__name__)
 
 
-def ended_by_limit(
-    identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, begun: float, limit_s: float
-) -> bool:
-    """Collective: whether the stop came from the time limit, and from nobody else; see `hpc.ranks.attempts`.
+def ended_by(
+    identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, begun: float, limit_s: float | None
+) -> str:
+    """Collective: what has asked for the stop, `LIMIT` where it was the time limit alone; see `hpc.ranks.attempts`.
 
     `begun` is when this attempt began, by the monotonic clock.
     """
     signals = comm.gather(guard.first_signal)
     if all(number is None for number in signals):
-        return True
-    near = signal_is_of_limit(time.monotonic() - begun, limit_s)
-    if signal.SIGTERM in signals or not comm.any(near):
-        return False
-    return not comm.broadcast(comm.rank == 0 and _is_preempted(identity))
+        return LIMIT
+    if signal.SIGTERM in signals:
+        return "asked to stop by SIGTERM: preempted, its node drained, or stopped by hand"
+    near = limit_s is not None and signal_is_of_limit(time.monotonic() - begun, limit_s)
+    if not comm.any(near) or comm.broadcast(comm.rank == 0 and _is_preempted(identity)):
+        return "preempted (SIGUSR2)"
+    return LIMIT
 
 
 def job_begun(identity: JobIdentity, begun: float) -> float:

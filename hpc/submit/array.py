@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console
 
+from hpc.curves import WorkOf, nothing_known
 from hpc.errors import INTERRUPTED, explaining
 from hpc.job.profile import SiteProfile
 from hpc.job.request import JobRequest
 from hpc.progress import ProgressSummary, add_up, read_progress, summarise
 from hpc.submit.executor import submit, submit_array
 from hpc.submit.follow import follow, report, say, signals_as_interrupt, summary_line
+from hpc.submit.live import watch_live
+from hpc.submit.look import Looker, lookers
+from hpc.submit.status import jobs_beside
 from hpc.submit.submitted import Cluster, JobState, SubmittedJob
 
 _POLL_S = 1.0
 _LINE_INTERVAL_S = 10.0
 
 
-def run_array(requests: Sequence[JobRequest], profile: SiteProfile, cluster: Cluster, console: Console) -> int:
+def run_array(
+    requests: Sequence[JobRequest], profile: SiteProfile, cluster: Cluster, console: Console, work_of: WorkOf
+) -> int:
     """Run all, follow them, and return the exit code that explains most; a failed task does not stop the others."""
     if cluster == "slurm":
-        return follow_array(submit_array(requests, profile), console)
-    codes = [follow(submit(request, profile, cluster), console) for request in requests]
+        return follow_array(submit_array(requests, profile), console, work_of)
+    codes = [follow(submit(request, profile, cluster), console, work_of) for request in requests]
     return explaining(codes)
 
 
-def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float = _POLL_S) -> int:
+def follow_array(
+    jobs: Sequence[SubmittedJob], console: Console, work_of: WorkOf = nothing_known, poll_s: float = _POLL_S
+) -> int:
     """Show the tasks of an array until all have ended; Ctrl-C leaves them alone and returns 130."""
     array = jobs[0].job_id.partition("_")[0]
     named = len(_by_name(jobs)) > 1
@@ -37,7 +46,7 @@ def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float =
         say(console, f"job {job.job_id}: {job.name}")
     try:
         with signals_as_interrupt():
-            states = _watch(jobs, console, poll_s)
+            states = watch_jobs(lookers(jobs, work_of, jobs_beside(jobs[0])), console, poll_s)
     except KeyboardInterrupt:
         say(console, f"No longer following; array {array} goes on. Look: squeue -j {array}; cancel: scancel {array}")
         return INTERRUPTED
@@ -46,7 +55,7 @@ def follow_array(jobs: Sequence[SubmittedJob], console: Console, poll_s: float =
     for job, state in zip(jobs, states, strict=True):
         if state.status != "done":
             say(console, f"job {job.job_id}, {job.name}:")
-        codes.append(report(state, console) if state.status != "done" else 0)
+        codes.append(report(job, state, console) if state.status != "done" else 0)
     if not any(codes):
         say(console, f"all {len(jobs)} jobs are done")
         return 0
@@ -74,7 +83,15 @@ def _say_progress(jobs: Sequence[SubmittedJob], console: Console) -> None:
             say(console, f"{f'{name}: ' if len(groups) > 1 else ''}{summary_line(item)}")
 
 
-def _watch(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
+def watch_jobs(looking: Sequence[Looker], console: Console, poll_s: float = _POLL_S) -> list[JobState]:
+    """Show jobs until all have ended: live on a terminal, in lines anywhere else; their states."""
+    if console.is_terminal:
+        with contextlib.suppress(OSError):  # the terminal has gone
+            return [look.state for look in watch_live(looking, console, poll_s)]
+    return _watch_in_lines([looker.job for looker in looking], console, poll_s)
+
+
+def _watch_in_lines(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
     states: dict[str, JobState] = {}
     shown, printed = "", time.monotonic()
     told: set[str] = set()

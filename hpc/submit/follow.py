@@ -7,28 +7,29 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
+from hpc.curves import WorkOf, nothing_known
 from hpc.errors import INTERRUPTED, ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
 from hpc.shown import printable
+from hpc.submit.live import watch_live
+from hpc.submit.look import UNSEEN, attempts_before, end_of_failed, lookers
+from hpc.submit.status import jobs_beside
 from hpc.submit.submitted import JobState, SubmittedJob
+from hpc.submit.view import describe, figures, time_left
 from hpc.told import Told
 
 _POLL_S = 0.5
 _LINE_INTERVAL_S = 10.0
-_MAX_FIGURES = 5
 _INTERRUPTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
-    """Show the job until it ends and return its exit code.
+def follow(job: SubmittedJob, console: Console, work_of: WorkOf = nothing_known, poll_s: float = _POLL_S) -> int:
+    """Show the job until it ends and return its exit code; `work_of` says what else than its own folder is shown.
 
     Ctrl-C, SIGTERM or a closed terminal leaves a Slurm job alone, says how to find and how to cancel it, and
     returns 130; the tasks of a local job are asked to save and end, and a second Ctrl-C kills them.
@@ -37,7 +38,7 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
     told = Told(job.progress_folder)
     try:
         with signals_as_interrupt():
-            state = _watch(job, told, console, poll_s)
+            state = _watch(job, work_of, told, console, poll_s)
     except KeyboardInterrupt:
         if job.cluster == "slurm":
             say(
@@ -48,7 +49,7 @@ def follow(job: SubmittedJob, console: Console, poll_s: float = _POLL_S) -> int:
             return INTERRUPTED
         state = _end_local(job, console, poll_s)
         _say_told(told, console)
-    return report(state, console)
+    return report(job, state, console)
 
 
 def say(console: Console, text: str) -> None:
@@ -57,35 +58,31 @@ def say(console: Console, text: str) -> None:
         console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
 
-def _watch(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
+def _watch(job: SubmittedJob, work_of: WorkOf, told: Told, console: Console, poll_s: float) -> JobState:
     if console.is_terminal:
         with contextlib.suppress(OSError):  # the terminal has gone, and who started this wants it to go on
-            return _watch_live(job, told, console, poll_s)
-    return _watch_in_lines(job, told, console, poll_s)
-
-
-def _watch_live(job: SubmittedJob, told: Told, console: Console, poll_s: float) -> JobState:
-    advised: set[str] = set()
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
-        while not (state := job.poll()).ended:
-            tell_once(job.advice(state), advised, console)
-            live.update(_view(job, state))
+            [look] = watch_live(
+                lookers([job], work_of, jobs_beside(job)), console, poll_s, lambda: _say_told(told, console)
+            )
             _say_told(told, console)
-            time.sleep(poll_s)
-    _say_told(told, console)
-    _print_progress(job, console)
-    return state
+            _print_progress(job, console)
+            return look.state
+    return _watch_in_lines(job, told, console, poll_s)
 
 
 def _watch_in_lines(
     job: SubmittedJob, told: Told, console: Console, poll_s: float, clock: Callable[[], float] = time.monotonic
 ) -> JobState:
     """One line when the state changes, and one at most every ten seconds while something moves."""
-    shown, printed, progress = "", clock(), ""
+    shown, printed, progress, attempts_said = "", clock(), "", 0
     advised: set[str] = set()
     while not (state := job.poll()).ended:
         text = describe(state, job.num_tasks)
         if text != shown:
+            for restart in attempts_before(job, state.attempt)[attempts_said:]:
+                attempts_said += 1
+                if restart.why != UNSEEN:  # Slurm's own word says it better
+                    say(console, f"attempt {restart.attempt} has ended: {restart.why}")
             say(console, text)
             shown = text
         _say_told(told, console)
@@ -97,8 +94,7 @@ def _watch_in_lines(
             progress, printed = line, clock()
         time.sleep(poll_s)
     _say_told(told, console)
-    if "; ".join(_progress_lines(job)) != progress:
-        _print_progress(job, console)
+    _print_progress(job, console)
     return state
 
 
@@ -115,35 +111,10 @@ def tell_once(advice: str | None, advised: set[str], console: Console) -> None:
         say(console, advice)
 
 
-def describe(state: JobState, num_tasks: int) -> str:
-    """A state in words, such as `running on 4 ranks` or `requeued (attempt 2): BeginTime`."""
-    attempt = f"attempt {state.attempt}"
-    text: str = state.status
-    if state.status == "running":
-        text = f"running on {num_tasks} rank{'s' if num_tasks > 1 else ''}"
-    if state.status == "requeued":
-        text = f"requeued ({attempt})"
-    elif state.attempt > 1:
-        text = f"{text} ({attempt})"
-    return f"{text}: {state.message}" if state.message else text
-
-
-def _view(job: SubmittedJob, state: JobState) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    for item in summarise(read_progress(job.progress_folder)):
-        table.add_row(
-            Text(item.kind),
-            ProgressBar(total=max(item.total, 1), completed=item.done, width=30),
-            Text(f"{item.done}/{item.total} {item.unit}"),
-            Text(eta(item)),
-            Text(figures(item)),
-        )
-    return Group(Text(describe(state, job.num_tasks), style="bold"), table)
-
-
 def _print_progress(job: SubmittedJob, console: Console) -> None:
-    for line in _progress_lines(job):
-        say(console, line)
+    """How far a job that has ended has come: there is no time left."""
+    for item in summarise(read_progress(job.progress_folder)):
+        say(console, summary_line(replace(item, eta_s=None)))
 
 
 def _progress_lines(job: SubmittedJob) -> list[str]:
@@ -152,22 +123,8 @@ def _progress_lines(job: SubmittedJob) -> list[str]:
 
 def summary_line(item: ProgressSummary) -> str:
     """Progress of one kind in words."""
-    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", eta(item), figures(item))
+    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", time_left(item), figures(item))
     return " ".join(part for part in parts if part)
-
-
-def eta(item: ProgressSummary) -> str:
-    """Time left in words; empty while it is not known."""
-    if item.eta_s is None or item.done >= item.total:
-        return ""
-    hours, rest = divmod(round(item.eta_s), 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d} left"
-
-
-def figures(item: ProgressSummary) -> str:
-    """The first few figures as `name=value`."""
-    shown = list(item.figures.items())[:_MAX_FIGURES]
-    return " ".join(f"{name}={'nan' if value is None else format(value, '.4g')}" for name, value in shown)
 
 
 def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
@@ -187,8 +144,8 @@ def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:
     return JobState("failed", INTERRUPTED, "stopped by the user", state.attempt)
 
 
-def report(state: JobState, console: Console) -> int:
-    """Say how a job has ended; returns its exit code."""
+def report(job: SubmittedJob, state: JobState, console: Console) -> int:
+    """Say how a job has ended, with the log of a rank that ended by a defect; returns its exit code."""
     code = int(state.exit_code if state.exit_code is not None else 1)
     if state.status == "done":
         say(console, "done")
@@ -198,6 +155,8 @@ def report(state: JobState, console: Console) -> int:
         say(console, f"stopped (exit code {code}): {state.message}. The same command goes on from there.")
     else:
         say(console, f"failed (exit code {code}): {state.message}")
+        if (end := end_of_failed(job)) is not None:
+            say(console, "\n".join([f"last lines of rank {end.rank}, {end.file}:", *end.lines]))
     return code
 
 

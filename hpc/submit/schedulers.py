@@ -93,7 +93,7 @@ class SlurmQueue:
 
     def __init__(self, job_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._job_id = job_id
-        """Of the job or of the whole array."""
+        """Of the job or of the whole array; of several, with commas."""
         self._clock = clock
         self._asked = -math.inf
         self._lines: dict[str, tuple[str, int, str]] | None = None

@@ -1,20 +1,16 @@
-"""What the jobs of a run folder are doing, from any terminal: states, progress, and each rank's speed."""
+"""Which jobs of run folders are shown, from any terminal, and which a second submission would be refused beside."""
 
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-from rich.text import Text
-
 from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
-from hpc.progress import ProgressRecord, read_progress, summarise
 from hpc.ranks.outcome import has_ended
-from hpc.submit.follow import describe, eta, figures
-from hpc.submit.schedulers import SILENT
+from hpc.submit.schedulers import SILENT, SlurmQueue
 from hpc.submit.submitted import RECORD, JobState, SubmittedJob, load_submitted, submission_number
+from hpc.submit.view import describe
 
 log = logging.getLogger(__name__)
 
@@ -25,19 +21,31 @@ def jobs_to_show(folder: Path) -> list[tuple[SubmittedJob, JobState]]:
     A job that is refused because another one is running must not hide that one. Those that live come first, the newest
     of them before the others; all tasks of an array. Raises as `submitted_jobs`.
     """
-    jobs = submitted_jobs(folder)
-    last = {job.name: _submission(job) for job in jobs}
+    return shown_of(submitted_jobs(folder))
+
+
+def shown_of(jobs: Sequence[SubmittedJob]) -> list[tuple[SubmittedJob, JobState]]:
+    """`jobs_to_show` of these, the oldest first; Slurm is asked once for all of them."""
+    last = {_kind(job): _submission(job) for job in jobs}
+    asked = [job for job in jobs if _is_last(job, last) or not has_ended(job.job_folder, job.num_tasks)]
+    queue = SlurmQueue(",".join(dict.fromkeys(_submission(job) for job in asked if job.cluster == "slurm")))
     seen = []
-    for job in reversed(jobs):
-        is_last = _submission(job) == last[job.name]
-        if is_last or not has_ended(job.job_folder, job.num_tasks):
-            state = job.poll()
-            if is_last or _lives(state):
-                seen.append((job, state))
+    for job in reversed(asked):
+        job.ask_through(queue)
+        state = job.poll()
+        if _is_last(job, last) or _lives(state):
+            seen.append((job, state))
     order = {_submission(job): number for number, (job, _) in enumerate(seen)}
     living = {_submission(job) for job, state in seen if _lives(state)}
     seen.reverse()  # the tasks of an array in their order
     return sorted(seen, key=lambda item: (_submission(item[0]) not in living, order[_submission(item[0])]))
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folder itself where jobs were submitted for it, else those in it for which some were, by name."""
+    if (folder / "jobs").is_dir() or not folder.is_dir():
+        return [folder]
+    return sorted(run for run in folder.iterdir() if (run / "jobs").is_dir()) or [folder]
 
 
 def refuse_waiting(folder: Path, name: str) -> None:
@@ -85,6 +93,23 @@ def submitted_jobs(folder: Path) -> list[SubmittedJob]:
     return jobs
 
 
+def jobs_beside(job: SubmittedJob) -> list[SubmittedJob]:
+    """The jobs of the same run that can be read, oldest first."""
+    try:
+        return submitted_jobs(job.job_folder.parent.parent)
+    except SnwError:
+        return []
+
+
+def _kind(job: SubmittedJob) -> tuple[Path, str]:
+    """Equal for jobs of one run that do the same."""
+    return job.job_folder.parent, job.name
+
+
+def _is_last(job: SubmittedJob, last: dict[tuple[Path, str], str]) -> bool:
+    return _submission(job) == last[_kind(job)]
+
+
 def _with_record(folder: Path) -> list[Path]:
     return [record.parent for record in (folder / "jobs").glob(f"*/{RECORD}")]
 
@@ -92,62 +117,3 @@ def _with_record(folder: Path) -> list[Path]:
 def _submission(job: SubmittedJob) -> str:
     """Equal for the tasks of an array, and for nothing else: the number of a local job, a pid, comes again."""
     return job.job_id.partition("_")[0] if job.cluster == "slurm" else job.job_folder.name
-
-
-def advice(jobs: list[SubmittedJob], states: list[JobState]) -> list[str]:
-    """What jobs that wait need, one line for each reason."""
-    found = [(state.message, job.advice(state)) for job, state in zip(jobs, states, strict=True)]
-    return list({reason: text for reason, text in reversed(found) if text is not None}.values())
-
-
-def jobs_table(jobs: list[SubmittedJob], states: list[JobState]) -> Table:
-    """One line a job and kind of progress."""
-    table = Table("job", "id", "state", "progress", "left", "first rank's figures")
-    for job, state in zip(jobs, states, strict=True):
-        first = (
-            job.name,
-            f"{job.job_id} ({job.cluster})",
-            _in_a_word(state, job.num_tasks),
-        )
-        items = summarise(read_progress(job.progress_folder))
-        for item in items:
-            share = f"{item.done:,} / {item.total:,} {item.unit}"
-            row = (item.kind, share, eta(item), figures(item))
-            table.add_row(*map(Text, (*first, f"{row[0]} {row[1]}", row[2], row[3])))
-            first = "", "", ""
-        if not items:
-            table.add_row(*map(Text, (*first, "", "", "")))
-    return table
-
-
-def _in_a_word(state: JobState, num_tasks: int) -> str:
-    """The reason of an end has a line of its own, see `failures`."""
-    if state.status == "failed":
-        return f"failed (exit code {state.exit_code})"
-    return "done" if state.status == "done" else describe(state, num_tasks)
-
-
-def failures(jobs: list[SubmittedJob], states: list[JobState]) -> list[str]:
-    """A line for each job that has failed: why."""
-    return [
-        f"{job.name} {job.job_id}: {state.message}"
-        for job, state in zip(jobs, states, strict=True)
-        if state.status == "failed"
-    ]
-
-
-def ranks_table(job: SubmittedJob) -> Table:
-    """One line a rank: what it has done, how fast, and when it last said so."""
-    records = read_progress(job.progress_folder)
-    names = list(dict.fromkeys(name for record in records for name in record.figures))
-    table = Table("rank", "kind", "done", "a second", *names, "seen", title=f"{job.name} {job.job_id}")
-    for record in records:
-        values = (record.figures.get(name) for name in names)
-        cells = ["" if value is None else f"{value:.4g}" for value in values]
-        done = f"{record.done:,} {record.unit}"
-        table.add_row(*map(Text, (str(record.rank), record.kind, done, f"{record.rate:,.4g}", *cells, _ago(record))))
-    return table
-
-
-def _ago(record: ProgressRecord) -> str:
-    return f"{max(0.0, time.time() - record.updated):,.0f} s ago"

@@ -26,7 +26,16 @@ from hpc.logs import log_file
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, read_outcomes
 from hpc.submit.pending import meaning
-from hpc.submit.schedulers import ALL_WELL, CANCELLED, DEFAULT_SETTLE_S, LocalProcess, Scheduler, Seen, SlurmJobs
+from hpc.submit.schedulers import (
+    ALL_WELL,
+    CANCELLED,
+    DEFAULT_SETTLE_S,
+    LocalProcess,
+    Scheduler,
+    Seen,
+    SlurmJobs,
+    SlurmQueue,
+)
 from hpc.thread_limit import is_thread_limit, thread_limit_text
 
 Status = Literal["pending", "running", "done", "failed", "cancelled", "requeued", "unknown"]
@@ -121,6 +130,11 @@ class SubmittedJob:
         word = f"ended as {seen.word}, making sure" if seen.phase == "ended" else seen.word
         return JobState("running", message=word or None, attempt=attempt)
 
+    def ask_through(self, queue: SlurmQueue) -> None:
+        """Share one question to Slurm with other jobs; nothing for a job of this machine."""
+        if self.cluster == "slurm":
+            self._scheduler = SlurmJobs(self.job_id, queue)
+
     def stop(self) -> None:
         """Ask the job to save and end (locally), or cancel it (Slurm)."""
         self._scheduler.stop()
@@ -196,13 +210,13 @@ class SubmittedJob:
         word = seen.of_ranks.get(silent[0], seen.word) if named else seen.word
         text = f"The job ended without a word of its own: {word}{_WHY_ENDED.get(word, '')}."
         for rank in silent:
-            tail = _tail(self.log_path(rank))
+            tail = log_tail(self.log_path(rank))
             if any(map(is_thread_limit, tail)):
                 text += f" A library could not start a thread: {thread_limit_text()}"
             if tail:
                 return f"{text} Last lines of {self.log_path(rank)}:\n" + "\n".join(tail)
         controller = self.log_folder / CONTROLLER_LOG
-        if self.cluster == "local" and (tail := _tail(controller)):
+        if self.cluster == "local" and (tail := log_tail(controller)):
             return f"{text} Last lines of {controller}:\n" + "\n".join(tail)
         return f"{text} Nothing in {self.log_path(silent[0])}."
 
@@ -272,7 +286,7 @@ def _ranks(ranks: Sequence[int]) -> str:
     return f"rank{'s' if len(ranks) > 1 else ''} {shown}"
 
 
-def _tail(path: Path) -> list[str]:
+def log_tail(path: Path, most: int = _TAIL_LINES) -> list[str]:
     """The last lines of a log that may be very long."""
     try:
         with path.open("rb") as file:
@@ -281,4 +295,4 @@ def _tail(path: Path) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+    return [line for line in text.splitlines() if line.strip()][-most:]

@@ -33,7 +33,7 @@ class Meter:
         self._residues += batch.residues
         self._flops += batch.flops
         rate, share = self.speed().values()
-        self._progress.update("embed", self._done, self._total, "residues", residues_per_s=rate, gemm_share=share)
+        self._progress.update("embed", self._done, self._total, "residues", residues_per_s=rate, machine_share=share)
 
     def speed(self) -> dict[str, float]:
         """Residues a second in the present shard, and the share of the limit that its matrix products reach."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from hpc.disk.json_lines import read_json_lines
 from hpc.errors import CorruptError
-from snw_dist.trained_run.folder import METRICS
+from snw_dist.trained_run.watched import METRICS
 
 _LARGEST = 1e12
 

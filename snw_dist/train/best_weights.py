@@ -14,7 +14,7 @@ from snw_dist.predict.tuned_encoder import network_of
 from snw_dist.train.identity import Identity
 from snw_dist.train.progress import Progress
 from snw_dist.train.remake import known, lost_export, validation_at, weights_of
-from snw_dist.trained_run.folder import METRICS
+from snw_dist.trained_run.watched import METRICS
 
 
 class BestWeights:

@@ -94,8 +94,8 @@ def _record_step(run: Training, loss: float, rate: float, num_pairs: int, second
     figures = {
         "epoch": (step - 1) // run.plan.steps_per_epoch + 1,
         "pairs_per_s": num_pairs / seconds,
-        "data_wait": waited / seconds,
-        "held_by_saves": run.checkpoints.held_s / (time.monotonic() - run.started),
+        "data_wait_share": waited / seconds,
+        "saves_share": run.checkpoints.held_s / (time.monotonic() - run.started),
     }
     run.record.show_step(step, skipped, loss, figures)
 

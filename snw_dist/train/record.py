@@ -10,7 +10,7 @@ from hpc.disk.json_lines import JsonLines
 from hpc.progress import ProgressFile
 from snw_dist.train.saves import Committed
 from snw_dist.train.tensorboard import TensorBoard
-from snw_dist.trained_run.folder import METRICS
+from snw_dist.trained_run.watched import METRICS
 
 
 class Record:

@@ -17,8 +17,9 @@ from hpc.disk.strict import validated
 from hpc.errors import CorruptError
 from hpc.save.checkpoint import MANIFEST, committed_checkpoints
 from snw_dist.data.trained import trained_files
+from snw_dist.trained_run.watched import METRICS
 
-FINISHED, METRICS = "finished.json", "metrics.jsonl"
+FINISHED = "finished.json"
 _SAVED = b'"kind": "save"'
 
 

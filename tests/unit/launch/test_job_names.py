@@ -26,8 +26,8 @@ def test_a_job_of_compare_is_called_by_its_network_and_seed(
         asked.extend(requests)
         return 0
 
-    monkeypatch.setattr(_submit, "run_array", run_array)
-    monkeypatch.setattr(_submit, "refuse_waiting", lambda folder, name: refused.append(name))
+    monkeypatch.setattr("hpc.submit.array.run_array", run_array)
+    monkeypatch.setattr("hpc.submit.status.refuse_waiting", lambda folder, name: refused.append(name))
     split = {"method": "receptor_cold", "clusters": "identical", "folds": 3}
     run = {"name": "peptides", "folder": str(tmp_path)}
     settings = config_from_dict({"run": run, "data": {"split": split}, "cluster": {"cluster": "local"}})
@@ -46,7 +46,7 @@ def test_a_job_of_compare_is_called_by_its_network_and_seed(
 
 def test_tasks_of_one_embedding_are_called_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[JobRequest] = []
-    monkeypatch.setattr(_submit, "run_array", lambda requests, *_: asked.extend(requests) or 0)
+    monkeypatch.setattr("hpc.submit.array.run_array", lambda requests, *_: asked.extend(requests) or 0)
     run = {"name": "x", "folder": str(tmp_path)}
     settings = config_from_dict({"run": run, "cluster": {"cluster": "local", "array": 3}})
     assert _submit.submit_and_follow(settings, "embed", "a.b:c", "cpu", None, detach=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hpc.errors import EnvironmentProblem
-from hpc.ranks.attempts import ATTEMPTS, Attempt, read_attempts, refuse_hopeless, signal_is_of_limit, verdict
+from hpc.ranks.attempts import ATTEMPTS, Attempt, note_attempt, read_attempts, signal_is_of_limit, verdict
 from hpc.ranks.requeue import job_begun
 from hpc.ranks.topology import JobIdentity
 from tests.kit.ranks import Finished, start_ranks
@@ -63,10 +63,10 @@ def test_a_signal_long_before_the_limit_is_not_of_it() -> None:
 def test_a_damaged_record_ends_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / ATTEMPTS).write_text(content)
     assert read_attempts(tmp_path / ATTEMPTS) == []
-    refuse_hopeless(tmp_path, NOTHING, 60.0)
-    refuse_hopeless(tmp_path, NOTHING, 60.0)
+    note_attempt(tmp_path, NOTHING, 60.0)
+    note_attempt(tmp_path, NOTHING, 60.0)
     with pytest.raises(EnvironmentProblem, match="--time-min"):
-        refuse_hopeless(tmp_path, NOTHING, 60.0)
+        note_attempt(tmp_path, NOTHING, 60.0)
 
 
 SHOW = "case $1 in show) echo JobId=41 JobState=RUNNING PreemptTime={preempted} RunTime={ran} Reason=None; exit;; esac"

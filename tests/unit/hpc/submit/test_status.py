@@ -12,7 +12,7 @@ from hpc.job.profile import SiteProfile
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, write_outcome
 from hpc.submit.executor import JobRequest, _prepare
-from hpc.submit.status import failures, jobs_to_show, refuse_waiting
+from hpc.submit.status import jobs_to_show, refuse_waiting
 from hpc.submit.submitted import submission_number
 
 
@@ -47,7 +47,7 @@ def test_a_job_that_was_refused_hides_none_that_runs(tmp_path, living):
     found = jobs_to_show(tmp_path)
     assert [job.job_folder for job, _ in found] == [running, refused[1], embedded]
     assert [state.status for _, state in found][:2] == ["running", "failed"]
-    assert "train 7: in use by job 3, of ann" in failures(*map(list, zip(*found, strict=True)))
+    assert found[1][1].message == "in use by job 3, of ann"
 
 
 def test_a_second_submission_of_what_runs_is_refused_before_it_is_queued(tmp_path, living):

@@ -1,0 +1,146 @@
+"""Jobs as lines: what is said, that it fits, and what goes first where it does not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hpc.curves import Curve
+from hpc.progress import ProgressRecord
+from hpc.submit.live import by_importance, room_of
+from hpc.submit.look import LastCheckpoint, LogEnd, Look, Restart
+from hpc.submit.submitted import JobState, SubmittedJob
+from hpc.submit.view import Room, describe, figures, jobs_lines
+from tests.unit.hpc.submit.test_look import job
+
+NOW = 10_000.0
+CURVES = [
+    Curve("train", "loss", [1, 50, 90], [0.9, 0.6, 0.5]),
+    Curve("val", "loss", [50, 90], [0.7, 0.6]),
+    Curve("AUROC", "AUROC", [50, 90], [0.75, 0.9]),
+]
+
+
+def record(rank: int = 0, rate: float = 2.0, seen_s: float = 1.0, **shown: float | None) -> ProgressRecord:
+    return ProgressRecord(rank, "train", 90, 100, "steps", rate, {"loss": 0.5, **shown}, NOW - seen_s)
+
+
+def look(run: Path, state: JobState, number: int = 1, num_ranks: int = 1) -> Look:
+    ranks = [record(rank) for rank in range(num_ranks)]
+    restarts = [Restart("41", 1, NOW - 180, "preempted (SIGUSR2)", 70)]
+    saved = LastCheckpoint("step_0000000080", NOW - 12)
+    return Look(job(run, number, num_ranks=num_ranks), state, ranks, restarts, saved, CURVES)
+
+
+def lines(looks: list[Look], room: Room) -> list[str]:
+    return [line.plain.rstrip() for line in jobs_lines(looks, room, now=NOW)]
+
+
+RUNNING, DONE = JobState("running", attempt=2), JobState("done", 0)
+
+
+def test_everything_of_a_running_job_in_80_columns(tmp_path: Path) -> None:
+    shown = lines([look(tmp_path, RUNNING)], Room(80, 24))
+    assert shown[:6] == [
+        "train-x  job 41 (slurm)  running on 1 rank (attempt 2)",
+        "  train    ━━━━━━━━━━━━── 90 / 100 steps  2 a second  0:00:05 left",
+        "    loss=0.5",
+        "  started 1 time before:",
+        "    job 41, attempt 1, 3 min 00 s ago: preempted (SIGUSR2); 70 done are kept",
+        "  last checkpoint step_0000000080, 12.0 s old",
+    ]
+    assert shown[6].startswith("  loss  train 0.5  val 0.6")
+    assert "AUROC  0.9" in shown[6]
+    assert len(shown) == 13
+
+
+def test_on_no_terminal_the_curves_are_words_and_nothing_is_wrapped(tmp_path: Path) -> None:
+    shown = lines([look(tmp_path, RUNNING)], Room(None))
+    assert "  AUROC: 0.75 at step 50, 0.9 at step 90; lowest 0.75, highest 0.9" in shown
+    failed = JobState("failed", 2, "word " * 100)
+    assert any(line.count("word") == 100 for line in lines([look(tmp_path, failed)], Room(None)))
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+@pytest.mark.parametrize("height", [3, 10, 23, 49])
+@pytest.mark.parametrize("number", [1, 3, 40])
+@pytest.mark.parametrize("plain", [False, True])
+def test_it_fits_whatever_there_is(tmp_path: Path, width: int, height: int, number: int, plain: bool) -> None:
+    states = [JobState("failed", 1, "rank 3: ValueError: " + "x" * 300), RUNNING, DONE, JobState("pending")]
+    looks = [look(tmp_path, states[at % 4], at, 12) for at in range(number)]
+    shown = jobs_lines(looks, Room(width, height, plain), now=NOW)
+    assert len(shown) <= height
+    assert max(line.cell_len for line in shown) <= width
+    assert not plain or all(line.plain.isascii() for line in shown)
+
+
+def test_what_is_left_out_is_said_and_the_most_important_stays(tmp_path: Path) -> None:
+    looks = by_importance([*(look(tmp_path, DONE, number) for number in range(1, 30)), look(tmp_path, RUNNING, 30)])
+    shown = lines(looks, Room(80, 10))
+    assert shown[0].startswith("train-x  job 430 (slurm)  running on 1 rank")
+    assert shown[-1] == "... and 21 more jobs: 21 done"
+
+
+def test_a_stopped_job_is_not_called_failed_and_has_no_time_left(tmp_path: Path) -> None:
+    shown = lines([look(tmp_path, JobState("failed", 75, "state of step 90 is saved"))], Room(100))
+    assert shown[0].endswith("stopped, exit code 75: the same command goes on from what is saved")
+    assert not any(" left" in line or "a second" in line for line in shown)
+
+
+def test_a_failure_has_its_reason_and_the_log_of_its_rank(tmp_path: Path) -> None:
+    seen = look(tmp_path, JobState("failed", 1, "rank 3: ValueError: [/] a defect"))
+    seen = Look(seen.job, seen.state, log_end=LogEnd(3, Path("/logs/3.err"), ["Traceback", "  \x1b[2Jline"]))
+    shown = lines([seen], Room(100))
+    assert shown[1] == "  rank 3: ValueError: [/] a defect"
+    assert shown[2] == "  last lines of rank 3, /logs/3.err:"
+    assert shown[-1].endswith("\\x1b[2Jline")
+
+
+def test_of_many_ranks_the_slowest_and_the_silent_are_shown(tmp_path: Path) -> None:
+    ranks = [record(rank, rate=1.0 if rank == 17 else 5.0, seen_s=50.0 if rank == 33 else 1.0) for rank in range(64)]
+    shown = lines([Look(job(tmp_path, num_ranks=64), RUNNING, ranks)], Room(80, 40))
+    assert any(line.split()[:2] == ["17", "train"] for line in shown)
+    assert any(line.split()[:2] == ["33", "train"] and "50.0 s ago" in line for line in shown)
+    assert "  the slowest and the most silent of 64 ranks" in shown
+    assert len([line for line in lines([Look(job(tmp_path), RUNNING, ranks)], Room(None)) if " ago" in line]) == 64
+
+
+def test_who_has_been_silent_for_long_is_named(tmp_path: Path) -> None:
+    shown = lines([Look(job(tmp_path), RUNNING, [record(seen_s=200)])], Room(None))
+    assert any(line.startswith("  no progress has been reported for 3 min 20 s; logs: /") for line in shown)
+
+
+def test_a_job_that_waits_says_why_and_what_to_do(tmp_path: Path) -> None:
+    [header, *rest] = lines([Look(job(tmp_path), JobState("pending", message="PartitionTimeLimit"))], Room(80))
+    assert header.endswith("pending: PartitionTimeLimit")
+    assert "lower --time-min" in " ".join(" ".join(rest).split())
+
+
+def test_shares_are_per_cent() -> None:
+    item = Look(
+        SubmittedJob.__new__(SubmittedJob), RUNNING, [record(0, machine_share=0.6), record(1, machine_share=0.2)]
+    )
+    [summary] = item.progress
+    assert figures(summary) == "loss=0.5 machine_share=40%"
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (JobState("pending"), "pending"),
+        (JobState("requeued", message="BeginTime", attempt=3), "requeued (attempt 3): BeginTime"),
+        (JobState("running", message="completing"), "running on 1 rank: completing"),
+    ],
+)
+def test_states_in_words(state: JobState, text: str) -> None:
+    assert describe(state, 1) == text
+
+
+def test_the_room_is_that_of_the_terminal() -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=90, height=30)
+    assert room_of(terminal, live=True) == Room(90, 29)
+    assert room_of(terminal) == Room(90)
+    assert room_of(Console(file=io.StringIO(), width=90)) == Room(None)
