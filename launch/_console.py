@@ -16,6 +16,7 @@ NAMES = (
     "embed",
     "status",
     "train",
+    "inspect",
     "evaluate",
     "report",
     "compare",

@@ -14,15 +14,29 @@ import pytest
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from launch import compare, doctor, embed, evaluate, export, init, predict, prepare, report, screen, status, train
+from launch import (
+    compare,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    init,
+    inspect,
+    predict,
+    prepare,
+    report,
+    screen,
+    status,
+    train,
+)
 from snw_dist.config import SnwConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "launch", "snw_dist")
 SOURCES = [str(p.relative_to(ROOT)) for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
-MODULES |= {"export": export, "init": init, "predict": predict, "report": report, "screen": screen, "status": status}
-MODULES |= {"train": train}
+MODULES |= {"export": export, "init": init, "inspect": inspect, "predict": predict, "report": report}
+MODULES |= {"screen": screen, "status": status, "train": train}
 OPTIONS = {
     name: {option for param in typer.main.get_command(module.app).params for option in param.opts}
     for name, module in MODULES.items()
@@ -33,6 +47,7 @@ SPEAKERS = {
     "snw_dist/": tuple(name for name in MODULES if name not in ("init", "predict", "screen")),  # these read none
     "snw_dist/bundle/": ("export",),
     "snw_dist/report/": ("report",),
+    "snw_dist/inspect/": ("inspect",),
     "snw_dist/scoring/": ("predict",),
     "snw_dist/screen/": ("screen",),
     "snw_dist/doctor.py": ("doctor",),

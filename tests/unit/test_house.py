@@ -124,6 +124,8 @@ BY_OTHERS = {
     "ninja": "DeepSpeed compiles its extension with it",
     "tensorboard": "torch.utils.tensorboard imports it",
 }
+# Extras whose packages are imported.
+OF_USERS = ("train", "report", "inspect", "slurm")
 # What is imported besides what setup.cfg names, and who brings it.
 BROUGHT_ALONG = {"packaging": "pytest", "triton": "PyTorch's builds for CUDA; it is imported nowhere else"}
 
@@ -158,13 +160,9 @@ def required(*extras: str) -> set[str]:
 
 def test_what_is_imported_is_required_and_the_other_way_round() -> None:
     found = imported(PACKAGES)
-    assert found - {"esm"} <= required("train", "report", "slurm", "mpi") | {
-        "triton"
-    }  # esm is installed apart, see setup.cfg
-    assert required("train", "report", "slurm") - found == set(BY_OTHERS)
-    assert imported(["tests"]) - {"esm"} <= required("train", "report", "slurm", "mpi", "dev", "esm") | set(
-        BROUGHT_ALONG
-    )
+    assert found - {"esm"} <= required(*OF_USERS, "mpi") | {"triton"}  # esm is installed apart, see setup.cfg
+    assert required(*OF_USERS) - found == set(BY_OTHERS)
+    assert imported(["tests"]) - {"esm"} <= required(*OF_USERS, "mpi", "dev", "esm") | set(BROUGHT_ALONG)
 
 
 # Where JSON is read by other means than hpc.disk.reading, and why it may be.

@@ -19,6 +19,7 @@ LAUNCHERS = (
     "evaluate",
     "export",
     "init",
+    "inspect",
     "predict",
     "prepare",
     "report",

@@ -17,6 +17,7 @@ import launch.embed
 import launch.evaluate
 import launch.export
 import launch.init
+import launch.inspect
 import launch.predict
 import launch.prepare
 import launch.report
@@ -29,7 +30,18 @@ ROOMS = (
     *("hpc", "slurm", "snw_dist", "tests/bench", "tests/faults"),
     *(
         f"snw_dist/{room}"
-        for room in ("bundle", "data", "embedding", "evaluate", "model", "report", "scoring", "screen", "train")
+        for room in (
+            "bundle",
+            "data",
+            "embedding",
+            "evaluate",
+            "inspect",
+            "model",
+            "report",
+            "scoring",
+            "screen",
+            "train",
+        )
     ),
 )
 NOT_THERE = "## What is not there yet"
@@ -46,6 +58,7 @@ LAUNCHERS = {
         launch.export,
         launch.predict,
         launch.screen,
+        launch.inspect,
         launch.status,
         launch.compare,
         launch.doctor,
