@@ -19,6 +19,7 @@ NAMES = (
     "inspect",
     "evaluate",
     "report",
+    "runs",
     "compare",
     "export",
     "predict",

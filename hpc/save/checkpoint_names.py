@@ -8,6 +8,7 @@ from typing import NamedTuple
 _NAME = r"step_([0-9]{10,18})(?:\.([1-9][0-9]{0,8}))?"
 _CHECKPOINT = re.compile(_NAME)
 _STAGING = re.compile(rf"\.{_NAME}\.[0-9a-f]{{8}}\.staging")
+_SET_ASIDE = re.compile(rf"set_aside_{_NAME}(?:-[0-9]+)?")
 _SUPERSEDED = re.compile(rf"\.({_NAME})\.superseded")
 
 
@@ -55,6 +56,11 @@ def original_name(name: str) -> str | None:
 def set_aside_name(name: str, number: int) -> str:
     """Of a checkpoint that does not count any more; a second one of the name has `number` 2."""
     return f"set_aside_{name}" + (f"-{number}" if number > 1 else "")
+
+
+def is_set_aside(name: str) -> bool:
+    """Whether `set_aside_name` gave this name."""
+    return _SET_ASIDE.fullmatch(name) is not None
 
 
 def looks_like_one(name: str) -> bool:

@@ -25,6 +25,7 @@ from launch import (
     predict,
     prepare,
     report,
+    runs,
     screen,
     status,
     train,
@@ -36,7 +37,7 @@ PACKAGES = ("hpc", "launch", "snw_dist")
 SOURCES = [str(p.relative_to(ROOT)) for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py"))]
 MODULES = {"compare": compare, "doctor": doctor, "embed": embed, "evaluate": evaluate, "prepare": prepare}
 MODULES |= {"export": export, "init": init, "inspect": inspect, "predict": predict, "report": report}
-MODULES |= {"screen": screen, "status": status, "train": train}
+MODULES |= {"runs": runs, "screen": screen, "status": status, "train": train}
 OPTIONS = {
     name: {option for param in typer.main.get_command(module.app).params for option in param.opts}
     for name, module in MODULES.items()
@@ -44,7 +45,9 @@ OPTIONS = {
 STARTERS = ("compare", "doctor", "embed", "evaluate", "train")
 SPEAKERS = {
     "hpc/": STARTERS,
-    "snw_dist/": tuple(name for name in MODULES if name not in ("init", "predict", "screen")),  # these read none
+    "snw_dist/": tuple(
+        name for name in MODULES if name not in ("init", "predict", "runs", "screen")
+    ),  # these read none
     "snw_dist/bundle/": ("export",),
     "snw_dist/report/": ("report",),
     "snw_dist/inspect/": ("inspect",),
@@ -53,6 +56,7 @@ SPEAKERS = {
     "snw_dist/doctor.py": ("doctor",),
     "snw_dist/evaluate/": ("evaluate", "compare"),
     "snw_dist/evaluate/compare/": ("compare",),
+    "snw_dist/runs/": ("runs",),
     "snw_dist/starting/": ("init",),
     "snw_dist/train/": ("train", "compare"),
     "snw_dist/trained_run/": ("train", "compare"),

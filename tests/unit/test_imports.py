@@ -23,6 +23,7 @@ LAUNCHERS = (
     "predict",
     "prepare",
     "report",
+    "runs",
     "screen",
     "status",
     "train",

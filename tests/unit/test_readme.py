@@ -21,6 +21,7 @@ import launch.inspect
 import launch.predict
 import launch.prepare
 import launch.report
+import launch.runs
 import launch.screen
 import launch.status
 import launch.train
@@ -55,6 +56,7 @@ LAUNCHERS = {
         launch.train,
         launch.evaluate,
         launch.report,
+        launch.runs,
         launch.export,
         launch.predict,
         launch.screen,
