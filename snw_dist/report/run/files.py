@@ -19,7 +19,8 @@ from snw_dist.data.tables import REJECTS
 from snw_dist.evaluate.report import read_metrics
 from snw_dist.report.run.rejects import Reason, reasons_of
 from snw_dist.report.run.starts import Start, starts_of
-from snw_dist.trained_run.folder import METRICS, Finished, read_finished
+from snw_dist.trained_run.folder import Finished, read_finished
+from snw_dist.trained_run.watched import METRICS
 
 _AGAIN = "Make it again: snw-dist evaluate"
 _COLUMNS = ("ligand_id", "receptor_id", "label", "positive", "split", "stratum", "score", "probability")

@@ -9,7 +9,7 @@ from typing import Any
 from snw_dist.evaluate.training_cost import training_seconds
 from snw_dist.report.page import Block, Cell, Column, Commands, Says, Section, Table
 from snw_dist.report.run.files import RunFiles
-from snw_dist.trained_run.folder import METRICS
+from snw_dist.trained_run.watched import METRICS
 
 
 def provenance_section(run: RunFiles) -> Section:
