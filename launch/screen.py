@@ -33,6 +33,9 @@ BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", 
 LigandsOption = Annotated[Path, typer.Option("--ligands", metavar="FASTA", help="The library that is ranked.")]
 ReceptorsOption = Annotated[Path, typer.Option("--receptors", metavar="FASTA", help="Each gets a list of hits.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the result; kept work is in it, too.")]
+ByOption = Annotated[
+    str, typer.Option("--by", metavar="receptor|ligand", help="Who gets a list, of the other side; default: receptor.")
+]
 TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="The best N ligands of each receptor.")]
 ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="S", help="Only scores from S on.")]
 FalseRateOption = Annotated[
@@ -77,6 +80,7 @@ def screen_command(
     ligands: LigandsOption,
     receptors: ReceptorsOption,
     to: ToOption,
+    by: ByOption = "receptor",
     top: TopOption = None,
     threshold: ThresholdOption = None,
     false_rate: FalseRateOption = None,
@@ -101,20 +105,13 @@ def screen_command(
     time_min: TimeOption = None,
     detach: DetachOption = False,
 ) -> None:
-    """Rank a library for receptors, exactly; what is done already is kept."""
+    """Rank a library for receptors, or these for its ligands, exactly; what is done already is kept."""
     section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
-    options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to}
-    options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "vectors": vectors}
-    options |= {
-        "dtype": vector_dtype,
-        "encoder": encoder,
-        "device": device,
-        "on_invalid": on_invalid,
-        "percentile": background or percentile,
-    }
+    options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to, "by": by}
+    options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "percentile": background or percentile}
+    options |= {"vectors": vectors, "dtype": vector_dtype, "encoder": encoder, "on_invalid": on_invalid}
     options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
-    options |= {"percentile": background or percentile}
-    name = f"screen-{to.name}"
+    options["device"], name = device, f"screen-{to.name}"
     digest = _prepared(options, dry_run, partial(_refuse_waiting, to, name))
     if digest is None:
         return

@@ -19,7 +19,7 @@ from snw_dist.screen.alone import references_of
 from snw_dist.screen.background import Peptides, compared_with, texts_file
 from snw_dist.screen.errors.conformal import exact_rate
 from snw_dist.screen.false_hits import check_promise
-from snw_dist.screen.library import Kind, Library, read_library
+from snw_dist.screen.library import Kind, Library, other, read_library
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
 from snw_dist.screen.plan_file import WORK, Compared, Content, ScreenPlan, write_plan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
@@ -30,6 +30,10 @@ from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
 
 _SHOWN = 10
+_UNLIKE = (
+    "--by ligand ranks receptors by snw_score, and some receptors give every ligand a higher score than others do. Add "
+    "--percentile to see what each score is worth with its receptor."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Asked:
     ligands: Path
     receptors: Path
     to: Path
+    by: Kind = "receptor"
+    """Who has a list."""
     top: int | None = None
     threshold: float | None = None
     false_rate: float | None = None
@@ -88,9 +94,18 @@ def check(asked: Asked) -> None:
         raise InputError(
             f"--top {asked.top}: only --rerank-top {asked.rerank_top} are ranked again. Give at most these."
         )
+    _check_by(asked)
     _one_of("on-invalid", asked.on_invalid, "error", "skip")
     _one_of("vector-dtype", asked.dtype, "float32", "float16")
     _one_of("device", asked.device, "auto", "cpu", "cuda")
+
+
+def _check_by(asked: Asked) -> None:
+    _one_of("by", asked.by, "receptor", "ligand")
+    of_receptors = {"false-rate": asked.false_rate, "rerank": asked.rerank}
+    for option, value in of_receptors.items():
+        if asked.by == "ligand" and value is not None:
+            raise InputError(f"--{option}: is for the lists of receptors. Leave out --by ligand, or --{option}.")
 
 
 def prepared_screen(
@@ -125,8 +140,10 @@ def prepared_screen(
     if before is not None and before.digest == plan.digest and is_finished(asked.to):
         return None
     refuse_foreign(asked.to)
-    starts = block_starts(libraries["ligand"].lengths, asked.block_residues)
-    for line in estimate(towers, libraries, starts, most, asked.dtype, asked.unit_pairs).lines():
+    if asked.by == "ligand" and compared is None:
+        tell(_UNLIKE)
+    starts = block_starts(libraries[other(asked.by)].lengths, asked.block_residues)
+    for line in estimate(towers, libraries, asked.by, starts, most, asked.dtype, asked.unit_pairs).lines():
         tell(line)
     if second is not None:
         tell(second_stage_line(second, libraries, most))
@@ -148,9 +165,9 @@ def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, 
 
 def _most(asked: Asked, libraries: dict[Kind, Library]) -> int:
     """Entries of a list of the first stage."""
-    num, owners = (len(libraries[kind].sequences) for kind in ("ligand", "receptor"))
+    num, owners = (len(libraries[kind].sequences) for kind in (other(asked.by), asked.by))
     limited = asked.threshold is not None or asked.false_rate is not None
-    return most_entries(num, owners, asked.rerank_top or asked.top, limited)
+    return most_entries(num, owners, asked.rerank_top or asked.top, limited, asked.by)
 
 
 def _compared(asked: Asked, bundle: Bundle, libraries: dict[Kind, Library]) -> tuple[Compared | None, Peptides]:
@@ -183,7 +200,7 @@ def _plan(
     digests: dict[Kind, str] = {kind: library.digest for kind, library in libraries.items()}
     sha256 = towers.scorer.bundle.sha256
     rerank = None if second is None else second.bundle.sha256
-    kept = (most, asked.top, asked.threshold, asked.false_rate)
+    kept = (asked.by, most, asked.top, asked.threshold, asked.false_rate)
     content = Content(sha256, digests, *kept, rerank, compared, asked.dtype, __version__)
     vectors = asked.vectors or asked.to / "vectors"
     return ScreenPlan(

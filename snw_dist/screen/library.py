@@ -27,6 +27,11 @@ _SEQUENCES, _IDS, _INDEX = "sequences.arrow", "ids.arrow", "index.safetensors"
 TABLE: dict[Kind, Table] = {"ligand": "ligands", "receptor": "receptors"}
 
 
+def other(side: Kind) -> Kind:
+    """The other side."""
+    return "ligand" if side == "receptor" else "receptor"
+
+
 @dataclass(frozen=True)
 class Library:
     """The usable records of a FASTA file, and what became of the others."""

@@ -1,7 +1,7 @@
 """What is one unit of work: pure arithmetic on numbers of sequences, which knows nothing of who does the work.
 
-Ligands are *ranked* for receptors, which *own* a list each. The vectors of a library lie in blocks. A *part* is some
-blocks of ligands, a *group* some receptors, and a unit of work is a part with a group.
+Ligands are *ranked* for receptors, which *own* a list each, or the other way round. The vectors of a library lie in
+blocks. A *part* is some blocks of what is ranked, a *group* some owners, and a unit of work is a part with a group.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ BLOCK_RESIDUES = 1 << 18
 BLOCK_ROWS = 1 << 16
 """Vectors of a block: so many are in memory at once."""
 GROUP = 1024
-"""Receptors whose lists are merged, and written, as one unit of work."""
+"""Receptors whose lists are merged, and written, as one unit of work; of ligands at least as many."""
+_MOST_GROUP, _GROUP_ENTRIES = 1 << 16, 1 << 20
+"""Of ligands, each with a short list."""
 UNIT_PAIRS = 1 << 28
 _MOST_PARTS = 1024
 """Each unit leaves a list for each of its receptors, which the merge reads."""
@@ -29,9 +31,9 @@ class Grid:
     """The units of a screen: every part with every group."""
 
     parts: tuple[range, ...]
-    """Numbers of blocks of vectors of the ligands."""
+    """Numbers of blocks of vectors of what is ranked."""
     groups: tuple[range, ...]
-    """Numbers of receptors."""
+    """Numbers of owners."""
 
     def __len__(self) -> int:
         return len(self.parts) * len(self.groups)
@@ -50,15 +52,20 @@ class Grid:
         return part * len(self.groups) + group
 
 
-def grid_of(starts: Sequence[int], num_owners: int, unit_pairs: int = UNIT_PAIRS) -> Grid:
-    """The units of ligands whose blocks begin at `starts`, whose last one is the end, with `num_owners` receptors.
+def grid_of(starts: Sequence[int], num_owners: int, unit_pairs: int = UNIT_PAIRS, group: int = GROUP) -> Grid:
+    """The units of what is ranked, in blocks that begin at `starts`, whose last one is the end, for `num_owners` lists.
 
-    A unit has about `unit_pairs` pairs, more where there would be very many units.
+    A unit has about `unit_pairs` pairs, more where there would be very many units. `group`: lists written together.
     """
-    groups = cut(num_owners, GROUP)
+    groups = cut(num_owners, group)
     rows = max(unit_pairs // len(groups[0]), -(-starts[-1] // _MOST_PARTS))
     ends = [*np.searchsorted(starts, [piece.stop for piece in cut_rows(starts, rows)]).tolist()]
     return Grid(tuple(range(*pair) for pair in zip([0, *ends], ends, strict=False)), groups)
+
+
+def lists_together(by: str, most: int) -> int:
+    """Lists of `most` entries that are merged, and written, as one unit: a library has many ligands."""
+    return GROUP if by == "receptor" else min(_MOST_GROUP, max(GROUP, _GROUP_ENTRIES // most))
 
 
 def cut_rows(starts: Sequence[int], rows: int) -> list[range]:

@@ -42,6 +42,8 @@ class Content:
     """SHA-256 of `bundle.json`."""
     libraries: dict[Kind, str]
     """SHA-256 of sequences and ids."""
+    by: Kind
+    """Who has a list."""
     most: int
     """Entries of a list of the first stage."""
     top: int | None

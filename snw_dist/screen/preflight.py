@@ -15,8 +15,8 @@ from hpc.told import duration
 from snw_dist.arrays import IntArray
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.product import MOST_PAIRS
-from snw_dist.screen.library import Kind, Library
-from snw_dist.screen.plan import grid_of
+from snw_dist.screen.library import Kind, Library, other
+from snw_dist.screen.plan import grid_of, lists_together
 from snw_dist.screen.product.best import best_of
 from snw_dist.screen.recall import sample_size
 from snw_dist.screen.towers import Towers
@@ -65,36 +65,46 @@ class Estimate:
         ]
 
 
-def most_entries(num_ligands: int, num_receptors: int, top: int | None, limited: bool) -> int:
-    """Entries of the list of a receptor; `limited`: scores decide which pairs are written.
+def most_entries(num_ranked: int, num_owners: int, top: int | None, limited: bool, by: Kind = "receptor") -> int:
+    """Entries of a list; `limited`: scores decide which pairs are written; `by`: who has a list.
+
+    Of ligands, which are many, they do not: one would not know before all is done how many there are.
 
     Raises `InputError` where more than `MOST_ROWS` pairs would be written without a word on which.
     """
+    pairs = num_ranked * num_owners
     if top is not None:
-        return min(top, num_ligands)
-    if limited:
-        return min(num_ligands, max(1, MOST_ROWS // num_receptors))
-    if num_ligands * num_receptors > MOST_ROWS:
+        return min(top, num_ranked)
+    if limited and by == "receptor":
+        return min(num_ranked, max(1, MOST_ROWS // num_owners))
+    if pairs > MOST_ROWS:
+        ligands, receptors = (num_ranked, num_owners) if by == "receptor" else (num_owners, num_ranked)
+        others = ", --threshold S or --false-rate Q" if by == "receptor" else ""
         raise InputError(
-            f"{num_ligands:,} ligands with {num_receptors:,} receptors are {num_ligands * num_receptors:,} pairs, and "
-            f"more than {MOST_ROWS:,} are not written. Give --top N for the best N of each receptor, --threshold S "
-            "or --false-rate Q."
+            f"{ligands:,} ligands with {receptors:,} receptors are {pairs:,} pairs, and more than {MOST_ROWS:,} are "
+            f"not written. Give --top N for the best N of each {by}{others}."
         )
-    return num_ligands
+    return num_ranked
 
 
 def estimate(
-    towers: Towers, libraries: dict[Kind, Library], starts: Sequence[int], most: int, dtype: str, unit_pairs: int
+    towers: Towers,
+    libraries: dict[Kind, Library],
+    by: Kind,
+    starts: Sequence[int],
+    most: int,
+    dtype: str,
+    unit_pairs: int,
 ) -> Estimate:
     """Sizes, and speeds that some sequences of each library and random vectors are tried with."""
-    ligands, receptors = libraries["ligand"], libraries["receptor"]
-    num, owners = len(ligands.sequences), len(receptors.sequences)
+    ranked, owning = libraries[other(by)], libraries[by]
+    num, owners = len(ranked.sequences), len(owning.sequences)
     speeds, size, residues = [], 0, {kind: int(one.lengths.sum()) for kind, one in libraries.items()}
     for kind, library in libraries.items():
         speed, size = _embedding_speed(towers, kind, library)
         speeds.append(residues[kind] / speed)
-    grid = grid_of(starts, owners, unit_pairs)
-    rows = most * len(receptors.ids) * max(1, round(len(ligands.ids) / num))
+    grid = grid_of(starts, owners, unit_pairs, lists_together(by, most))
+    rows = most * len(owning.ids) * max(1, round(len(ranked.ids) / num))
     return Estimate(
         pairs=num * owners,
         operations=2 * size * num * owners,

@@ -18,7 +18,7 @@ class Ranked(NamedTuple):
     """The lists of some receptors, the best first; every array is [receptors, entries]."""
 
     ligand: IntArray
-    """[receptors, entries] numbers in the library."""
+    """[receptors, entries] numbers in the library; where ligands have lists, numbers of receptors."""
     score: FloatArray
     """[receptors, entries] by which they are ranked."""
     first_score: NDArray[np.float32]

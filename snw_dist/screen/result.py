@@ -1,4 +1,6 @@
-"""The result of a screen: hits as sharded Parquet and as a CSV file for each receptor, and `result.json`, the last one.
+"""The result of a screen: hits as sharded Parquet, a CSV file for each receptor, and `result.json`, the last one.
+
+Where ligands have the lists there are no CSV files: a library has too many of them.
 
 A folder without `result.json` is no result. It names every other file with its size and SHA-256, says what became of
 every record, and has the same bytes whoever did the work.
@@ -28,6 +30,7 @@ from snw_dist.scoring.table.finish import write_text
 from snw_dist.screen.controls import controls_of, lines_of
 from snw_dist.screen.false_hits import CutoffUnits, said_of
 from snw_dist.screen.hits import Evidence, Hits, Sides, hits_of
+from snw_dist.screen.library import other
 from snw_dist.screen.making import Making
 from snw_dist.screen.plan_file import RESULT, WORK
 from snw_dist.screen.recall import said_of as recall_lines
@@ -42,9 +45,9 @@ _ROWS = 1 << 16
 
 
 class ShardUnits:
-    """The files of a group of receptors as units of work (`snw_dist.screen.work.Units`)."""
+    """The files of a group of lists as units of work (`snw_dist.screen.work.Units`)."""
 
-    kind, unit = "result", "receptors"
+    kind, unit = "result", "lists"
 
     def __init__(self, making: Making, cutoffs: CutoffUnits, evidence: Evidence) -> None:
         self._of, self._cutoffs, self._evidence = making, cutoffs, evidence
@@ -53,7 +56,7 @@ class ShardUnits:
         return len(self._of.scoring.grid.groups)
 
     def size(self, number: int) -> int:
-        """Receptors."""
+        """Lists."""
         return len(self._of.scoring.grid.groups[number])
 
     def has(self, number: int, verify: bool) -> bool:
@@ -81,7 +84,7 @@ class ShardUnits:
                 checkpoint()
                 table = table_of(found, of.sides, of.ranking)
                 writer.write_table(table, row_group_size=_ROWS)
-                for name, part in _lists(found, table, of.sides):
+                for name, part in _lists(found, table, of.sides) if of.sides.by == "receptor" else ():
                     files |= _written(of.to, name, _csv(schema, part))
                 rows, hits = rows + len(table), hits + len(found.pairs.rank)
         files |= _written(of.to, f"{HITS}/part-{number:05d}.parquet", memoryview(buffer.getvalue()))
@@ -92,7 +95,7 @@ class ShardUnits:
         least = self._cutoffs.least(owners, of.plan.content.threshold)
         if not of.ranking.second:
             _refuse_cut_off(of, ranked.ligand.shape[1], ranked.counts(least))
-        return hits_of(owners, ranked, least, self._evidence)
+        return hits_of(owners, ranked, least, of.sides.by, self._evidence)
 
     def _record(self, number: int) -> Path:
         return self._of.scoring.folder / f"shard_{number:06d}.json"
@@ -119,7 +122,7 @@ def finish(making: Making, shards: ShardUnits, cutoffs: CutoffUnits, samples: Sa
         "recall": None if samples is None else measured(making, cutoffs, samples),
         "controls": controls_of(second.scorer.bundle),
         "false_hits": cutoffs.said(),
-        "ties": "equal scores: the shorter ligand first, then by its letters",
+        "ties": f"equal scores: the shorter {other(plan.content.by)} first, then by its letters",
         "device": making.scoring.device.type,
         "versions": {"snw_dist": plan.content.version, "torch": torch.__version__},
         "files": files,
@@ -156,9 +159,10 @@ def summary(to: Path) -> str:
         raise CorruptError(f"{to / RESULT}: cannot be read ({error}). Start the same command again.") from None
     lines = [*lines_of(content["controls"]), *(said_of(content["false_hits"]) if content["false_hits"] else ())]
     lines += recall_lines(content["recall"]) if content["recall"] else ()
+    csv = f"{LISTS}/*.csv, " if content["screen"]["by"] == "receptor" else ""
     return "".join(f"{line}\n" for line in lines) + (
         f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
-        f"Written to {to}: {HITS}/*.parquet, {LISTS}/*.csv, {RESULT}"
+        f"Written to {to}: {HITS}/*.parquet, {csv}{RESULT}"
     )
 
 
@@ -176,7 +180,7 @@ def _refuse_cut_off(of: Making, width: int, counts: Iterable[int]) -> None:
     if (
         given.top is None
         and given.false_rate is None
-        and width < len(of.sides.ligands)
+        and width < len(of.sides.ranked)
         and width in [int(count) for count in counts]
     ):
         raise InputError(

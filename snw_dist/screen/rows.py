@@ -14,8 +14,11 @@ from snw_dist.scoring.columns import VERSION, Column, Scored, columns_of, percen
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.scores import together
 from snw_dist.screen.hits import Hits, Pairs, Sides
+from snw_dist.screen.library import Kind, other
 
-ALONE, SPECIFICITY, COUNT = "snw_ligand_alone", "snw_specificity", "snw_num_receptors"
+ALONE, SPECIFICITY = "snw_ligand_alone", "snw_specificity"
+COUNT: dict[Kind, str] = {"receptor": "snw_num_receptors", "ligand": "snw_num_ligands"}
+"""By who has a list."""
 PERCENTILE, FIRST_PERCENTILE, P_VALUE = "snw_percentile", "snw_first_percentile", "snw_p_value"
 _INT, _FLOAT = pa.int64(), pa.float64()
 
@@ -41,15 +44,23 @@ _TEXTS = [
     Ours("ligand_sequence", "cleaned", pa.string()),
     Ours("receptor_sequence", "cleaned", pa.string()),
 ]
+_OF_LISTS: dict[Kind, list[Ours]] = {
+    "receptor": [
+        Ours("snw_rank", "place in the list of this receptor, 1 is the best; ids of one sequence share it", _INT),
+        Ours(
+            "snw_library_percentile",
+            "share of the library's distinct ligands that the first stage ranks above it",
+            unit="%",
+        ),
+        Ours(COUNT["receptor"], "receptors of the screen that have this ligand among their hits", _INT),
+    ],
+    "ligand": [
+        Ours("snw_rank", "place in the list of this ligand, 1 is the best; ids of one sequence share it", _INT),
+        Ours(COUNT["ligand"], "ligands of the library that have this receptor among their hits", _INT),
+    ],
+}
 _OURS = [
-    Ours("snw_rank", "place in the list of this receptor, 1 is the best; ids of one sequence share it", _INT),
-    Ours(
-        "snw_library_percentile",
-        "share of the library's distinct ligands that the first stage ranks above it",
-        unit="%",
-    ),
-    Ours(SPECIFICITY, "share of the other receptors of the screen that it scores no higher with"),
-    Ours(COUNT, "receptors of the screen that have this ligand among their hits", _INT),
+    Ours(SPECIFICITY, "share of the other receptors of the screen that the ligand scores no higher with"),
     Ours(ALONE, "mean score that the network of the first stage gives this ligand with other receptors of training"),
 ]
 _FIRST = [
@@ -65,6 +76,8 @@ class Ranking:
     """The bundle that has ranked the hits, and what the result says of them."""
 
     scorer: PairScorer
+    by: Kind
+    """Who has a list."""
     second: bool
     """It has looked again at the best of another network."""
     background: str | None = None
@@ -80,7 +93,7 @@ class Ranking:
     @functools.cached_property
     def ours(self) -> list[Ours]:
         """Those of a screen alone."""
-        columns = [*_OURS, *(_FIRST if self.second else [])]
+        columns = [*_OF_LISTS[self.by], *_OURS, *(_FIRST if self.second else [])]
         if self.background is not None:
             name = FIRST_PERCENTILE if self.second else PERCENTILE
             columns.append(Ours(name, percentile_meaning(self.background), unit="%"))
@@ -97,14 +110,14 @@ class Rows(NamedTuple):
     """Which rows hits have; every array is [rows]."""
 
     hit: IntArray
-    ligand: pa.Array
+    owner: pa.Array
     """Ids."""
-    receptor: pa.Array
+    partner: pa.Array
     """Ids."""
 
 
 def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> pa.Table:
-    """The rows of some lists: receptor after receptor, for each of its ids in the order of the file, the best first."""
+    """The rows of some lists: owner after owner, for each of its ids in the order of the file, the best first."""
     pairs, schema = hits.pairs, ranking.schema
     ligands, receptors = sides.ligands.sequences.take(pairs.ligand), sides.receptors.sequences.take(pairs.receptor)
     scores = together(pairs.members, ranking.scorer.calibrations, ranking.scorer.bundle.says.mean)
@@ -112,18 +125,19 @@ def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> pa.Table:
     values: dict[str, Any] = {column.name: column.make(scored) for column in ranking.columns}
     values |= {"ligand_sequence": ligands, "receptor_sequence": receptors, **_of_lists(pairs, len(sides.ligands))}
     values |= hits.said
-    rows = _rows(pairs.receptor, pairs.ligand, sides)
-    made = {"ligand": rows.ligand, "receptor": rows.receptor}
+    rows = _rows(pairs, sides)
+    made = {sides.by: rows.owner, other(sides.by): rows.partner}
     for field in list(schema)[len(made) :]:
         one = pa.array(values.get(field.name, [None] * len(ligands)), field.type, from_pandas=True)
         made[field.name] = one.take(pa.array(rows.hit))
     return pa.Table.from_arrays([made[name] for name in schema.names], schema=schema)
 
 
-def _rows(owner: IntArray, partner: IntArray, sides: Sides) -> Rows:
-    """All ids of the owner, [hits] and rising, with all ids of the partner, [hits]."""
-    (of_owner, owners), (_, partners) = sides.receptors.names(owner), sides.ligands.names(partner)
-    ids = sides.ligands.num_ids(partner)
+def _rows(pairs: Pairs, sides: Sides) -> Rows:
+    """All ids of the owner with all ids of its partner, of each hit; owners rise."""
+    owner, partner = pairs.of(sides.by), pairs.of(other(sides.by))
+    (of_owner, owners), (_, partners) = sides.owners.names(owner), sides.ranked.names(partner)
+    ids = sides.ranked.num_ids(partner)
     times = ids[of_owner]
     which = np.repeat(np.arange(len(of_owner)), times)
     hit = of_owner[which]
@@ -131,7 +145,7 @@ def _rows(owner: IntArray, partner: IntArray, sides: Sides) -> Rows:
     number = which - np.searchsorted(of_owner, hit)
     order = np.lexsort((hit, number, owner[hit]))
     taken = (
-        pa.array(texts, pa.string()).take(pa.array(of[order])) for texts, of in ((partners, name), (owners, which))
+        pa.array(texts, pa.string()).take(pa.array(of[order])) for texts, of in ((owners, which), (partners, name))
     )
     return Rows(hit[order], *taken)
 

@@ -19,7 +19,7 @@ from snw_dist.screen.false_hits import CutoffUnits
 from snw_dist.screen.hits import Sides
 from snw_dist.screen.library import Kind, StoredLibrary
 from snw_dist.screen.making import Making
-from snw_dist.screen.plan import grid_of
+from snw_dist.screen.plan import grid_of, lists_together
 from snw_dist.screen.plan_file import WORK, ScreenPlan, plan_of_job
 from snw_dist.screen.ranked import Lists, by_first
 from snw_dist.screen.rerank import RerankUnits, SecondStage
@@ -67,14 +67,17 @@ def _making(to: Path, plan: ScreenPlan, runtime: Runtime) -> tuple[Making, _Agai
     ligands, receptors = (StoredLibrary(work / kind, plan.content.libraries[kind]) for kind in KINDS)
     begin = functools.partial(_vectors, plan, towers, runtime)
     ligand_vectors, receptor_vectors = (begin(kind, StoredLibrary.sequences_file(work / kind)) for kind in KINDS)
-    sides = Sides(ligands, receptors, ligand_vectors, receptor_vectors)
+    by, most = plan.content.by, plan.content.most
+    sides = Sides(ligands, receptors, ligand_vectors, receptor_vectors, by)
+    ranked = ligand_vectors if by == "receptor" else receptor_vectors
     scoring = Scoring(
         folder=work / runtime.device.type,
         screen=plan.digest,
-        grid=grid_of(ligand_vectors.starts, len(receptors), plan.unit_pairs),
+        grid=grid_of(ranked.starts, len(sides.owners), plan.unit_pairs, lists_together(by, most)),
         ligands=ligand_vectors,
         receptors=receptor_vectors,
-        most=plan.content.most,
+        by=by,
+        most=most,
         margin=towers.margin,
         device=runtime.device,
     )
@@ -91,15 +94,16 @@ def _lists(
 ) -> tuple[Ranking, Lists, _Again]:
     """Who has ranked the lists as they are written, these, and the second stage."""
     what, [member] = plan.content.background.what if plan.content.background else None, scorer.members
+    promised = plan.content.false_rate is not None
     if plan.rerank is None or plan.content.rerank is None:
         first = ListUnits(scoring)
-        promised = plan.content.false_rate is not None
-        return Ranking(scorer, False, what, promised), lambda group: by_first(first.read(group), member.name), None
+        ranking = Ranking(scorer, plan.content.by, False, what, promised)
+        return ranking, lambda group: by_first(first.read(group), member.name), None
     better = _loaded(plan.rerank, plan.content.rerank, plan, runtime)
     most = plan.content.top or plan.content.most
     stage = SecondStage(better, sides.ligands, sides.receptors, member.name, most)
     again = RerankUnits(scoring, stage), SampleUnits(scoring, stage)
-    return Ranking(better, True, what), again[0].read, again
+    return Ranking(better, plan.content.by, True, what, promised), again[0].read, again
 
 
 def _loaded(source: str, sha256: str, plan: ScreenPlan, runtime: Runtime) -> PairScorer:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from snw_dist.arrays import IntArray
 
@@ -17,6 +18,17 @@ Scores = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """[pairs] scores of two vectors each."""
 _HITS, _RECEPTORS = 1024, 8192
 """Compared at once."""
+
+
+def higher_in_list(owner: IntArray, score: NDArray[np.float32]) -> IntArray:
+    """[hits]: how many entries of the same list score higher; list after list, the best first, from its beginning.
+
+    owner: [hits] whose list it is; score: [hits].
+    """
+    places, new_list = np.arange(len(owner)), np.diff(owner, prepend=-1) != 0
+    new_score = new_list | (np.diff(score, prepend=-1.0) != 0)
+    begins, equal = (np.maximum.accumulate(np.where(new, places, 0)) for new in (new_list, new_score))
+    return np.asarray(equal - begins, dtype=np.int64)
 
 
 @torch.inference_mode()

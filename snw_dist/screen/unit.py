@@ -1,4 +1,4 @@
-"""One unit of work of a screen: the best ligands of a part of the library for each receptor of a group."""
+"""One unit of work of a screen: the best of a part of what is ranked, for each owner of a list in a group."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 
 from hpc.errors import CorruptError
 from snw_dist.screen.array_file import read_arrays, write_arrays
+from snw_dist.screen.library import Kind
 from snw_dist.screen.plan import Grid, cut_rows
 from snw_dist.screen.product.best import best_of
 from snw_dist.screen.product.merge import Best, merged
 from snw_dist.screen.vectors import VectorSet
 
 AT_ONCE = 1 << 18
-"""Vectors of ligands in memory; the more there are, the better the engine knows which pairs it may leave out."""
+"""Vectors of what is ranked in memory; the more there are, the better the engine knows which pairs it may leave out."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,23 @@ class Scoring:
     grid: Grid
     ligands: VectorSet
     receptors: VectorSet
+    by: Kind
+    """Who has a list."""
     most: int
     """Entries of a list."""
     margin: float
     """Of the network."""
     device: torch.device
+
+    @property
+    def owners(self) -> VectorSet:
+        """Each has a list."""
+        return self.receptors if self.by == "receptor" else self.ligands
+
+    @property
+    def ranked(self) -> VectorSet:
+        """These are in the lists."""
+        return self.ligands if self.by == "receptor" else self.receptors
 
 
 class ScoreUnits:
@@ -51,8 +64,8 @@ class ScoreUnits:
 
     def size(self, number: int) -> int:
         """Pairs."""
-        ligands, receptors = self._ranges(number)
-        return len(ligands) * len(receptors)
+        ranked, owners = self._ranges(number)
+        return len(ranked) * len(owners)
 
     def has(self, number: int, verify: bool) -> bool:
         """Whether the list is there."""
@@ -61,12 +74,12 @@ class ScoreUnits:
     def do(self, number: int, checkpoint: Callable[[], None]) -> None:
         """Compare block after block, and keep the best."""
         of, (part, group) = self._of, self._of.grid.unit(number)
-        right = of.receptors.rows(of.grid.groups[group])
-        blocks, starts = of.grid.parts[part], of.ligands.starts
+        right = of.owners.rows(of.grid.groups[group])
+        blocks, starts = of.grid.parts[part], of.ranked.starts
         best: Best | None = None
         for piece in cut_rows(starts[blocks.start : blocks.stop + 1], AT_ONCE):
             checkpoint()
-            found = best_of(of.ligands.rows(piece), right, of.most, of.margin, device=of.device).shifted(piece.start)
+            found = best_of(of.ranked.rows(piece), right, of.most, of.margin, device=of.device).shifted(piece.start)
             best = found if best is None else merged([best, found], of.most)
         assert best is not None, "a part has a block"
         write_lists(self._path(number), best, self._facts(number))
@@ -78,25 +91,25 @@ class ScoreUnits:
 
     def _ranges(self, number: int) -> tuple[range, range]:
         part, group = self._of.grid.unit(number)
-        blocks, starts = self._of.grid.parts[part], self._of.ligands.starts
+        blocks, starts = self._of.grid.parts[part], self._of.ranked.starts
         return range(starts[blocks.start], starts[blocks.stop]), self._of.grid.groups[group]
 
     def _path(self, number: int) -> Path:
         """Named by what is in it, not by its number: the command may have been started again for other units."""
-        ligands, receptors = self._ranges(number)
-        return self._of.folder / f"unit_{ligands.start}-{ligands.stop}_{receptors.start}.safetensors"
+        ranked, owners = self._ranges(number)
+        return self._of.folder / f"unit_{ranked.start}-{ranked.stop}_{owners.start}.safetensors"
 
     def _facts(self, number: int) -> dict[str, Any]:
-        ligands, receptors = self._ranges(number)
+        ranked, owners = self._ranges(number)
         return {
             "screen": self._of.screen,
-            "ligands": [ligands.start, ligands.stop],
-            "receptors": [receptors.start, receptors.stop],
+            "ranked": [ranked.start, ranked.stop],
+            "owners": [owners.start, owners.stop],
         }
 
 
 class ListUnits:
-    """The whole lists of a group of receptors as units of work: the parts of the library merged, exactly."""
+    """The whole lists of a group of owners as units of work: the parts of the library merged, exactly."""
 
     kind, unit = "merge", "lists"
 
@@ -107,7 +120,7 @@ class ListUnits:
         return len(self._of.grid.groups)
 
     def size(self, number: int) -> int:
-        """Receptors."""
+        """Lists."""
         return len(self._of.grid.groups[number])
 
     def has(self, number: int, verify: bool) -> bool:

@@ -131,6 +131,9 @@ def test_with_a_second_stage_its_scores_are_promised_and_its_calibration_pairs_d
     right = set(zip(kept["receptor"], kept["ligand_sequence"], strict=True))
     assert set(zip(found["receptor"], found["ligand_sequence"], strict=True)) == right
     assert 3 < len(found) == expected.num_hits < seen * KNOWN
+    negatives = np.array(pairs.score)[~np.array(pairs.positive)]
+    above = [int((negatives >= one).sum()) for one in found["snw_score"]]
+    assert found["snw_p_value"].tolist() == [(1 + count) / (1 + len(negatives)) for count in above]
     content = json.loads((folder / "result.json").read_text())
     assert content["false_hits"]["lists"][0]["tested"] == 43 * KNOWN
     assert content["recall"]["hits"] == expected.num_hits

@@ -17,6 +17,7 @@ from snw_dist.screen.asked import Asked, check, prepared_screen
 from snw_dist.screen.run import run_screen
 from tests.kit.bundle_tools import bundled, compared_runs
 from tests.kit.screen_tools import result_of, runtime_of, screened
+from tests.kit.split_tools import random_sequences
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,10 @@ def hits_of(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(file) for file in sorted((folder / "hits").glob("*.parquet"))])
 
 
-def test_the_best_are_ranked_by_the_other_bundle(asked: Asked, slow: Path) -> None:
+def test_the_best_are_ranked_by_the_other_bundle(asked: Asked, slow: Path, tmp_path: Path) -> None:
+    """What the first stage says of them is there, too."""
+    (tmp_path / "proteins.fasta").write_text(f">p\n{random_sequences(1, 1010, 3)[0]}\n")
+    asked = replace(asked, percentile=tmp_path / "proteins.fasta", block_residues=10_000)
     first = hits_of(screened(replace(asked, top=12)))
     both = replace(asked, rerank=str(slow), rerank_top=12, top=5, to=asked.to.with_name("both"))
     found, scorer = hits_of(screened(both)), PairScorer.load(slow, device="cpu")
@@ -48,8 +52,11 @@ def test_the_best_are_ranked_by_the_other_bundle(asked: Asked, slow: Path) -> No
         assert mine["snw_probability"].tolist() == expected["probability"].tolist()
         assert mine["snw_first_score"].tolist() == expected["snw_score"].tolist()
         assert mine["snw_first_rank"].tolist() == expected["snw_rank"].tolist()
+        assert mine["snw_first_percentile"].tolist() == expected["snw_percentile"].tolist()
+        assert mine["snw_ligand_alone"].tolist() == expected["snw_ligand_alone"].tolist()
         assert mine["snw_rank"].tolist() == [1, 2, 3, 4, 5]
     assert "snw_first_rank" not in first.columns
+    assert "snw_percentile" not in found.columns, "no natural peptide has a score of the second stage"
 
 
 def test_stopped_or_shared_it_has_the_same_bytes(asked: Asked, slow: Path) -> None:
