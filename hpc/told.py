@@ -60,11 +60,14 @@ def long_work(what: str) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """Such as `4.2 s`, `3 min 05 s` or `2 h 07 min`."""
+    """Such as `4.2 s`, `3 min 05 s`, `2 h 07 min` or, from two days on, `3 days 04 h`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60:02d} min" if hours < 48 else f"{hours // 24:,} days {hours % 24:02d} h"
 
 
 def show_told() -> None:

@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hpc.errors import CorruptError, EnvironmentProblem, SnwError
@@ -51,6 +51,27 @@ def storage_problem(error: OSError, folder: Path) -> SnwError | None:
     return EnvironmentProblem(
         f"{where}: {reason}. Look at owner, permissions and file system of the folder, or choose another folder."
     )
+
+
+def check_room(needed: Mapping[Path, int]) -> None:
+    """Raise `EnvironmentProblem` where a disk has less room than is to be written; needed: folder -> bytes there."""
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, count in needed.items():
+        device = _existing(folder).stat().st_dev
+        first, before = disks.get(device, (folder, 0))
+        disks[device] = first, before + count
+    for folder, count in disks.values():
+        free = shutil.disk_usage(_existing(folder)).free
+        if count > free:
+            raise EnvironmentProblem(
+                f"{folder}: about {count:,} bytes are to be written, and {free:,} are free there. Make room, or choose "
+                "another folder."
+            )
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the closest folder above it that is there."""
+    return next(place for place in (path, *path.absolute().parents) if place.exists())
 
 
 @contextlib.contextmanager

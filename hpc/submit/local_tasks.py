@@ -59,7 +59,8 @@ class LocalTasks:
             partial.write_text(json.dumps(codes))
             partial.replace(self._folder / EXIT_CODES)
         except OSError as error:  # a full disk is why jobs end: the exit code of this process still says so
-            sys.stderr.write(f"{EXIT_CODES} could not be written: {error}\n")
+            with contextlib.suppress(OSError):  # the log is on that disk
+                sys.stderr.write(f"{EXIT_CODES} could not be written: {error}\n")
         return codes
 
     def _start(self, command: Sequence[str], rank: int) -> subprocess.Popen[bytes]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hpc.disk.storage import check_room
 from hpc.errors import InputError
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle, refuse_inside
@@ -142,17 +143,26 @@ def prepared_screen(
     refuse_foreign(asked.to)
     if asked.by == "ligand" and compared is None:
         tell(_UNLIKE)
-    starts = block_starts(libraries[other(asked.by)].lengths, asked.block_residues)
-    for line in estimate(towers, libraries, asked.by, starts, most, asked.dtype, asked.unit_pairs).lines():
-        tell(line)
-    if second is not None:
-        tell(second_stage_line(second, libraries, most))
+    _say_cost(asked, plan, towers, second, libraries)
     if not dry_run:
         if before is None or before.digest != plan.digest:
             begins_anew()
             begin(asked.to, before, libraries, files, _texts(asked.to / WORK, towers.scorer.bundle, peptides))
         write_plan(asked.to, plan)
     return plan
+
+
+def _say_cost(
+    asked: Asked, plan: ScreenPlan, towers: Towers, second: PairScorer | None, libraries: dict[Kind, Library]
+) -> None:
+    """Raise `EnvironmentProblem` where there is no room for what is to be written."""
+    starts, most = block_starts(libraries[other(asked.by)].lengths, asked.block_residues), plan.content.most
+    cost = estimate(towers, libraries, asked.by, starts, most, asked.dtype, asked.unit_pairs)
+    for line in cost.lines():
+        tell(line)
+    if second is not None:
+        tell(second_stage_line(second, libraries, most))
+    check_room(cost.room(asked.to, Path(plan.vectors), exact=asked.threshold is None and asked.false_rate is None))
 
 
 def _second(asked: Asked, device: Literal["auto", "cpu"], libraries: dict[Kind, Library]) -> PairScorer | None:

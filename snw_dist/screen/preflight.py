@@ -1,16 +1,19 @@
-"""What a screen costs, said before it begins: pairs, operations, bytes, and hours by a trial of some seconds."""
+"""What a screen costs, said before it begins: pairs, operations, bytes, and time by a trial of some seconds."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from hpc.errors import InputError
+from hpc.machine.processors import usable_processors
 from hpc.told import duration
 from snw_dist.arrays import IntArray
 from snw_dist.scoring.scorer import PairScorer
@@ -28,6 +31,7 @@ _ROW_BYTES = 500
 """Of a row of the result, in Parquet and CSV together, about."""
 _ENTRY_BYTES = 12
 """Of an entry of a list."""
+_BUSY = " This machine is busy with other work now, so the trial was slower than it would be alone."
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,26 @@ class Estimate:
             f"about {written:,} bytes are written: vectors {self.vector_bytes:,}, lists on the way "
             f"{self.list_bytes:,}, result up to {self.result_bytes:,}",
             f"by a trial here ({self.device}, {self.residues_per_s:,.0f} residues and {self.pairs_per_s:,.0f} pairs a "
-            f"second): {self.seconds / 3600:,.2g} hours ({duration(self.seconds)}) for one such process; N of them "
-            "need an N-th. Vectors that are there already are not made again.",
+            f"second): about {duration(self.seconds)} for one such process, and a tenth of that for ten of them "
+            f"(--array 10). Vectors that are there already are not made again.{_BUSY if is_busy() else ''}",
         ]
+
+    def room(self, to: Path, vectors: Path, exact: bool) -> dict[Path, int]:
+        """Folder -> bytes that are still to be written there; without `exact` the result may be much smaller, or empty.
+
+        What is in a folder already counts as done, so that the same command can go on.
+        """
+        lists = self.list_bytes + (self.result_bytes if exact else 0)
+        return {to: max(0, lists - _bytes_in(to)), vectors: max(0, self.vector_bytes - _bytes_in(vectors))}
+
+
+def is_busy() -> bool:
+    """Whether this machine has more to do than processors for it."""
+    return os.getloadavg()[0] > usable_processors()
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def most_entries(num_ranked: int, num_owners: int, top: int | None, limited: bool, by: Kind = "receptor") -> int:

@@ -62,6 +62,8 @@ def test_work_that_fails_does_not_claim_to_be_done(
         (185, "3 min 05 s"),
         (3599.6, "1 h 00 min"),
         (7620, "2 h 07 min"),
+        (172_700, "47 h 58 min"),
+        (273_700, "3 days 04 h"),
     ],
 )
 def test_times_in_words(seconds: float, text: str) -> None:

@@ -3,15 +3,17 @@
 import errno
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hpc.disk.files import atomic_write_bytes
-from hpc.disk.storage import storage_problem
-from hpc.errors import ExitCode
+from hpc.disk.storage import check_room, storage_problem
+from hpc.errors import EnvironmentProblem, ExitCode
 from tests.kit.ranks import REPOSITORY, names, small_disk
 
 
@@ -45,6 +47,14 @@ def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path: Path) -> No
         atomic_write_bytes(disk / "table.json", bytes(2_000_000))
     assert caught.value.filename == str(disk / "table.json")
     assert names(tmp_path / "disk") == []
+
+
+def test_what_does_not_fit_is_refused_before_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of one disk count together, also those that are not there yet."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    check_room({tmp_path / "a" / "b": 500, tmp_path: 500})
+    with pytest.raises(EnvironmentProblem, match=rf"^{tmp_path}/a: about 1,001 bytes .* and 1,000 are free there"):
+        check_room({tmp_path / "a": 501, tmp_path: 500})
 
 
 @pytest.mark.parametrize("limit", [0, 1000])

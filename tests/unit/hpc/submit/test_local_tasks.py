@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from hpc.submit.schedulers import LocalProcess
 from tests.kit.ranks import REPOSITORY
 
 
-def start_tasks(folder, code, num_tasks=2):
+def start_tasks(folder, code, num_tasks=2, stderr=None):
     folder.mkdir(exist_ok=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "hpc.submit.local_tasks", str(folder)],
@@ -25,6 +26,7 @@ def start_tasks(folder, code, num_tasks=2):
             "SUBMITIT_LOCAL_NTASKS": str(num_tasks),
         },
         start_new_session=True,
+        stderr=stderr,
     )
     return process, LocalProcess(process.pid, folder, process, process_started(process.pid))
 
@@ -187,7 +189,8 @@ def test_exit_codes_are_known_also_where_nothing_can_be_written(tmp_path, full):
     """On a full disk neither outcomes nor exit codes can be left: it was "the process was killed", exit 1."""
     if full:
         (tmp_path / "exit_codes.json.tmp").mkdir()
-    process, scheduler = start_tasks(tmp_path, "import sys; sys.exit(3)")
+    with Path("/dev/full" if full else "/dev/null").open("w") as log:
+        process, scheduler = start_tasks(tmp_path, "import sys; sys.exit(3)", stderr=log)
     with process:
         assert process.wait(timeout=20) == 3
     seen = scheduler.look()
