@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hpc.errors import InputError
-from hpc.shown import printable
+from hpc.shown import count_of, printable
 from launch._cli import main, new_app
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _say(done: "Accounting", output: "Output") -> None:
 
 def _rejected(done: "Accounting", output: "Output") -> str:
     where = f" They are listed in {output.rejected}." if output.rejected is not None else ""
-    counts = f"{done.rejected:,} of {done.rows:,} rows were rejected, and the others are written."
+    counts = f"{done.rejected:,} of {count_of(done.rows, 'row')} were rejected, and the others are written."
     return f"{counts}{where} With --on-invalid skip this is no error."
 
 

@@ -15,6 +15,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import shutil
 import stat
 import sys
@@ -113,7 +114,7 @@ def _make_private(folder: Path) -> None:
             f"Remove it, or set {FOLDER_VARIABLE} to another place."
         )
     if status.st_mode & 0o077:
-        raise EnvironmentProblem(f"{folder}: others may write or read here. Run: chmod 700 {folder}")
+        raise EnvironmentProblem(f"{folder}: others may write or read here. Run: chmod 700 {shlex.quote(str(folder))}")
 
 
 def _version_name(versions: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,10 +61,10 @@ def refuse_waiting(folder: Path, name: str) -> None:
     for job, state in shown:
         if job.name == name and _lives(state):
             cancel = f"scancel {job.job_id}" if job.cluster == "slurm" else f"kill {job.job_id}"
+            look = f"snw-dist status --folder {shlex.quote(str(folder))}"
             raise EnvironmentProblem(
                 f"{folder}: job {job.job_id} ({job.cluster}) of this run, {name}, is {describe(state, job.num_tasks)}. "
-                f"`snw-dist status --folder {folder}` shows what it does. Wait for its end, cancel it "
-                f"({cancel}), or choose another folder."
+                f"`{look}` shows what it does. Wait for its end, cancel it ({cancel}), or choose another folder."
             )
 
 

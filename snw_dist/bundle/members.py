@@ -6,6 +6,7 @@ Nothing is measured here: a figure of a bundle is one that stands in the run fol
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def chosen_members(config: SnwConfig, choice: str | None) -> Chosen:
 
 def _of_run(config: SnwConfig) -> Chosen:
     folder, name = config.run_folder, config.run.name
-    again = f"Measure it: snw-dist evaluate --run {name}"
+    again = f"Measure it: snw-dist evaluate --run {shlex.quote(name)}"
     _check_trained(folder)
     verify_export(folder / "export")
     metrics = _record(folder / "evaluation" / "metrics.json", again)
@@ -129,7 +130,7 @@ def _check_trained(folder: Path) -> None:
     if (folder / "compare").exists():
         raise InputError(f"{folder}: no network of its own, but a comparison. Choose of it: --members all, or best")
     if folder.exists():
-        raise InputError(f"{folder}: not trained yet. Train it: snw-dist train --run {folder.name}")
+        raise InputError(f"{folder}: not trained yet. Train it: snw-dist train --run {shlex.quote(folder.name)}")
     there = sorted(path.name for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
     raise InputError(f"{folder}: no such run: there {_listed(there)}. Name another, or train it first: --run NAME")
 
@@ -141,7 +142,7 @@ def _listed(names: list[str]) -> str:
 
 def _of_comparison(config: SnwConfig, choice: str) -> Chosen:
     folder, name = config.run_folder, config.run.name
-    again = f"Compare again: snw-dist compare --models A,B --run {name}"
+    again = f"Compare again: snw-dist compare --models A,B --run {shlex.quote(name)}"
     files = [folder / "compare" / file for file in ("comparison.json", "cross_validation.json")]
     file = next((file for file in files if file.exists()), files[0])
     comparison = _record(file, again)

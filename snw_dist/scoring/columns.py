@@ -42,6 +42,8 @@ class Scored(NamedTuple):
     ligands: Sequence[str]
     receptors: Sequence[str]
     scores: Scores
+    receptor_ids: Sequence[str] | None = None
+    """For messages, where the receptors have any."""
 
 
 class Column(NamedTuple):

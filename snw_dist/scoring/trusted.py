@@ -81,9 +81,12 @@ class _Abstain:
         if not self._said and (receptor < self._limits.receptor).any():
             self._said = True
             worst = int(receptor.argmin())
+            letters = scored.receptors[worst]
+            name = letters if len(letters) <= _SHOWN else f"{letters[:_SHOWN]}..."
+            name = scored.receptor_ids[worst] if scored.receptor_ids else name
             warn(
-                f"receptor {scored.receptors[worst][:_SHOWN]}... is farther from those of training (identity to the "
-                f"closest: {receptor[worst]:.2f}) than validation has tested: nothing vouches for the order of its "
-                "ligands, nor for their probability. snw_abstain names all such rows."
+                f"receptor {name} is farther from those of training (identity to the closest: {receptor[worst]:.2f}) "
+                "than validation has tested: nothing vouches for the order of its ligands, nor for their probability. "
+                "snw_abstain names all such rows."
             )
         return reasons(self._limits, self._ligand(scored), receptor, scored.scores)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from hpc.disk.storage import check_room
 from hpc.errors import InputError
+from hpc.shown import count_of
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle, refuse_inside
 from snw_dist.bundle.read import Bundle
@@ -20,7 +21,7 @@ from snw_dist.screen.alone import references_of
 from snw_dist.screen.background import Peptides, compared_with, texts_file
 from snw_dist.screen.errors.conformal import exact_rate
 from snw_dist.screen.false_hits import check_promise
-from snw_dist.screen.library import Kind, Library, other, read_library
+from snw_dist.screen.library import Kind, Library, other, read_library, told
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
 from snw_dist.screen.plan_file import WORK, Compared, Content, ScreenPlan, write_plan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
@@ -30,7 +31,6 @@ from snw_dist.screen.target import begin, plan_before, refuse_foreign
 from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
 
-_SHOWN = 10
 _UNLIKE = (
     "--by ligand ranks receptors by snw_score, and some receptors give every ligand a higher score than others do. Add "
     "--percentile to see what each score is worth with its receptor."
@@ -240,20 +240,16 @@ def _absolute(bundle: str) -> str:
 
 def _say_libraries(libraries: dict[Kind, Library], files: dict[Kind, Path], on_invalid: str) -> None:
     """Raise `InputError` naming the first records that cannot be used, unless they are to be left out."""
-    bad = [
-        f"{files[kind]}:{one.line}: {one.id}: {one.reason}. {one.fix}"
-        for kind, library in libraries.items()
-        for one in library.rejects
-    ]
-    if bad and on_invalid == "error":
-        more = [f"... and {len(bad) - _SHOWN:,} more."] if len(bad) > _SHOWN else []
-        fix = f"Correct them, or add --on-invalid skip to leave them out and list them in {REJECTS}."
-        raise InputError("\n".join([*bad[:_SHOWN], *more, f"{len(bad):,} records cannot be used. {fix}"]))
+    if on_invalid == "error" and any(library.rejects for library in libraries.values()):
+        lines = [line for kind, library in libraries.items() for line in told(files[kind], library.rejects)]
+        count = count_of(sum(len(library.rejects) for library in libraries.values()), "record")
+        fix = f"Correct the file, or add --on-invalid skip to leave them out and list them in {REJECTS}."
+        raise InputError("\n".join([*lines, f"{count} cannot be used. {fix}"]))
     for kind, library in libraries.items():
         for note in library.notes:
             tell(note)
         counts = library.accounting()
         tell(
-            f"{files[kind]}: {counts['records']:,} records = {counts['used']:,} used + {counts['merged']:,} merged + "
-            f"{counts['rejected']:,} rejected; {counts['distinct_sequences']:,} distinct sequences"
+            f"{files[kind]}: {count_of(counts['records'], 'record')} = {counts['used']:,} used + {counts['merged']:,} "
+            f"merged + {counts['rejected']:,} rejected; {count_of(counts['distinct_sequences'], 'distinct sequence')}"
         )

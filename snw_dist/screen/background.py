@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpc.errors import CorruptError, InputError
+from hpc.shown import count_of
 from hpc.told import tell
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.predict.one_thread import passes_side_by_side
@@ -48,18 +49,18 @@ def compared_with(background: Background, library: Library, num_receptors: int) 
     num, without = len(peptides) * num_receptors, counts[[not every[int(length)] for length in lengths]].sum()
     if num > MOST_BACKGROUNDS:
         raise InputError(
-            f"--percentile: {num_receptors:,} receptors with ligands of {len(peptides):,} lengths need {num:,} "
-            f"backgrounds, and more than {MOST_BACKGROUNDS:,} are not made. Leave it out, or screen fewer receptors at "
-            "once."
+            f"--percentile: {count_of(num_receptors, 'receptor')} with ligands of {count_of(len(peptides), 'length')} "
+            f"need {num:,} backgrounds, and more than {MOST_BACKGROUNDS:,} are not made. Leave it out, or screen fewer "
+            "receptors at once."
         )
     pairs = sum(map(len, peptides.values())) * num_receptors
     residues = sum(length * len(set(found)) for length, found in peptides.items())
     tell(
-        f"percentiles: {background.what}, of {len(peptides):,} lengths: {pairs:,} pairs more to score, and up to "
-        f"{residues:,} residues more to embed; {_BYTES * pairs:,} bytes on the way"
+        f"percentiles: {background.what}, of {count_of(len(peptides), 'length')}: {count_of(pairs, 'pair')} more to "
+        f"score, and up to {residues:,} residues more to embed; {_BYTES * pairs:,} bytes on the way"
     )
     if without:
-        tell(f"{without:,} ligands have no percentile: {background.why_none}.")
+        tell(f"{count_of(without, 'ligand')} without a percentile: {background.why_none}.")
     return Compared(background.what, background.sha256, [*peptides]), peptides
 
 

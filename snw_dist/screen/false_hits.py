@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import InputError
+from hpc.shown import count_of
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.bundle.calibration_pairs import CalibrationPairs
 from snw_dist.bundle.format import TRAINED_ON
@@ -59,7 +60,7 @@ def check_promise(bundle: Bundle, receptors: Sequence[str], rate: float, first: 
             "--false-rate out, or make the bundle with other pairs: snw-dist export --calibration-split NAME"
         )
     if found.refused:
-        yield f"{len(found.refused):,} of {len(receptors):,} receptors get no hits, because nothing can be promised:"
+        yield f"no hits for {len(found.refused):,} of {count_of(len(receptors), 'receptor')}: nothing can be promised:"
         yield from sorted(set(found.refused.values()))
 
 
@@ -177,14 +178,15 @@ def said_of(said: dict[str, Any]) -> Iterator[str]:
     """Lines for people on what the promise is, from what `CutoffUnits` has left."""
     for one in said["lists"]:
         who = one["receptors"][0] if one["name"] == OWN else f"{one['name']} ({len(one['receptors']):,})"
-        of = f"{who}: {one['hits']:,} of {one['tested']:,} pairs kept"
+        of = f"{who}: {one['hits']:,} of {count_of(one['tested'], 'pair')} kept"
+        known = count_of(one["negatives"], "known negative")
         if one["hits"]:
-            yield f"{of}; on average at most {said['rate']:g} of them false, by {one['negatives']:,} known negatives"
+            yield f"{of}; on average at most {said['rate']:g} of them false, by {known}"
         else:
-            yield f"{of}: at least {one['fewest_hits']:,} would have to score above the {one['negatives']:,} negatives"
+            yield f"{of}: at least {one['fewest_hits']:,} would have to score above the {known}"
         if one["cut_by_top"]:
             more = f"a larger {said['ends_by']} would keep more"
-            yield f"the lists of {one['cut_by_top']:,} receptors end before the cutoff: {more}"
+            yield f"{count_of(one['cut_by_top'], 'list')} may be too short, the cutoff is not in there: {more}"
     for why in sorted({one["why"] for one in said["refused"]}):
         names = [name for one in said["refused"] if one["why"] == why for name in one["receptors"]]
         yield f"nothing is promised of {', '.join(names[:5])}{' and others' if len(names) > 5 else ''}: {why}"

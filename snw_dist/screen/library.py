@@ -24,6 +24,7 @@ from snw_dist.screen.texts import Texts, digest_of
 
 Kind = Literal["ligand", "receptor"]
 _SEQUENCES, _IDS, _INDEX = "sequences.arrow", "ids.arrow", "index.safetensors"
+_SHOWN = 10
 TABLE: dict[Kind, Table] = {"ligand": "ligands", "receptor": "receptors"}
 
 
@@ -72,9 +73,14 @@ def read_library(kind: Kind, path: Path, rules: Rules) -> Library:
     rejects = Rejects()
     table = rules.read(TABLE[kind], path, rejects)
     if not table.sequences:
-        first = rejects.kept[0]
-        raise InputError(f"{path}:{first.line}: {first.id}: {first.reason}. No record of the file can be used.")
+        raise InputError("\n".join([*told(path, rejects.kept), f"{path}: no record of the file can be used."]))
     return library_of(table.sequences, table.read, table.merged, rejects.kept, table.notes)
+
+
+def told(path: Path, rejects: Sequence[Reject]) -> list[str]:
+    """Lines for people on records that cannot be used: of many the first ones."""
+    more = [f"... and {len(rejects) - _SHOWN:,} more."] if len(rejects) > _SHOWN else []
+    return [*(f"{path}:{one.line}: {one.id}: {one.reason}. {one.fix}" for one in rejects[:_SHOWN]), *more]
 
 
 def library_of(
@@ -131,6 +137,10 @@ class StoredLibrary:
     def num_ids(self, numbers: IntArray) -> IntArray:
         """How many ids each of the sequences `numbers` has; [n] both."""
         return np.asarray(self._first[numbers + 1] - self._first[numbers], dtype=np.int64)
+
+    def first_names(self, numbers: IntArray) -> list[str]:
+        """The first id of each of the sequences `numbers`, [n]."""
+        return self.ids.take(self._first[numbers])
 
     def places(self, number: int) -> list[int]:
         """Of each id of a sequence which of the usable records of the file it was, from 0."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from hpc.errors import InputError
 from hpc.machine.processors import usable_processors
+from hpc.shown import count_of
 from hpc.told import duration
 from snw_dist.arrays import IntArray
 from snw_dist.scoring.scorer import PairScorer
@@ -60,7 +61,7 @@ class Estimate:
         """For people."""
         written = self.vector_bytes + self.list_bytes + self.result_bytes
         return [
-            f"{self.pairs:,} pairs, {self.operations:.2g} operations; {self.residues:,} residues to embed",
+            f"{count_of(self.pairs, 'pair')}, {self.operations:.2g} operations; {self.residues:,} residues to embed",
             f"about {written:,} bytes are written: vectors {self.vector_bytes:,}, lists on the way "
             f"{self.list_bytes:,}, result up to {self.result_bytes:,}",
             f"by a trial here ({self.device}, {self.residues_per_s:,.0f} residues and {self.pairs_per_s:,.0f} pairs a "
@@ -150,8 +151,8 @@ def second_stage_line(scorer: PairScorer, libraries: dict[Kind, Library], most: 
         tried += len(now)
     rate = tried / (time.perf_counter() - started)
     return (
-        f"second stage: {pairs:,} pairs, and {sample:,} others to tell what the first stage has missed; "
-        f"{rate:,.0f} pairs a second here: {duration((pairs + sample) / rate)} for one such process"
+        f"second stage: {count_of(pairs, 'pair')}, and {count_of(sample, 'other')} to tell what the first stage has "
+        f"missed; {rate:,.0f} pairs a second here: {duration((pairs + sample) / rate)} for one such process"
     )
 
 

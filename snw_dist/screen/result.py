@@ -26,6 +26,7 @@ from hpc.disk.files import atomic_write_bytes, file_digest, sweep_partial
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
+from hpc.shown import count_of
 from snw_dist.scoring.table.finish import write_text
 from snw_dist.screen.controls import controls_of, lines_of
 from snw_dist.screen.false_hits import CutoffUnits, said_of
@@ -161,7 +162,8 @@ def summary(to: Path) -> str:
     lines += recall_lines(content["recall"]) if content["recall"] else ()
     csv = f"{LISTS}/*.csv, " if content["screen"]["by"] == "receptor" else ""
     return "".join(f"{line}\n" for line in lines) + (
-        f"{content['pairs']:,} pairs, {content['hits']:,} hits in {content['rows']:,} rows (one for each pair of ids)\n"
+        f"{count_of(content['pairs'], 'pair')}, {count_of(content['hits'], 'hit')} in "
+        f"{count_of(content['rows'], 'row')} (one for each pair of ids)\n"
         f"Written to {to}: {HITS}/*.parquet, {csv}{RESULT}"
     )
 

@@ -121,7 +121,7 @@ def table_of(hits: Hits, sides: Sides, ranking: Ranking) -> pa.Table:
     pairs, schema = hits.pairs, ranking.schema
     ligands, receptors = sides.ligands.sequences.take(pairs.ligand), sides.receptors.sequences.take(pairs.receptor)
     scores = together(pairs.members, ranking.scorer.calibrations, ranking.scorer.bundle.says.mean)
-    scored = Scored(ligands, receptors, scores)
+    scored = Scored(ligands, receptors, scores, sides.receptors.first_names(pairs.receptor))
     values: dict[str, Any] = {column.name: column.make(scored) for column in ranking.columns}
     values |= {"ligand_sequence": ligands, "receptor_sequence": receptors, **_of_lists(pairs, len(sides.ligands))}
     values |= hits.said

@@ -116,7 +116,7 @@ def measured(making: Making, cutoffs: CutoffUnits, samples: SampleUnits) -> dict
             missed = samples.missed(number, own, least[row], ends and count == ranked.ligand.shape[1])
             hit_ranks.append(own.first_rank[0])
             missed_ranks.append(missed)
-            [name, *_] = sides.receptors.names(np.array([number]))[1]
+            [name] = sides.receptors.first_names(np.array([number]))
             receptors.append({"receptor": name, "hits": count, "missed_of_sample": len(missed)})
     most, others = making.scoring.most, len(sides.ligands) - making.scoring.most
     found = Recall(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpc.shown import count_of
 from hpc.told import tell
 from snw_dist.scoring.percentile import Percentiles, Wanted
 from snw_dist.scoring.table.progress import shown_progress
@@ -25,13 +26,14 @@ def prepare_backgrounds(wanted: Wanted, percentiles: Percentiles) -> None:
     """Say what is computed and what has no percentile, and compute it; an earlier run may have done a part."""
     for length in percentiles.without(wanted.rows):
         tell(
-            f"{wanted.rows[length]:,} rows with a ligand of {length:,} residues have no snw_percentile: "
+            f"no snw_percentile for {count_of(wanted.rows[length], 'row')} with a ligand of {length:,} residues: "
             f"{percentiles.background.why_none}."
         )
     needed = percentiles.needed(wanted.groups)
     tell(
         f"snw_percentile: {percentiles.background.what}, for each receptor and length of a ligand; to score: "
-        f"{needed.pairs:,} pairs of {needed.sequences:,} peptides, the others are there from earlier runs"
+        f"{count_of(needed.pairs, 'pair')} of {count_of(needed.sequences, 'peptide')}, the others are there from "
+        "earlier runs"
     )
     with shown_progress(needed.pairs, "scores") as progress:
         percentiles.prepare(wanted.groups, lambda count: progress(count, count))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from hpc.shown import count_of
 from hpc.told import duration, long_work, tell
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.scoring.scorer import PairScorer
@@ -47,8 +48,9 @@ def surveyed(source: Source, scorer: PairScorer) -> Survey:
     to_embed, about = survey.to_embed, "" if survey.distinct.exact else "about "
     refused = f", {survey.rows - survey.pairs:,} cannot be scored" if survey.rows > survey.pairs else ""
     tell(
-        f"{survey.rows:,} rows{refused}; {survey.pairs:,} pairs of {about}{survey.distinct.sequences:,} distinct "
-        f"sequences; to embed: {about}{to_embed.sequences:,} sequences, {to_embed.residues:,} residues, "
+        f"{count_of(survey.rows, 'row')}{refused}; {count_of(survey.pairs, 'pair')} of {about}"
+        f"{count_of(survey.distinct.sequences, 'distinct sequence')}; to embed: {about}"
+        f"{count_of(to_embed.sequences, 'sequence')}, {count_of(to_embed.residues, 'residue')}, "
         f"{to_embed.residues * width:,} bytes in memory if all at once"
     )
     return survey
@@ -60,7 +62,10 @@ def estimated(survey: Survey, pairs: Sequence[Pair], scorer: PairScorer, bytes_w
     if pace is None:
         return
     takes = duration(pace.seconds(survey.pairs, survey.to_embed.residues))
-    tell(f"about {takes} (from a trial with {pace.pairs:,} pairs), and about {bytes_written():,} bytes of output")
+    tell(
+        f"about {takes} (from a trial with {count_of(pace.pairs, 'pair')}), and about "
+        f"{count_of(bytes_written(), 'byte')} of output"
+    )
 
 
 def tried(

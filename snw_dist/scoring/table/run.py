@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 
 from hpc.errors import CorruptError
+from hpc.shown import count_of
 from hpc.told import tell
 from snw_dist.scoring.columns import VERSION, Column
 from snw_dist.scoring.percentile import Percentiles
@@ -144,7 +145,7 @@ def _score(run: _Run, pieces: Pieces, survey: Survey) -> int:
             count += 1
             progress(done, scored)
     if scored < done:
-        tell(f"{done - scored:,} rows were scored by an earlier run.")
+        tell(f"an earlier run has scored {count_of(done - scored, 'row')}.")
     return count
 
 

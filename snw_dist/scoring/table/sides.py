@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from hpc.errors import InputError
+from hpc.shown import count_of
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.rejects import Rejects, shorten
 from snw_dist.data.records.cleaning import Problem
@@ -128,7 +129,7 @@ def read_ids(side: Side, path: Path) -> None:
     if rejects.total:
         first = rejects.kept[0]
         side.notes.append(
-            f"{path}: {rejects.total:,} of {table.read:,} records cannot be used, such as {first.id} "
+            f"{path}: {rejects.total:,} of {count_of(table.read, 'record')} cannot be used, such as {first.id} "
             f"(line {first.line}: {first.reason})."
         )
 

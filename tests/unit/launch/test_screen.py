@@ -73,7 +73,7 @@ def refusal(place: Path, *options: str, bundle: str = "handed_on") -> str:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ((), r"ligands.fasta:\d+: bad: .*'\*'.*\n1 records cannot be used.*--on-invalid skip"),
+        ((), r"ligands.fasta:\d+: bad: .*'\*'.*\n1 record cannot be used.*--on-invalid skip"),
         (("--top", "0"), "--top 0: give a number from 1 on"),
         (("--threshold", "1.5"), "--threshold 1.5: give a score from 0 to 1"),
         (("--vector-dtype", "int8"), "--vector-dtype int8: give float32 or float16"),

@@ -14,6 +14,7 @@ import pytest
 from hpc.errors import CorruptError
 from snw_dist import PairScorer
 from snw_dist.config import SnwConfig
+from snw_dist.scoring.columns import Scored
 from tests.kit.bundle_tools import bundled, measured_pairs, put
 
 OURS = ["snw_score", "snw_probability", "snw_probability_low", "snw_probability_high"]
@@ -72,8 +73,16 @@ def test_an_unlike_receptor_is_said_once(made: Path, caplog: pytest.LogCaptureFi
         for _ in range(2):
             scorer.score_table(pd.DataFrame({"ligand": [ligand] * 2, "receptor": [receptor, changed(receptor)]}))
     [said] = [record.getMessage() for record in caplog.records]
-    assert f"receptor {changed(receptor)}... is farther from those of training" in said
+    assert f"receptor {changed(receptor)} is farther from those of training" in said
     assert "0.92" in said
+
+
+def test_it_is_said_by_its_id_where_it_has_one(made: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scorer = PairScorer.load(made, device="cpu")
+    ligands, receptors = scorer.bundle.read_json("trained_on.json")["ligands"][:1] * 2, ["A" * 100, "C" * 200]
+    [abstain] = [column for column in scorer.trust if column.name == "snw_abstain"]
+    abstain.make(Scored(ligands, receptors, scorer.score(ligands, receptors), ["HLA-A*02:01", "HLA-B*07:02"]))
+    assert caplog.messages[-1].startswith("receptor HLA-B*07:02 is farther from those of training")
 
 
 def test_a_bundle_without_probabilities_says_so_once(

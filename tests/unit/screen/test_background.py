@@ -61,14 +61,14 @@ def test_what_has_no_percentile_and_what_it_costs_is_told(compared: Asked, monke
     monkeypatch.setattr(background, "tell", told.append)
     prepared_screen(compared)
     assert f"of 2 lengths: {(1003 + 1002) * 6:,} pairs more to score" in told[0]
-    assert told[1].startswith("3 ligands have no percentile: proteins.fasta has fewer than 1,000 windows")
+    assert told[1].startswith("3 ligands without a percentile: proteins.fasta has fewer than 1,000 windows")
 
 
 def test_too_many_are_refused(compared: Asked) -> None:
     scorer = PairScorer.load(compared.bundle, device="cpu")
     peptides = background_of(scorer.bundle, compared.percentile)
     assert peptides is not None
-    with pytest.raises(InputError, match=r"262,145 receptors .* of 1 lengths need 262,145 backgrounds"):
+    with pytest.raises(InputError, match=r"262,145 receptors .* of 1 length need 262,145 backgrounds"):
         background.compared_with(peptides, library_of({"a": "SIINFEKL"}), 262_145)
     with pytest.raises(InputError, match=r"--background none\.fasta: no such file"):
         prepared_screen(replace(compared, percentile=Path("none.fasta")))

@@ -167,7 +167,7 @@ def test_a_rate_that_nothing_meets_keeps_nothing_and_says_what_it_takes(promised
     folder = screened(replace(promised, false_rate=0.02))
     assert hits_of(folder).empty
     fewest = -(-43 * KNOWN * 50 // 61)
-    said = f"(3): 0 of {43 * KNOWN} pairs kept: at least {fewest} would have to score above the 60 negatives"
+    said = f"(3): 0 of {43 * KNOWN} pairs kept: at least {fewest} would have to score above the 60 known negatives"
     assert said in summary(folder)
 
 
@@ -193,7 +193,7 @@ def test_what_is_refused_is_told_before_it_begins(promised: Asked) -> None:
     receptors = list(sequences_of(promised.receptors).values())
     bundle = open_bundle(Path(promised.bundle))
     first, *reasons = check_promise(bundle, receptors, RATE)
-    assert first == "3 of 6 receptors get no hits, because nothing can be promised:"
+    assert first == "no hits for 3 of 6 receptors: nothing can be promised:"
     assert all("less than 50% of its residues" in line for line in reasons)
     unlike = [one for one in receptors if one not in pairs_of(bundle).receptors]
     with pytest.raises(InputError, match=r"nothing can be promised of any receptor.* less than 50% of"):

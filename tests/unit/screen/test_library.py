@@ -52,5 +52,5 @@ def test_it_is_the_same_on_the_disk(tmp_path: Path) -> None:
 
 def test_a_file_without_a_usable_record_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l.fasta").write_text(">bad\nA1\n")
-    with pytest.raises(InputError, match=r"l.fasta:2: bad: .*No record of the file can be used"):
+    with pytest.raises(InputError, match=r"l.fasta:2: bad: .*\n.*l.fasta: no record of the file can be used"):
         read_library("ligand", tmp_path / "l.fasta", RULES)

@@ -51,14 +51,14 @@ def test_a_job_that_was_refused_hides_none_that_runs(tmp_path, living):
 
 
 def test_a_second_submission_of_what_runs_is_refused_before_it_is_queued(tmp_path, living):
-    refuse_waiting(tmp_path, "train")
-    submitted(tmp_path, **living)
-    submitted(tmp_path, "embed")
-    with pytest.raises(
-        EnvironmentProblem, match=rf"job {living['job_id']} .* is running on 1 rank.*status --folder .*cancel it"
-    ):
-        refuse_waiting(tmp_path, "train")
-    refuse_waiting(tmp_path, "embed")
+    folder = tmp_path / "my run"
+    refuse_waiting(folder, "train")
+    submitted(folder, **living)
+    submitted(folder, "embed")
+    said = rf"job {living['job_id']} .* is running on 1 rank.*status --folder '{folder}'` .*cancel it"
+    with pytest.raises(EnvironmentProblem, match=said):
+        refuse_waiting(folder, "train")
+    refuse_waiting(folder, "embed")
 
 
 def test_what_has_ended_or_cannot_be_seen_from_here_refuses_nothing(tmp_path):

@@ -57,7 +57,7 @@ def test_every_row_has_its_percentile_or_is_said_to_have_none(
     assert found[1] == ("A" * 13, "MKV", "")
     for ligand, receptor, share in (found[0], *found[2:]):
         assert float(share) == pytest.approx(counted_one_by_one(ligand, receptor))
-    assert "1 rows with a ligand of 13 residues have no snw_percentile: too long." in told.messages
+    assert "no snw_percentile for 1 row with a ligand of 13 residues: too long." in told.messages
     assert any(f"to score: {3 * SIZE:,} pairs of {2 * SIZE:,} peptides" in line for line in told.messages)
     assert not any("receptors: snw_score ranks" in line for line in told.messages)
     assert scorer.num_scored == 5 + 3 * SIZE
