@@ -55,13 +55,15 @@ class Opened(NamedTuple):
     """Of the export."""
     data: Measurable
     store: StoreReader
+    reader: RowReader
+    """What the network reads: the store, or the residues themselves where ESM C is in front of it."""
     table: IndexedPairs
     """All pairs of `data`."""
 
 
 def check_evaluation(config: SnwConfig) -> None:
     """Raise here what `evaluate_run` would refuse: what is known before a job is submitted."""
-    _opened(config, load_prepared(config.data_folder))
+    opened(config, load_prepared(config.data_folder))
 
 
 def evaluate_run(config: SnwConfig, measured: Callable[[int, int], None] = lambda done, total: None) -> dict[str, Any]:
@@ -111,11 +113,9 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
 
     Raises as `measurable` does for data that are not those the network was trained on.
     """
-    model, description, data, store, table = _opened(config, prepared)
+    model, description, data, store, reader, table = opened(config, prepared)
     prepared = data.prepared
-    reader: RowReader = store
     if "tuned_encoder" in description:
-        reader = TokenReader(store, prepared)
         controls = [name for name in controls if name != "noise"]  # there are no rows to be replaced
     split = prepared.pairs["split"].to_numpy(dtype=str)
     held_out = np.flatnonzero(split != TRAIN)
@@ -139,10 +139,12 @@ def score_run(config: SnwConfig, prepared: Prepared, controls: Collection[Contro
     return Scored(scores, spoilt, description, data, made_of, cost)
 
 
-def _opened(config: SnwConfig, prepared: Prepared) -> Opened:
+def opened(config: SnwConfig, prepared: Prepared) -> Opened:
+    """The export of a run and its data; raises as `evaluate_run` where they are not there or do not fit together."""
     model, description = read_export(config.run_folder / "export")
     check_sides(description["model"]["name"], "auto", prepared.symmetric)
     data = measurable(prepared, description, config.run_folder, config.evaluate.allow_changes)
     store = StoreReader(config.store_path)
     check_same_encoder(description, store.header, config.store_path)
-    return Opened(model, description, data, store, indexed_pairs(data.prepared, store))
+    reader = TokenReader(store, data.prepared) if "tuned_encoder" in description else store
+    return Opened(model, description, data, store, reader, indexed_pairs(data.prepared, store))

@@ -64,15 +64,21 @@ def _scores(
 
 @torch.inference_mode()
 def vectors_of(
-    model: nn.Module, side: Literal["ligand", "receptor"], reader: RowReader, max_length: int, device: torch.device
+    model: nn.Module,
+    side: Literal["ligand", "receptor"],
+    reader: RowReader,
+    max_length: int,
+    device: torch.device,
+    numbers: IntArray | None = None,
 ) -> torch.Tensor:
-    """[sequences, size] float32 on the CPU: where a network of two towers puts each sequence of the reader on a side.
+    """[sequences, size] float32 on the CPU: where a network of two towers puts sequences of the reader on a side.
 
-    The score of two such vectors is that of `score_pairs`; on a CPU with the same bits, as each vector has them.
+    numbers: [sequences], which of them; None: each one. Their rows are in memory together. The score of two such
+    vectors is that of `score_pairs`; on a CPU with the same bits, as each vector has them.
     """
     network = cast(PairModel, model.to(device))
     make = network.ligands if side == "ligand" else network.receptors
-    numbers = np.arange(len(reader.lengths))
+    numbers = np.arange(len(reader.lengths)) if numbers is None else numbers
     if device.type == "cpu":
         with passes_side_by_side() as each:
             found = Alike(model, reader, max_length, each).parts(make, numbers)

@@ -21,7 +21,7 @@ from snw_dist.embedding.store.header import REPAIR, read_header
 from snw_dist.embedding.store.open_shard import OpenShard, most_kept_open
 from snw_dist.embedding.store.part_names import part_paths
 from snw_dist.embedding.store.plan import sequence_digest
-from snw_dist.embedding.store.tables import read_tables
+from snw_dist.embedding.store.tables import read_table_rows, read_tables
 
 
 class StoreReader:
@@ -70,6 +70,15 @@ class StoreReader:
     def indices(self, sequences: Iterable[str]) -> IntArray:
         """[num_sequences]: `index` of each."""
         return np.fromiter(map(self.index, sequences), dtype=np.int64)
+
+    def pooled(self, indices: IntArray) -> NDArray[np.float32]:
+        """[n, row_width]: of each sequence the mean of its rows, as embedding has kept it; indices: [n]."""
+        found = np.empty((len(indices), self.row_width), dtype=np.float32)
+        parts = np.searchsorted(self._firsts, indices, side="right") - 1
+        for number in np.unique(parts):
+            own = parts == number
+            found[own] = read_table_rows(self._parts[number].path, "pooled", indices[own] - self._firsts[number])
+        return found
 
     def __contains__(self, sequence: str) -> bool:
         return sequence_digest(sequence) in self._index_of

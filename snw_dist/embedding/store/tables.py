@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hpc.disk.reading import BadFileError, read_json, read_small
 from hpc.errors import CorruptError
+from snw_dist.arrays import IntArray
 from snw_dist.embedding.store.header import REPAIR, StoreHeader
 from snw_dist.embedding.store.layout import CRC_BYTES
 from snw_dist.embedding.store.shard_file import crc32c
@@ -73,22 +74,50 @@ def read_tables(part: Path, header: StoreHeader) -> dict[str, NDArray[Any]]:
 def read_table(part: Path, name: str) -> NDArray[Any]:
     """One of the small arrays, [...]; raises `CorruptError` when it is damaged, or is not stored as we store it."""
     try:
-        shape, rows = _layout(part / name)
-        dtype = np.dtype(TABLES[name][0])
-        size = rows * int(np.prod(shape[1:])) * dtype.itemsize
+        shape, rows = _checked_layout(part / name)
         count = -(-shape[0] // rows)
-        for chunk in _chunks(part / name, count):  # all of them, before any memory is taken
-            if (there := chunk.stat().st_size) != size + CRC_BYTES:
-                raise ValueError(f"{chunk}: {there:,} bytes, not {size + CRC_BYTES:,}")
-        values = np.empty((count, rows, *shape[1:]), dtype=dtype.newbyteorder("<"))
+        values = np.empty((count, rows, *shape[1:]), dtype=np.dtype(TABLES[name][0]).newbyteorder("<"))
         for number, chunk in enumerate(_chunks(part / name, count)):
-            data = memoryview(read_small(chunk, size + CRC_BYTES))
-            if len(data) != size + CRC_BYTES or crc32c(data[:size]) != int.from_bytes(data[size:], "little"):
-                raise ValueError(f"{chunk}: its crc32c is another")
-            values[number] = np.frombuffer(data[:size], values.dtype).reshape(values.shape[1:])
+            values[number] = _read_chunk(chunk, values.dtype, (rows, *shape[1:]))
         return values.reshape(-1, *shape[1:])[: shape[0]]
     except (OSError, ValueError) as error:
         raise CorruptError(f"{part / name}: cannot be read ({error}). {REPAIR}") from None
+
+
+def read_table_rows(part: Path, name: str, numbers: IntArray) -> NDArray[Any]:
+    """Some rows of one of the small arrays, [n, ...]; numbers: [n]. One chunk of it is in memory at a time.
+
+    Raises `CorruptError` as `read_table`.
+    """
+    try:
+        shape, rows = _checked_layout(part / name)
+        dtype = np.dtype(TABLES[name][0]).newbyteorder("<")
+        values, of_chunk = np.empty((len(numbers), *shape[1:]), dtype=dtype), numbers // rows
+        for number, chunk in enumerate(_chunks(part / name, -(-shape[0] // rows))):
+            own = np.flatnonzero(of_chunk == number)
+            if len(own):
+                values[own] = _read_chunk(chunk, dtype, (rows, *shape[1:]))[numbers[own] - number * rows]
+        return values
+    except (OSError, ValueError) as error:
+        raise CorruptError(f"{part / name}: cannot be read ({error}). {REPAIR}") from None
+
+
+def _checked_layout(folder: Path) -> tuple[tuple[int, ...], int]:
+    """Shape of an array and rows of its chunks; all of them are there in full before any memory is taken."""
+    shape, rows = _layout(folder)
+    size = rows * int(np.prod(shape[1:])) * np.dtype(TABLES[folder.name][0]).itemsize
+    for chunk in _chunks(folder, -(-shape[0] // rows)):
+        if (there := chunk.stat().st_size) != size + CRC_BYTES:
+            raise ValueError(f"{chunk}: {there:,} bytes, not {size + CRC_BYTES:,}")
+    return shape, rows
+
+
+def _read_chunk(chunk: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    size = int(np.prod(shape)) * dtype.itemsize
+    data = memoryview(read_small(chunk, size + CRC_BYTES))
+    if len(data) != size + CRC_BYTES or crc32c(data[:size]) != int.from_bytes(data[size:], "little"):
+        raise ValueError(f"{chunk}: its crc32c is another")
+    return np.frombuffer(data[:size], dtype).reshape(shape)
 
 
 def read_names(part: Path) -> Iterator[Name]:
