@@ -1,0 +1,1 @@
+"""The embedding map: where sequences lie, by the encoder and by the network."""
