@@ -1,0 +1,207 @@
+"""The report of a screen as a page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from hpc.errors import SnwError
+from snw_dist.report.page import Block, Cell, Column, Commands, Fact, Facts, Page, Says, Section, Table
+from snw_dist.report.screening.figures import (
+    abstained_figure,
+    distance_figure,
+    heat_figure,
+    list_name,
+    promiscuous_figure,
+    rate_figure,
+)
+from snw_dist.report.screening.heat import heat_of
+from snw_dist.report.screening.known import Realised, realised
+from snw_dist.report.screening.read import read_result, records_of
+from snw_dist.report.screening.summed import Summed, summed
+from snw_dist.screen.false_hits import said_of
+from snw_dist.screen.plan_file import read_plan
+
+Content = dict[str, Any]
+
+
+def screen_page(folder: Path, known: pd.DataFrame | None = None) -> Page:
+    """The page of the screen in a folder.
+
+    known: pairs whose labels are known: ligand and receptor (sequences), positive, split. Raises `InputError` where
+    there is no finished screen, and `CorruptError` where its files are damaged.
+    """
+    content, found = read_result(folder), summed(folder)
+    answer, tone = _answer(content, found)
+    about = [
+        ("screen", folder.resolve().name),
+        ("bundle", content["bundle"]["name"]),
+        *([("second stage", content["rerank"]["name"])] if content["rerank"] else []),
+        ("asked for", _asked(content)),
+    ]
+    sections = [
+        Section("hits", "Hits", list(_hits(content, found))),
+        Section("trust", "How far to trust them", list(_trust(found))),
+        *([Section("false", "False hits", list(_false(folder, content, known)))] if content["false_hits"] else []),
+        Section("records", "What became of every record", [_records(content)]),
+        Section("provenance", "Where this comes from", list(_provenance(folder, content))),
+    ]
+    return Page(f"Screen {folder.resolve().name}", answer, tone, about, list(_warnings(content, found)), sections)
+
+
+def _answer(content: Content, found: Summed) -> tuple[str, Literal["plain", "warning"]]:
+    if not found.rows:
+        return f"No hits among {content['pairs']:,} pairs.", "warning"
+    said = content["false_hits"]
+    promise = f"; on average at most {said['rate']:.0%} of them are false" if said else ""
+    doubted = f"; {found.num_abstained:,} of them should not be trusted as they are" if found.num_abstained else ""
+    text = f"{found.rows:,} hits among {content['pairs']:,} pairs{promise}{doubted}."
+    return text, "warning" if found.num_abstained * 2 > found.rows else "plain"
+
+
+def _asked(content: Content) -> str:
+    asked = content["screen"]
+    given = {"top": "the best {} ligands of each receptor", "threshold": "scores from {} on"}
+    parts = [text.format(f"{asked[key]:,}") for key, text in given.items() if asked[key] is not None]
+    rate = asked["false_rate"]
+    return "; ".join([*parts, *([] if rate is None else [f"at most {rate:.0%} false hits"])]) or "all pairs"
+
+
+def _warnings(content: Content, found: Summed) -> Iterator[str]:
+    rejected = {side: counts["rejected"] for side, counts in content["records"].items() if counts["rejected"]}
+    for side, count in rejected.items():
+        yield f"{count:,} {side} records were left out, because they cannot be used: see rejects.csv of the screen."
+    if found.rows and not content["false_hits"]:
+        yield "Nobody knows how many hits are false: that takes a bundle with calibration pairs, and --false-rate."
+
+
+def _hits(content: Content, found: Summed) -> Iterator[Block]:
+    records = content["records"]
+    yield Facts([
+        Fact("pairs scored", f"{content['pairs']:,}"),
+        Fact("hits", f"{found.rows:,}", "rows: one for each pair of ids"),
+        Fact("receptors with hits", f"{len(found.receptors):,}", f"of {records['receptor']['used']:,}"),
+        Fact("hits to trust", f"{found.rows - found.num_abstained:,}", "nothing speaks against them"),
+    ])  # fmt: skip
+    heat = heat_of(found)
+    if heat is None:
+        yield Says("No pair was good enough to be a hit.", "warning")
+        return
+    yield heat_figure(heat, found)
+    yield _receptors(found)
+    figure = promiscuous_figure(found)
+    if figure is None:
+        yield Says("No ligand is among the hits of several receptors.")
+        return
+    yield figure
+    columns = [Column("ligand"), Column("receptors"), Column("specificity", 3), Column("identity to training", 3)]
+    says = (
+        "The ligands with most receptors. Specificity: the share of the other receptors of the screen with which it "
+        "scores no higher, the lowest of its rows. A low one means that it is no special match."
+    )
+    yield Table("promiscuous", "Promiscuous ligands", says, columns, _rows(found.promiscuous))
+
+
+def _receptors(found: Summed) -> Table:
+    names = ["receptor", "hits", "best", "last", "best_ligand", "trusted", "identity"]
+    table = found.receptors.sort_values(["best", "receptor"], ascending=[False, True])[names]
+    columns = [
+        *(Column("receptor"), Column("hits"), Column("best score", 3), Column("last score", 3), Column("best ligand")),
+        *(Column("hits to trust"), Column("identity to training", 3)),
+    ]
+    says = "The receptor with the best hit is the first."
+    return Table("receptors", "Every receptor with hits", says, columns, _rows(table))
+
+
+def _rows(table: pd.DataFrame) -> list[list[Cell]]:
+    return [list(row) for row in table.astype(object).itertuples(index=False, name=None)]
+
+
+def _trust(found: Summed) -> Iterator[Block]:
+    if found.rows:
+        yield distance_figure(found)
+    yield abstained_figure(found) or Says("Nothing speaks against any of the hits.", "good")
+
+
+def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterator[Block]:
+    said = content["false_hits"]
+    receptors = records_of(folder, content, "receptor")
+    by_labels = realised(folder, receptors, known) if known is not None and receptors else []
+    yield rate_figure(said, by_labels)
+    for line in said_of(said):
+        yield Says(f"{line}.")
+    yield from _labels(said, known, bool(receptors), by_labels)
+    rows: list[list[Cell]] = [
+        [list_name(one), len(one["receptors"]), one["tested"], one["negatives"], one["cutoff"], one["hits"],
+         one["estimate"] if one["hits"] else None, one["cut_by_top"]]
+        for one in said["lists"]
+    ]  # fmt: skip
+    columns = [Column("list"), Column("receptors"), Column("pairs"), Column("known negatives"), Column("cutoff", 4)]
+    columns += [Column("hits"), Column("estimate", 3), Column("lists cut by --top")]
+    says = "Receptors that share a list share a promise. Without a cutoff nothing could be kept."
+    yield Table("promises", "Lists with a promise", says, columns, rows)
+    refused: list[list[Cell]] = [[name, one["why"]] for one in said["refused"] for name in one["receptors"]]
+    if refused:
+        says = "These receptors have no hits, whatever the scores."
+        yield Table("nothing_promised", "Nothing is promised", says, [Column("receptor"), Column("why")], refused)
+
+
+def _labels(said: Content, known: pd.DataFrame | None, there: bool, found: Sequence[Realised]) -> Iterator[Block]:
+    """What the known labels say."""
+    if known is None:
+        yield Says("No labels are known here. Those of a run are taken with --run NAME.")
+    elif not there:
+        yield Says("Labels are not used: the folder work of the screen, which has the sequences, is gone.", "warning")
+    elif not found:
+        yield Says("None of the hits has a known label.")
+    deciding = {"train": "made the network", "val": "chose the network", said["split"]: "made the cutoffs"}
+    rows: list[list[Cell]] = [
+        [one.split, one.known, one.false, one.false / one.known, one.low, one.high,
+         "no: its pairs " + deciding[one.split] if one.split in deciding else "yes"]
+        for one in found
+    ]  # fmt: skip
+    if rows:
+        columns = [Column("split"), Column("known hits"), Column("false"), Column("share", 3), Column("from", 3)]
+        columns += [Column("to", 3), Column("independent of the promise")]
+        says = (
+            "Hits whose label is known, by the split of the pair. Only independent ones say something of the promise."
+        )
+        yield Table("found_by_labels", "False hits among those that are known", says, columns, rows)
+
+
+def _records(content: Content) -> Table:
+    keys = ("records", "used", "merged", "rejected", "distinct_sequences")
+    rows: list[list[Cell]] = [[side, *(counts[key] for key in keys)] for side, counts in content["records"].items()]
+    says = "records = used + merged (same id, same sequence) + rejected. Each distinct sequence is scored once."
+    columns = [Column("file"), *(Column(key.replace("_", " ")) for key in keys)]
+    return Table("records_of_files", "Records of both files", says, columns, rows)
+
+
+def _provenance(folder: Path, content: Content) -> Iterator[Block]:
+    asked, versions = content["screen"], content["versions"]
+    rows: list[list[Cell]] = [
+        ["bundle", content["bundle"]["sha256"]],
+        *([["second stage", content["rerank"]["sha256"]]] if content["rerank"] else []),
+        *([f"{side}s", digest] for side, digest in asked["libraries"].items()),
+    ]
+    yield Table("digests", "Digests", "SHA-256", [Column("of"), Column("digest", mono=True)], rows)
+    made_by = f"snw-dist {versions['snw_dist']}, torch {versions['torch']}, {content['device']}"
+    yield Says(f"Made by {made_by}. Of {content['ties']}.")
+    try:
+        plan = read_plan(folder)
+    except SnwError:
+        plan = None
+    if plan is not None:
+        options: dict[str, Any] = {
+            "--bundle": plan.bundle,
+            "--ligands": plan.files["ligand"],
+            "--receptors": plan.files["receptor"],
+        }
+        options |= {"--to": "again", "--top": asked["top"], "--threshold": asked["threshold"]}
+        options |= {"--false-rate": asked["false_rate"], "--rerank": plan.rerank, "--vector-dtype": asked["dtype"]}
+        given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
+        yield Commands([f"snw-dist screen {' '.join(given)}"])
