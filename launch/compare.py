@@ -23,6 +23,7 @@ from launch._cli import (
     new_app,
     read_settings,
 )
+from launch._report import say_report
 from launch._submit import (
     AllowChangesOption,
     AllowPrecisionOption,
@@ -132,6 +133,13 @@ def _show(settings: SnwConfig, runs: Runs, all_folds: bool, all_metrics: bool) -
     comparison = compare_folds(settings, runs) if all_folds else compare_runs(*runs[0])
     console(120).print(comparison_table(comparison.plain(), all_metrics))
     print(f"Written to {settings.run_folder / 'compare' / (CROSS_VALIDATION if all_folds else COMPARISON)}")
+    say_report(lambda: _report(settings))
+
+
+def _report(settings: SnwConfig) -> Path:
+    from snw_dist.report.comparison.page import report_comparison
+
+    return report_comparison(settings.run_folder / "compare")
 
 
 def _numbers(seeds: str | None) -> list[int]:

@@ -15,6 +15,7 @@ import typer
 
 from hpc.shown import printable
 from launch._cli import main, new_app
+from launch._report import DRAWING, say_report
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -144,6 +145,13 @@ def _say_result(to: Path, code: int | None) -> None:
         raise typer.Exit(code)
     if code is not None:
         print(summary(to))
+        say_report(lambda: _report(to), *DRAWING)
+
+
+def _report(to: Path) -> Path:
+    from snw_dist.report.screening.page import report_screen
+
+    return report_screen(to)
 
 
 if __name__ == "__main__":

@@ -135,4 +135,4 @@ class Panel:
     height: int | None = None
     """In pixels; None: what fits the kind."""
     wide: bool = False
-    """Takes the whole width, for an axis with many names."""
+    """Takes the whole width, for an axis with many names; where these have no room, on a phone, it scrolls."""

@@ -40,6 +40,8 @@ from snw_dist.screen.sample import SampleUnits, measured
 
 FORMAT_VERSION = 2
 HITS, LISTS, REJECTS = "hits", "csv", "rejects.csv"
+REPORT = "report.html"
+"""A page for people, made of the result; its figures are in the folder of this name without the ending."""
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _ROWS = 1 << 16
 """Of a row group."""
@@ -172,7 +174,8 @@ def clear_result(to: Path) -> None:
     """Remove what an earlier screen has left in its folder; its result is the first to go."""
     (to / RESULT).unlink(missing_ok=True)
     (to / REJECTS).unlink(missing_ok=True)
-    for folder in (to / HITS, to / LISTS, to / WORK):
+    (to / REPORT).unlink(missing_ok=True)
+    for folder in (to / HITS, to / LISTS, to / WORK, (to / REPORT).with_suffix("")):
         shutil.rmtree(folder, ignore_errors=True)
 
 

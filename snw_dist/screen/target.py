@@ -11,7 +11,7 @@ from hpc.told import long_work, tell
 from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.screen.library import TABLE, Kind, Library, write_library
 from snw_dist.screen.plan_file import WORK, ScreenPlan, read_plan
-from snw_dist.screen.result import REJECTS, clear_result, is_finished, spoilt_file
+from snw_dist.screen.result import REJECTS, REPORT, clear_result, is_finished, spoilt_file
 from snw_dist.screen.texts import Texts
 
 
@@ -38,6 +38,7 @@ def plan_before(to: Path, digest: str) -> ScreenPlan | None:
 def refuse_foreign(to: Path) -> None:
     """Raise `InputError` where something of somebody else would be removed, or mixed up with the result."""
     ours = {WORK, "hits", "csv", REJECTS, "result.json", "vectors", "jobs", "logs"}
+    ours |= {REPORT, Path(REPORT).stem}
     names = [path.name for path in to.iterdir()] if to.is_dir() else []
     foreign = sorted(name for name in names if name not in ours and not name.endswith(PARTIAL_SUFFIX))
     if foreign:

@@ -73,13 +73,9 @@ def cost(comparison: Mapping[str, Any]) -> Figure | None:
         marks = list(_costs(comparison, key, split, metric))
         if marks:
             reach = [float(mark.x[0]) for mark in marks]
-            panels.append(
-                Panel(
-                    tuple(marks),
-                    Axis(title, log=max(reach) > _LOG_FROM * min(reach)),
-                    Axis(f"{METRIC_NAMES[metric]} on {split}"),
-                )
-            )
+            log = max(reach) > _LOG_FROM * min(reach)
+            axes = Axis(title, log=log, low=None if log else 0.0), Axis(f"{METRIC_NAMES[metric]} on {split}")
+            panels.append(Panel(tuple(marks), *axes))
     says = "Up and to the left is better: more for less. Of several runs the mean; the time depends on the machine."
     return Figure("what_it_costs", "What it costs", says, panels) if panels else None
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hpc.errors import CorruptError
-from hpc.told import duration
+from hpc.told import duration, long_work
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.measure.verdict import turned_round
 from snw_dist.report.comparison.conclusion import conclusion, listed, runs_of_each
 from snw_dist.report.comparison.figures import cost, differences, ranking, spent
 from snw_dist.report.comparison.read import comparison_file, differing, read_comparison, settings_of
 from snw_dist.report.page import Block, Cell, Column, Commands, Page, Says, Section, Table
+from snw_dist.report.write import write_report
 
 _METRICS = {
     "auroc": "AUROC",
@@ -24,6 +25,16 @@ _METRICS = {
     "ece": "ECE",
 }
 _DIGITS = 16
+REPORT = "comparison.html"
+
+
+def report_comparison(folder: Path, to: Path | None = None) -> Path:
+    """Write the report of a comparison, as `comparison.html` in the run folder or as `to`; returns its path.
+
+    Raises as `comparison_page`.
+    """
+    with long_work("drawing the report"):
+        return write_report(comparison_page(folder), to or comparison_file(folder).parent.parent / REPORT)
 
 
 def comparison_page(folder: Path) -> Page:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hpc.told import long_work
 from snw_dist.config import SnwConfig
+from snw_dist.report.attention.section import attention_section
+from snw_dist.report.map.section import map_section
 from snw_dist.report.multiqc import multiqc_files
 from snw_dist.report.page import Page, Says, Section
 from snw_dist.report.run.answer import answer, first_facts, warnings
@@ -44,8 +47,20 @@ def run_page(run: RunFiles) -> Page:
         tone,
         [(name, str(value)) for name, value in about],
         warnings(run.metrics),
-        [summary_section(run), quality_section(run), data_section(run), learning_section(run), provenance_section(run)],
+        list(_sections(run)),
     )
+
+
+def _sections(run: RunFiles) -> Iterator[Section]:
+    yield summary_section(run)
+    yield quality_section(run)
+    yield data_section(run)
+    yield learning_section(run)
+    yield map_section(run)
+    attention = attention_section(run)
+    if attention is not None:
+        yield attention
+    yield provenance_section(run)
 
 
 def summary_section(run: RunFiles) -> Section:

@@ -10,6 +10,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from hpc.errors import SnwError
+from hpc.told import long_work
+from snw_dist.config import SnwConfig
+from snw_dist.data.prepared import load_prepared
+from snw_dist.evaluate.measure.held_out import pairs_of
 from snw_dist.report.page import Block, Cell, Column, Commands, Fact, Facts, Page, Says, Section, Table
 from snw_dist.report.screening.figures import (
     abstained_figure,
@@ -23,10 +27,22 @@ from snw_dist.report.screening.heat import heat_of
 from snw_dist.report.screening.known import Realised, realised
 from snw_dist.report.screening.read import read_result, records_of
 from snw_dist.report.screening.summed import Summed, summed
+from snw_dist.report.write import write_report
 from snw_dist.screen.false_hits import said_of
 from snw_dist.screen.plan_file import read_plan
+from snw_dist.screen.result import REPORT
 
 Content = dict[str, Any]
+
+
+def report_screen(folder: Path, labels: SnwConfig | None = None, to: Path | None = None) -> Path:
+    """Write the report of a screen, as `report.html` in its folder or as `to`; returns its path.
+
+    labels: a run whose pairs say which hits bind. Raises as `screen_page`, and `InputError` where the run has no data.
+    """
+    known = None if labels is None else pairs_of(load_prepared(labels.data_folder))
+    with long_work("drawing the report"):
+        return write_report(screen_page(folder, known), to or folder / REPORT)
 
 
 def screen_page(folder: Path, known: pd.DataFrame | None = None) -> Page:

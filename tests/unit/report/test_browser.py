@@ -28,7 +28,8 @@ OVERLAPS = """
   }
   texts.sort((a, b) => a[0].top - b[0].top);
   texts.forEach(([one, text, parent], i) => {
-    if (one.right > innerWidth + 1 || one.left < -1) found.push(`beside the page: ${text}`);
+    const beside = one.right > innerWidth + 1 || one.left < -1;
+    if (beside && !parent.closest(".panel.wide")) found.push(`beside the page: ${text}`);
     for (let j = i + 1; j < texts.length && texts[j][0].top < one.bottom - 3; j++) {
       const [other, name, owner] = texts[j];
       const over = Math.min(one.right, other.right) - Math.max(one.left, other.left);

@@ -24,8 +24,12 @@ class Screens(NamedTuple):
 
 @pytest.fixture(scope="session")
 def screens(tmp_path_factory: pytest.TempPathFactory) -> Screens:
+    return made_screens(tmp_path_factory.mktemp("reported"))
+
+
+def made_screens(folder: Path) -> Screens:
     """Both of the data that the bundle is made from, so that labels are known."""
-    folder = tmp_path_factory.mktemp("reported")
+    folder.mkdir(exist_ok=True)
     config = measured_run(folder, **with_model("pseudo_siamese"))
     bundle = bundled(config, folder / "bundle", calibration_split="test")
     files = {"ligands": folder / "ligands.fasta", "receptors": folder / "receptors.fasta"}

@@ -1,0 +1,1 @@
+"""Where a network with attention looks, for chosen pairs."""
