@@ -58,6 +58,7 @@ def train_command(
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
     require("crc32c", "deepspeed", "tensorboard")
     from snw_dist.data.ensure import as_prepared
+    from snw_dist.train.cost import training_cost
     from snw_dist.train.precheck import check_training
 
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
@@ -65,6 +66,7 @@ def train_command(
     overrides |= change_overrides(allow_precision_change, allow_changes)
     settings = read_settings(config, overrides, set_values, as_prepared)
     check_training(settings)
+    print(training_cost(settings))
     submit_and_follow(settings, "train", TRAINING, settings.train.device, partition, detach)
     tell(f"next: {_evaluation(config, settings.run.name, set_values)}")
 

@@ -14,6 +14,7 @@ from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.encoder import RANDOM_NAME, load_encoder_weights
 from snw_dist.embedding.esmc.packed import numbered
+from snw_dist.embedding.past_speed import expected_time
 from snw_dist.embedding.run import input_tables, layers_of, plan_work
 from snw_dist.embedding.store.dtypes import stored_dtype
 from snw_dist.embedding.store.header import StoreHeader, read_header
@@ -92,7 +93,7 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
         )
     if estimate.num_bytes > free + _written(planned.path):
         raise EnvironmentProblem(f"{text}. There is not enough room: choose another store.path, or make room.")
-    return text
+    return f"{text}. {expected_time(config, estimate.num_residues)}"
 
 
 def _refuse_other_rows(config: SnwConfig, made: StoreHeader, layers: list[int]) -> None:
