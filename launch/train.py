@@ -62,8 +62,11 @@ def train_command(
     from snw_dist.train.precheck import check_training
 
     overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
-    overrides |= {"run.name": run, "train.zero_stage": zero, "train.precision": precision}
-    overrides |= change_overrides(allow_precision_change, allow_changes)
+    overrides |= change_overrides(allow_precision_change, allow_changes) | {
+        "run.name": run,
+        "train.zero_stage": zero,
+        "train.precision": precision,
+    }
     settings = read_settings(config, overrides, set_values, as_prepared)
     check_training(settings)
     print(training_cost(settings))

@@ -17,7 +17,8 @@ from snw_dist.data.prepared import read_summary
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.model.build import count_parameters
 from snw_dist.train.plan import number_of_steps
-from snw_dist.trained_run.folder import METRICS, newest_meta
+from snw_dist.trained_run.folder import newest_meta
+from snw_dist.trained_run.watched import METRICS
 
 _STATE_BYTES = 12
 """Of a checkpoint for each parameter: the float32 master, and two moments of Adam."""

@@ -67,7 +67,21 @@ LAUNCHERS = {
     )
 }
 # Programs of Slurm, of the shell and of installed packages that the READMEs call; what they do is not ours to test.
-FOREIGN = {"eval", "hf", "module", "pip", "python3", "sacct", "sbatch", "source", "squeue", "srun", "tail"}
+FOREIGN = {
+    "apptainer",
+    "conda",
+    "eval",
+    "hf",
+    "module",
+    "pip",
+    "python3",
+    "sacct",
+    "sbatch",
+    "source",
+    "squeue",
+    "srun",
+    "tail",
+}
 
 
 def commands() -> list[list[str]]:
