@@ -54,6 +54,9 @@ ScanOption = Annotated[
 TopOption = Annotated[
     int | None, typer.Option("--top", metavar="N", help="Only the best N rows of each receptor; of --scan, N windows.")
 ]
+PartOption = Annotated[
+    str | None, typer.Option("--part", metavar="I/N", help="Only this part of the table, with an output of its own.")
+]
 MembersOption = Annotated[bool, typer.Option("--members", help="Also the score of each member.")]
 PercentileOption = Annotated[
     bool, typer.Option("--percentile", help="Also the share of natural peptides that score better.")
@@ -91,6 +94,7 @@ def predict_command(
     all_pairs: AllPairsOption = False,
     scan: ScanOption = None,
     top: TopOption = None,
+    part: PartOption = None,
     members: MembersOption = False,
     percentile: PercentileOption = False,
     background: BackgroundOption = None,
@@ -104,8 +108,8 @@ def predict_command(
     from snw_dist.scoring.table.asked import Asked, check, predict
 
     sides = {"files": (ligands, receptors), "given": (ligand, receptor), "columns": (ligand_column, receptor_column)}
-    options = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "members": members}
-    options["percentile"] = background or percentile
+    options = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "part": part}
+    options |= {"members": members, "percentile": background or percentile}
     asked = Asked(table, **sides, **options, to=to, bundle=bundle)
     _check_words(on_invalid, device)
     check(asked)

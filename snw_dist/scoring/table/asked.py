@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -19,10 +19,11 @@ from snw_dist.bundle.locate import refuse_inside
 from snw_dist.data.files.rejects import shorten
 from snw_dist.data.files.table import DELIMITERS_OF
 from snw_dist.data.files.unpacked import without_packing
-from snw_dist.scoring.columns import PREFIX, columns_of
-from snw_dist.scoring.percentile import percentiles_of
+from snw_dist.scoring.columns import PREFIX, Column, columns_of
+from snw_dist.scoring.percentile import Percentiles, percentiles_of
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.parquet import parquet_source
+from snw_dist.scoring.table.part import Part, PartOfSource
 from snw_dist.scoring.table.product import product_source
 from snw_dist.scoring.table.run import Accounting, Output, predict_table
 from snw_dist.scoring.table.scan import scan_source
@@ -55,6 +56,8 @@ class Asked:
     """Asked for; by windows of the proteins of a FASTA file, if one is given."""
     to: str = STREAM
     """A file, or `-` for standard output."""
+    part: str | None = None
+    """Which part of the table, and of how many: `3/8`."""
     bundle: str = ""
     """A folder, or what else `--bundle` may be."""
 
@@ -84,8 +87,18 @@ def check(asked: Asked) -> None:
     table = Path(asked.table) if asked.table not in (None, STREAM) else None
     if table is not None and not (table.is_file() or table.is_fifo()):
         raise InputError(f"{table}: {_no_file(table)}.")
+    if asked.part is not None:
+        _check_part(asked, table)
     if asked.to != STREAM:
         _check_target(asked)
+
+
+def _check_part(asked: Asked, table: Path | None) -> None:
+    Part.of(asked.part or "")
+    if table is None or table.is_fifo() or asked.to == STREAM:
+        raise InputError(f"--part {asked.part}: give a table that is a file, and the output with --to FILE.")
+    if asked.top is not None:
+        raise InputError(f"--part {asked.part}: --top needs the rows of all parts. Leave one of them out.")
 
 
 def _check_scan(asked: Asked) -> None:
@@ -107,7 +120,7 @@ def _no_file(path: Path) -> str:
 
 
 def _check_target(asked: Asked) -> None:
-    path = Path(asked.to)
+    path = Path(asked.to) if asked.part is None else Part.of(asked.part).named(Path(asked.to))
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"--to {path}: let the name end in .csv, .tsv or .parquet, or give - for standard output.")
     if path.exists() and not path.is_file():
@@ -135,7 +148,26 @@ def predict(scorer: PairScorer, asked: Asked, stdin: IO[bytes], stdout: IO[bytes
             tell(note)
         if percentiles is not None:
             source.made_of["background"] = percentiles.background.sha256
+        if asked.part is not None:
+            return _predict_part(Part.of(asked.part), source, scorer, columns, output, percentiles)
         return predict_table(source, scorer, columns, output, asked.top, percentiles), output
+
+
+def _predict_part(
+    part: Part,
+    source: Source,
+    scorer: PairScorer,
+    columns: Sequence[Column],
+    output: Output,
+    percentiles: Percentiles | None,
+) -> tuple[Accounting, Output]:
+    """The same for a part of the table, with an output of its own."""
+    assert output.path is not None
+    own = PartOfSource(source, part)
+    to_part = output._replace(path=part.named(output.path), part=own)
+    done = predict_table(own.source(), scorer, columns, to_part, None, percentiles)
+    tell(own.sum_of_all(output.path))
+    return done, to_part
 
 
 def _side(scorer: PairScorer, asked: Asked, place: int, kind: Literal["ligand", "receptor"]) -> Side:

@@ -27,6 +27,7 @@ from snw_dist.scoring.table.finish import (
     write_rejected,
     write_text,
 )
+from snw_dist.scoring.table.part import PartOfSource, done_before
 from snw_dist.scoring.table.piece import accepted, rejected, scored_chunk
 from snw_dist.scoring.table.preflight import estimated, surveyed
 from snw_dist.scoring.table.progress import shown_progress
@@ -46,6 +47,8 @@ class Output(NamedTuple):
     stream: IO[bytes] | None = None
     delimiter: str = ","
     """Of the stream."""
+    part: PartOfSource | None = None
+    """Of a table that is scored in parts, the one that goes to `path`."""
 
     @property
     def rejected(self) -> Path | None:
@@ -98,11 +101,6 @@ def predict_table(
     damaged after it was kept.
     """
     run = _Run(source, scorer, columns, output, top)
-    survey = surveyed(source, scorer)
-    if percentiles is None:
-        tell_of_ranking(survey.receptors)
-    else:
-        prepare_backgrounds(wanted_by(source), percentiles)
     plan = {
         "made_of": source.made_of,
         "columns": [column.name for column in columns],
@@ -112,9 +110,20 @@ def predict_table(
         "device": scorer.device.type,
         "versions": [__version__, VERSION],
     }
+    if output.part is not None and output.path is not None and (before := done_before(output.path, plan)) is not None:
+        tell(f"{output.path} is done already")
+        return Accounting(**before)
+    survey = surveyed(source, scorer)
+    if percentiles is None:
+        tell_of_ranking(survey.receptors)
+    else:
+        prepare_backgrounds(wanted_by(source), percentiles)
     with _work_folder(output) as work, opened_pieces(work, plan) as pieces:
         count = _score(run, pieces, survey)
-        return _finish(run, pieces, count, survey.rows)
+        done = _finish(run, pieces, count, survey.rows)
+        if output.part is not None and output.path is not None and output.rejected is not None:
+            output.part.note_done(output.path, output.rejected, plan, done._asdict())
+        return done
 
 
 def _work_folder(output: Output) -> contextlib.AbstractContextManager[Path]:
