@@ -1,4 +1,4 @@
-"""How large a report is, and how long it takes to be made and drawn: `python -m tests.bench.report --pairs 1000000`."""
+"""How large a report is, and how long it takes to make and to draw: `python -m tests.bench.report --pairs 1000000`."""
 
 from __future__ import annotations
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import Prepared
+from snw_dist.evaluate import report
 from snw_dist.evaluate.measure.held_out import STRATA
-from snw_dist.evaluate.report import evaluate_scores
 from snw_dist.report.run.files import RunFiles
 from snw_dist.report.run.rejects import Reason
 from snw_dist.report.run.starts import Start
@@ -32,16 +33,17 @@ def reported(folder: Path, num_pairs: int = 900, num_receptors: int = 12, seed: 
     }
     held = pairs["split"] != "train"
     provenance = {"run": "made <up>", "network": "siamese", "encoder": "ESM C, RANDOM weights", "step": 40}
-    metrics, model = evaluate_scores(
-        pairs[held].reset_index(drop=True),
-        scores[held],
-        {name: values[held] for name, values in controls.items()},
-        repeats=20,
-        seed=1,
-        provenance=provenance | {"data_files": {"pairs.parquet": "ab"}, "versions": {"torch": "2"}, "inputs": {}},
-        metrics_log=None,
-        folder=folder / "evaluation",
-    )
+    with patch.object(report, "_pictures", lambda *_: {}):  # drawing them takes seconds
+        metrics, model = report.evaluate_scores(
+            pairs[held].reset_index(drop=True),
+            scores[held],
+            {name: values[held] for name, values in controls.items()},
+            repeats=20,
+            seed=1,
+            provenance=provenance | {"data_files": {"pairs.parquet": "ab"}, "versions": {"torch": "2"}, "inputs": {}},
+            metrics_log=None,
+            folder=folder / "evaluation",
+        )
     predictions = pairs[held].reset_index(drop=True).assign(score=scores[held], probability=model.probability)
     return RunFiles(
         settings=SnwConfig(),

@@ -24,7 +24,7 @@ def _blocks(run: RunFiles) -> Iterator[Block]:
     )
     yield Commands(commands(run))
     yield Table(
-        "provenance",
+        "provenance_facts",
         "What made it",
         "A **digest** (SHA-256) is a number computed from all bytes of a file, which differs if one bit differs. "
         "By it one can check that a file is the one that was used.",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from snw_dist.report.run.files import RunFiles
 from snw_dist.report.run.page import run_page
 from snw_dist.report.write import write_report
-from tests.kit.report_tools import reported
 
 pytestmark = pytest.mark.browser
 WIDTHS = (1280, 390)
@@ -58,9 +58,8 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    return write_report(run_page(reported(folder)), folder / "report.html")
+def report(run: RunFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(run_page(run), tmp_path_factory.mktemp("drawn") / "report.html")
 
 
 @pytest.fixture(scope="module")

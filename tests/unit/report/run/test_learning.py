@@ -1,0 +1,51 @@
+"""The course of a training: what was written again counts once, and its restarts are on every axis of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from snw_dist.report.marks import Rules
+from snw_dist.report.page import Figure, Says
+from snw_dist.report.run.files import RunFiles
+from snw_dist.report.run.learning import learning_section, records, series, smooth
+
+
+def test_a_step_that_was_written_again_counts_once() -> None:
+    log = [{"kind": "train", "step": step, "loss": loss} for step, loss in ((2, 5.0), (1, 4.0), (2, 3.0))]
+    log += [
+        {"kind": "validation", "step": 1, "loss": None},
+        {"kind": "train", "step": 3, "loss": True},
+        {"kind": "save"},
+    ]
+    steps, values = series(records(log, "train"), "loss")
+    assert steps.tolist() == [1, 2, 3]
+    assert values[:2].tolist() == [4.0, 3.0]
+    assert np.isnan(values[2])
+    assert np.isnan(series(records(log, "validation"), "loss")[1]).all()
+
+
+def test_the_mean_of_neighbours() -> None:
+    values = np.array([1.0, np.nan, *np.ones(98)])
+    assert np.allclose(smooth(values), 1)
+    assert smooth(values[:9])[0] == 1
+    line = np.arange(200, dtype=np.float64)
+    assert np.allclose(smooth(line)[10:-10], line[10:-10])
+
+
+def test_restarts_are_marked_on_every_axis_of_steps(run: RunFiles) -> None:
+    blocks = learning_section(run).blocks
+    panels = [p for block in blocks if isinstance(block, Figure) for p in block.panels if p.x.title == "step"]
+    assert len(panels) == 6
+    for panel in panels:
+        [again] = [mark for mark in panel.marks if isinstance(mark, Rules) and mark.name == "started again"]
+        assert again.at == (30.0, 80.0)
+        assert again.texts[0] == "step 30: queued again: preempted"
+    assert "train.epochs: 3, was 2" in " ".join(block.text for block in blocks if isinstance(block, Says))
+
+
+def test_without_a_log_a_line_says_so(run: RunFiles) -> None:
+    [said] = learning_section(dataclasses.replace(run, log=[])).blocks
+    assert isinstance(said, Says)
+    assert "metrics.jsonl" in said.text
