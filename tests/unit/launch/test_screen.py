@@ -39,6 +39,7 @@ def test_the_commands_of_the_readme(place: Path, monkeypatch: pytest.MonkeyPatch
     assert done.returncode == 0, done.stdout + done.stderr
     assert "21 records = 20 used + 0 merged + 1 rejected; 20 distinct sequences" in done.stdout
     assert "80 pairs, 80 hits in 80 rows" in done.stdout
+    assert done.stdout.endswith("Report: screen/report.html\n")
     result = json.loads((place / "screen" / "result.json").read_text())
     files = {
         str(p.relative_to(place / "screen")) for name in ("hits", "csv") for p in (place / "screen" / name).iterdir()
@@ -58,6 +59,7 @@ def test_the_commands_of_the_readme(place: Path, monkeypatch: pytest.MonkeyPatch
     assert script == "launch/status.py"
     told = " ".join(CliRunner().invoke(status.app, options).output.split())
     assert re.search(r"screen-screen .*\bdone\b.*scores 80 / 80 pairs", told), told
+    assert (place / "screen" / "report" / "hits_heat_map.svg").is_file()
     assert "has this result already" in CliRunner().invoke(screen.app, command).output
 
 
