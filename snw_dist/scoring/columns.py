@@ -34,6 +34,7 @@ from snw_dist.scoring.scores import Scores
 
 VERSION = 1
 PREFIX = "snw_"
+_NUMBER = pa.float64()
 
 
 class Scored(NamedTuple):
@@ -54,13 +55,17 @@ class Column(NamedTuple):
     make: Callable[[Scored], npt.NDArray[Any]]
     """[pairs] values, of `kind`; NaN where there is none."""
     unit: str | None = None
-    kind: pa.DataType = pa.float64()
+    kind: pa.DataType = _NUMBER
 
     @property
     def field(self) -> pa.Field:
         """Name and type, with meaning and unit, for Parquet."""
-        facts = {"meaning": self.meaning} | ({"unit": self.unit} if self.unit else {})
-        return pa.field(self.name, self.kind, metadata=facts)
+        return described(self.name, self.meaning, self.kind, self.unit)
+
+
+def described(name: str, meaning: str, kind: pa.DataType = _NUMBER, unit: str | None = None) -> pa.Field:
+    """A column that says in a Parquet file what it means."""
+    return pa.field(name, kind, metadata={"meaning": meaning} | ({"unit": unit} if unit else {}))
 
 
 def columns_of(

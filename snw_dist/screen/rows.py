@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from snw_dist.arrays import FloatArray, IntArray
-from snw_dist.scoring.columns import VERSION, Column, Scored, columns_of, percentile_meaning
+from snw_dist.scoring.columns import VERSION, Column, Scored, columns_of, described, percentile_meaning
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.scores import together
 from snw_dist.screen.hits import Hits, Pairs, Sides
@@ -20,55 +20,42 @@ ALONE, SPECIFICITY = "snw_ligand_alone", "snw_specificity"
 COUNT: dict[Kind, str] = {"receptor": "snw_num_receptors", "ligand": "snw_num_ligands"}
 """By who has a list."""
 PERCENTILE, FIRST_PERCENTILE, P_VALUE = "snw_percentile", "snw_first_percentile", "snw_p_value"
-_INT, _FLOAT = pa.int64(), pa.float64()
-
-
-class Ours(NamedTuple):
-    """A column that only a screen has."""
-
-    name: str
-    meaning: str
-    kind: pa.DataType = _FLOAT
-    unit: str | None = None
-
-    @property
-    def field(self) -> pa.Field:
-        """Name and type, with meaning and unit, for Parquet."""
-        facts = {"meaning": self.meaning} | ({"unit": self.unit} if self.unit else {})
-        return pa.field(self.name, self.kind, metadata=facts)
-
-
+_TEXT, _INT = pa.string(), pa.int64()
 _TEXTS = [
-    Ours("ligand", "id in the file of the ligands", pa.string()),
-    Ours("receptor", "id in the file of the receptors", pa.string()),
-    Ours("ligand_sequence", "cleaned", pa.string()),
-    Ours("receptor_sequence", "cleaned", pa.string()),
+    described("ligand", "id in the file of the ligands", _TEXT),
+    described("receptor", "id in the file of the receptors", _TEXT),
+    described("ligand_sequence", "cleaned", _TEXT),
+    described("receptor_sequence", "cleaned", _TEXT),
 ]
-_OF_LISTS: dict[Kind, list[Ours]] = {
+_OF_LISTS: dict[Kind, list[pa.Field]] = {
     "receptor": [
-        Ours("snw_rank", "place in the list of this receptor, 1 is the best; ids of one sequence share it", _INT),
-        Ours(
+        described("snw_rank", "place in the list of this receptor, 1 is the best; ids of one sequence share it", _INT),
+        described(
             "snw_library_percentile",
             "share of the library's distinct ligands that the first stage ranks above it",
             unit="%",
         ),
-        Ours(COUNT["receptor"], "receptors of the screen that have this ligand among their hits", _INT),
+        described(COUNT["receptor"], "receptors of the screen that have this ligand among their hits", _INT),
     ],
     "ligand": [
-        Ours("snw_rank", "place in the list of this ligand, 1 is the best; ids of one sequence share it", _INT),
-        Ours(COUNT["ligand"], "ligands of the library that have this receptor among their hits", _INT),
+        described("snw_rank", "place in the list of this ligand, 1 is the best; ids of one sequence share it", _INT),
+        described(COUNT["ligand"], "ligands of the library that have this receptor among their hits", _INT),
     ],
 }
 _OURS = [
-    Ours(SPECIFICITY, "share of the other receptors of the screen that the ligand scores no higher with"),
-    Ours(ALONE, "mean score that the network of the first stage gives this ligand with other receptors of training"),
+    described(SPECIFICITY, "share of the other receptors of the screen that the ligand scores no higher with"),
+    described(
+        ALONE, "mean score that the network of the first stage gives this ligand with other receptors of training"
+    ),
 ]
 _FIRST = [
-    Ours("snw_first_score", "score of the network of the first stage"),
-    Ours("snw_first_rank", "place in the list of the first stage", _INT),
+    described("snw_first_score", "score of the network of the first stage"),
+    described("snw_first_rank", "place in the list of the first stage", _INT),
 ]
 """Where a second stage has ranked anew."""
-_P_VALUE = Ours(P_VALUE, "(1 + calibration negatives that score as high or higher) / (1 + all calibration negatives)")
+_P_VALUE = described(
+    P_VALUE, "(1 + calibration negatives that score as high or higher) / (1 + all calibration negatives)"
+)
 
 
 @dataclass(frozen=True)
@@ -91,18 +78,18 @@ class Ranking:
         return columns_of(self.scorer.bundle, members=False, trust=self.scorer.trust)
 
     @functools.cached_property
-    def ours(self) -> list[Ours]:
+    def ours(self) -> list[pa.Field]:
         """Those of a screen alone."""
         columns = [*_OF_LISTS[self.by], *_OURS, *(_FIRST if self.second else [])]
         if self.background is not None:
             name = FIRST_PERCENTILE if self.second else PERCENTILE
-            columns.append(Ours(name, percentile_meaning(self.background), unit="%"))
+            columns.append(described(name, percentile_meaning(self.background), unit="%"))
         return [*columns, _P_VALUE] if self.promised else columns
 
     @functools.cached_property
     def schema(self) -> pa.Schema:
         """All columns of the result."""
-        fields = [column.field for columns in (_TEXTS, self.columns, self.ours) for column in columns]
+        fields = [*_TEXTS, *(column.field for column in self.columns), *self.ours]
         return pa.schema(fields, metadata={"snw_schema": str(VERSION)})
 
 
