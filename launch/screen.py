@@ -37,7 +37,7 @@ ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the 
 ByOption = Annotated[
     str, typer.Option("--by", metavar="receptor|ligand", help="Who gets a list, of the other side; default: receptor.")
 ]
-TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="The best N ligands of each receptor.")]
+TopOption = Annotated[int | None, typer.Option("--top", metavar="N", help="The best N of each list.")]
 ThresholdOption = Annotated[float | None, typer.Option("--threshold", metavar="S", help="Only scores from S on.")]
 FalseRateOption = Annotated[
     float | None, typer.Option("--false-rate", metavar="Q", help="At most a share Q of the hits is false, on average.")

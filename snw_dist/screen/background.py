@@ -57,7 +57,8 @@ def compared_with(background: Background, library: Library, num_receptors: int) 
     residues = sum(length * len(set(found)) for length, found in peptides.items())
     tell(
         f"percentiles: {background.what}, of {count_of(len(peptides), 'length')}: {count_of(pairs, 'pair')} more to "
-        f"score, and up to {residues:,} residues more to embed; {_BYTES * pairs:,} bytes on the way"
+        f"score, and up to {residues:,} residues more to embed, whose vectors are kept; {_BYTES * pairs:,} bytes on "
+        "the way"
     )
     if without:
         tell(f"{count_of(without, 'ligand')} without a percentile: {background.why_none}.")
