@@ -12,7 +12,7 @@ import pytest
 from hpc.errors import InputError
 from snw_dist.scoring.percentile import background_of
 from snw_dist.scoring.scorer import PairScorer
-from snw_dist.screen import background
+from snw_dist.screen import background, run
 from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.library import library_of
 from tests.kit.screen_tools import result_of, screened
@@ -54,6 +54,28 @@ def test_any_number_of_tasks_gives_the_same_bytes(compared: Asked, monkeypatch: 
     monkeypatch.setattr(background, "_AT_ONCE", 2)
     monkeypatch.setattr(background, "GROUP", 4)
     assert result_of(screened(replace(compared, to=compared.to.with_name("array")), tasks=3)) == alone
+
+
+def test_what_is_damaged_is_made_again(compared: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scores of the peptides, and how many lists have a hit."""
+    alone, other = result_of(screened(compared)), replace(compared, to=compared.to.with_name("damaged"))
+
+    def killed(*arguments: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "finish", killed)
+        with pytest.raises(RuntimeError):
+            screened(other)
+    files = [*other.to.rglob("background/*.safetensors"), *other.to.rglob("counts.safetensors")]
+    assert len(files) == 3
+    for place, file in enumerate(files):
+        data = bytearray(file.read_bytes())
+        data[-1 - place] ^= 4
+        file.write_bytes(data)
+    for record in other.to.rglob("shard_*.json"):
+        record.unlink()
+    assert result_of(screened(other)) == alone
 
 
 def test_what_has_no_percentile_and_what_it_costs_is_told(compared: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
