@@ -43,7 +43,8 @@ def load_config(
         values = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
         raise InputError(
-            f"{path}: no such file. Give --config FILE, or run in a folder with SNW_config.json."
+            f"{path}: no such file. Give --config FILE, run in a folder with SNW_config.json, or have one written from "
+            "your files: snw-dist init"
         ) from None
     except BadFileError as error:
         raise InputError(str(error)) from None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hpc.errors import InputError
 from snw_dist.data.files.inputs import TABLES, Table, input_files
 from snw_dist.data.files.rejects import shown_names
-from snw_dist.data.files.rosetta import is_rosetta
+from snw_dist.data.files.rosetta import SCORE_LINES, is_rosetta
 from snw_dist.data.files.table import DELIMITERS_OF
 from snw_dist.data.files.text import read_lines
 from snw_dist.data.files.unpacked import without_packing
@@ -76,9 +76,16 @@ def _kind(path: Path) -> str:
             first = next((line for line in lines if line.strip()), "")
         if first.startswith(">"):
             return "fasta"
-        return "table" if Path(without_packing(path)).suffix in DELIMITERS_OF or is_rosetta(path) else "other"
+        is_table = Path(without_packing(path)).suffix in DELIMITERS_OF
+        return "table" if is_table or (is_rosetta(path) and _holds_decoys(first)) else "other"
     except InputError as error:
         return str(error)
+
+
+def _holds_decoys(first: str) -> bool:
+    """By the first line: a log of Slurm ends in .out, and a site profile begins as JSON does."""
+    of_json = first.startswith("{") and first.rstrip().endswith("}")
+    return of_json or first.startswith((*SCORE_LINES, "pdb name:", "filename:"))
 
 
 def _names(paths: Sequence[Path]) -> str:

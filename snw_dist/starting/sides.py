@@ -97,8 +97,10 @@ def id_columns(columns: Sequence[Column], sides: Sequence[Side], given: dict[str
     num = len(sides)
     wanted = [[c for c in columns if given.get(side, c.name) == c.name] for side in SIDES]
 
-    def found(pair: tuple[Column, ...]) -> float:
-        return sum(column.share(column.ids[n % num]) for n, column in enumerate(pair))
+    def found(pair: tuple[Column, ...]) -> tuple[float, int]:
+        """Where ids are numbers, those of a label may be ids as well; but there are fewer different ones."""
+        shares = [column.share(column.ids[n % num]) for n, column in enumerate(pair)]
+        return sum(shares), sum(len(column.values) for column in pair)
 
     choices = [pair for pair in itertools.product(*wanted) if pair[0] is not pair[1]]
     best = max(choices, key=found, default=None)

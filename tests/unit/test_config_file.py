@@ -63,7 +63,7 @@ def test_comments_and_the_name_of_a_schema_are_passed_over(tmp_path: Path) -> No
     config = load_config(path)
     assert (config.train.warmup_steps, config.train.epochs) == (2, 20)
     path.write_text(json.dumps({"train": {"$schema": "x"}}))
-    with pytest.raises(InputError, match=r"unknown key train\.\$schema"):
+    with pytest.raises(InputError, match=r"unknown key 'train\.\$schema'"):
         load_config(path)
 
 

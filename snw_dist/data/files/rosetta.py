@@ -26,8 +26,8 @@ from snw_dist.data.files.unpacked import without_packing
 _SILENT_FILES = (".silent", ".out")
 ENDINGS = (".sc", ".fasc", ".score", *_SILENT_FILES)
 _TABLES = (".csv", ".tsv")
-_SCORE_LINES = ("SEQUENCE:", "SCORE:")
-_FIRST_LINES = (*_SCORE_LINES, *NOT_SCORE_LINES)
+SCORE_LINES = ("SEQUENCE:", "SCORE:")
+_FIRST_LINES = (*SCORE_LINES, *NOT_SCORE_LINES)
 _DESCRIPTION = "description"
 _OTHER_LINES = ("SEQUENCE:", "REMARK")
 
@@ -42,7 +42,7 @@ def is_rosetta(path: Path) -> bool:
         return name.endswith(ENDINGS)
     with contextlib.closing(read_lines(path)) as lines:
         first = next((line for line in lines if line.strip()), "")
-    return first.startswith(_SCORE_LINES if name.endswith(_TABLES) else _FIRST_LINES)
+    return first.startswith(SCORE_LINES if name.endswith(_TABLES) else _FIRST_LINES)
 
 
 def read_decoys(path: Path, term: str) -> Iterator[Decoy]:

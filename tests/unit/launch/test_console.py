@@ -50,7 +50,7 @@ def test_it_takes_the_configuration_of_the_folder_and_ends_with_the_code_of_the_
         (("tra",), ["train"]),
         (("train", "--zer"), ["--zero"]),
         (("train", "--set", "train.ep"), ["train.epochs="]),
-        (("in",), ["init"]),
+        (("ini",), ["init"]),
     ],
 )
 def test_a_shell_completes_commands_options_and_settings(

@@ -19,6 +19,9 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / ".hidden.csv").write_text("x\n")
     (tmp_path / "SNW_config.schema.json").write_text("{}\n")
     (tmp_path / "runs").mkdir()
+    (tmp_path / "slurm-7.out").write_text("Loading modules\n")
+    (tmp_path / "empty.out").write_text("")
+    (tmp_path / "my_site.json").write_text('{\n  "description": "ours"\n}\n')
     return tmp_path
 
 
@@ -40,7 +43,9 @@ def test_a_named_file_is_taken_and_the_others_are_found(folder: Path) -> None:
 
 def test_too_many_or_too_few_are_named(folder: Path) -> None:
     (folder / "other.csv").write_text("x\n")
-    with pytest.raises(InputError, match=r"tables: other\.csv, t\.csv\..* by their ending: README\.txt\. Name what is"):
+    with pytest.raises(
+        InputError, match=r"tables: other\.csv, t\.csv\..* neither by their ending: README.*Name what is"
+    ):
         found_files(folder, {})
     (folder / "other.csv").unlink()
     (folder / "b.fa.gz").write_bytes((folder / "b.fa.gz").read_bytes()[:20])

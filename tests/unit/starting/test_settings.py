@@ -126,6 +126,16 @@ def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
     assert "encoder.weights" not in found
 
 
+def test_ids_that_are_numbers_are_not_taken_for_labels(tmp_path: Path) -> None:
+    number = {name: str(n) for n, name in enumerate([*PEPTIDES, *PROTEINS])}
+    fasta(tmp_path / "pep.fa", {number[name]: sequence for name, sequence in PEPTIDES.items()})
+    fasta(tmp_path / "rec.fa", {number[name]: sequence for name, sequence in PROTEINS.items()})
+    rows = [(int(value > 0.5), number[p], number[r]) for (p, r), value in zip(PAIRS, NUMBERS, strict=True)]
+    table(tmp_path / "t.csv", ["binds", "a", "b"], rows)
+    found = guessed(tmp_path)
+    assert [found[f"columns.{key}"] for key in ("label", "ligand", "receptor")] == ["binds", "a", "b"]
+
+
 @pytest.mark.parametrize(
     ("names", "first", "told"),
     [
