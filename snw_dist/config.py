@@ -53,7 +53,9 @@ class RunSection:
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     """The run folder is `folder/name`."""
     folder: str = "runs"
+    """With all runs; a relative path counts from the folder of the configuration."""
     seed: int = Field(default=1, ge=0, lt=2**32)
+    """Of the split, the initial weights, the order of pairs, dropout and the bootstrap."""
 
 
 @dataclass(config=SETTINGS, frozen=True)
@@ -77,6 +79,7 @@ class EncoderSection:
     verify: bool = False
     """Compare every rank's encoder with transformers' ESM C on a sample of the input before the work starts."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is CUDA where there is a device."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the encoder; `auto` is bf16 on CUDA and fp32 on a CPU."""
     license: str | None = Field(default=None, max_length=1_000)
@@ -90,6 +93,7 @@ class StoreSection:
     path: str | None = None
     """Default: `store.zarr` in the run folder."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float16"
+    """Number format of the stored rows."""
     shard_rows: int = Field(default=16384, ge=1, le=16_777_216)
     """Rows (residues) in one Zarr shard, the unit of writing and of work."""
     chunk_rows: int = Field(default=128, ge=1, le=65_536)
@@ -106,14 +110,17 @@ class ModelSection:
     size: Literal["light", "base", "large"] = "base"
     """What stands for the settings that are null."""
     d_model: int | None = Field(default=None, ge=8, le=65_536)
+    """Width inside a network; when absent by `size`, as the five below."""
     num_heads: int | None = Field(default=None, ge=1, le=65_536)
     num_conv_layers: int | None = Field(default=None, ge=0, le=1_000)
     num_transformer_layers: int | None = Field(default=None, ge=0, le=1_000)
     """In `cross_attention` and `pair_of_pairs` blocks of cross attention, at least one."""
     kernel_size: int = Field(default=5, ge=1, le=65_536)
+    """Residues seen by one convolution."""
     num_pooling_queries: int | None = Field(default=None, ge=1, le=65_536)
     embedding_size: int | None = Field(default=None, ge=2, le=65_536)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of values dropped in training."""
     margin: float = Field(default=2.0, gt=0, le=2)
     """Distance at which a pair of label 0 costs nothing, and scores 0.025; 2 is the largest distance there is."""
     max_length: int = Field(default=2048, ge=1, le=10_000_000)
@@ -132,8 +139,11 @@ class TrainSection:
     """Optimisation, validation and checkpoints."""
 
     zero_stage: Annotated[Literal[0, 1, 2, 3], BeforeValidator(_whole)] = 2
+    """DeepSpeed ZeRO: 0 shares nothing, 1 the optimiser state, 2 also gradients, 3 also parameters."""
     precision: Precision = "fp32"
+    """Arithmetic of training; `fp16` needs CUDA."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is CUDA where there is a device."""
     encoder_mode: Literal["frozen", "lora", "full"] = "frozen"
     """`frozen` reads the store; else ESM C is trained too, from the weights that made it: in whole, or by LoRA."""
     lora_rank: int = Field(default=8, ge=1, le=65_536)
@@ -149,6 +159,7 @@ class TrainSection:
     mining: Literal["all", "semi_hard", "hard"] = "all"
     """Which non-binders of a receptor a binder is compared with by `triplet`."""
     epochs: int = Field(default=20, ge=1, le=1_000_000)
+    """Passes over the training pairs."""
     max_steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     """Stop after this many steps, whatever `epochs` says; the schedule ends there too."""
     global_batch_size: int = Field(default=128, ge=1, le=16_777_216)
@@ -158,14 +169,19 @@ class TrainSection:
     pairs_per_receptor: int = Field(default=8, ge=1, le=1_000_000)
     """Pairs of one receptor that come together, so that it is read once for all of them; 1 deals them out singly."""
     learning_rate: float = Field(default=1e-3, gt=0, le=1e3)
+    """The highest; reached after `warmup_steps`, then a cosine."""
     min_learning_rate_ratio: float = Field(default=0.05, ge=0, le=1)
+    """Share of it at the last step."""
     warmup_steps: int = Field(default=100, ge=0, le=1_000_000_000)
+    """Steps until the highest learning rate."""
     weight_decay: float = Field(default=0.01, ge=0, le=1e3)
+    """Of AdamW."""
     gradient_clipping: float = Field(default=1.0, ge=0, le=1e9)
     """Largest global gradient norm; 0 switches clipping off."""
     validate_every: int = Field(default=0, ge=0, le=1_000_000_000)
     """Steps between validations; 0 means once an epoch."""
     monitor: Literal["auroc", "loss"] = "auroc"
+    """What decides which weights are exported."""
     patience: int = Field(default=0, ge=0, le=1_000_000)
     """Validations without improvement before stopping; 0 never stops early."""
     save_every: int = Field(default=0, ge=0, le=1_000_000_000)
@@ -185,9 +201,11 @@ class EvaluateSection:
     """Metrics on the held-out splits."""
 
     bootstrap: int = Field(default=1000, ge=0, le=1_000_000)
+    """Repeats for the 95 % intervals; 0 leaves them out."""
     controls: list[ControlName] | None = None
     """What the model is measured against; when absent all of them. An empty list leaves them out."""
     batch_size: int = Field(default=512, ge=1, le=1_000_000)
+    """Pairs in one forward pass on a GPU and in validation; on a CPU those whose sequences are in memory at once."""
     allow_changes: bool = False
     """Measure on other data than trained on, without the pairs that were; recorded."""
 
@@ -201,6 +219,7 @@ class ClusterSection:
     profile: str | None = None
     """A JSON file, or the name of one in `slurm/profiles`; on the command line a path from the current folder."""
     nodes: int = Field(default=1, ge=1, le=100_000)
+    """Nodes of a job; on this machine, processes."""
     tasks_per_node: int | None = Field(default=None, ge=1, le=1_024)
     """Ranks on a node; when absent the profile's, or one. Normally one a GPU."""
     time_min: int | None = Field(default=None, ge=1, le=1_000_000)

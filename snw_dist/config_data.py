@@ -16,7 +16,9 @@ class ColumnNames:
     """Names of the columns in the pair table."""
 
     ligand: str = "ligand_id"
+    """Column with the id of the ligand."""
     receptor: str = "receptor_id"
+    """Column with the id of the receptor."""
     label: str = "label"
     """Numbers in [0, 1], or a binary column of 0 / 1 / true / false / bound / unbound; not read with `scores.term`."""
     binary: str | None = None
@@ -83,13 +85,17 @@ class SplitSection:
     receptor_identity: float = Field(default=0.3, gt=0, le=1)
     """The same for receptors, and with `data.symmetric` for all proteins; likewise `receptor_coverage`."""
     receptor_coverage: float = Field(default=0.5, gt=0, le=1)
+    """The alignment covers this share of both sequences."""
     val_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of pairs in `val`."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of pairs in `test`."""
     calibration_fraction: float = Field(default=0, ge=0, lt=0.5)
     """Pairs that decide nothing of the network: by them a screen knows how many of its hits are false."""
     folds: int | None = Field(default=None, ge=3, le=1_000)
     """Cross-validation: `test` is fold number `fold`, `val` the next one; the fractions are not used."""
     fold: int = Field(default=0, ge=0, lt=1_000)
+    """Which of the folds."""
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     """Seed of the split and of made negatives alone; when absent `run.seed`."""
 
@@ -120,7 +126,9 @@ class DataSection:
     """The input tables and how they are cleaned."""
 
     ligands: str = "ligands.fasta"
+    """FASTA, plain or packed."""
     receptors: str = "receptors.fasta"
+    """FASTA, plain or packed."""
     pairs: str = "pairs.csv"
     """By its ending: CSV, TSV, Parquet, or a Rosetta score file (`.sc`, `.fasc`) or silent file (`.silent`, `.out`)."""
     symmetric: bool = False
@@ -133,12 +141,15 @@ class DataSection:
     folder: str | None = None
     """The cleaned tables; when absent `data` in the run folder. Runs may share them."""
     positive_from: float = Field(default=0.5, ge=-1e9, le=1e9)
+    """Labels from here on are positive, where no binary column is named."""
     on_invalid: Literal["error", "skip"] = "error"
     """`error` stops at the first bad records; `skip` writes them to the reject table and goes on."""
     non_standard: Literal["reject", "unknown"] = "reject"
     """B, J, O, U, X, Z: `reject` the sequence, or replace each of them by X."""
     min_length: int = Field(default=1, ge=1, le=1_000_000)
+    """Shorter sequences are rejected."""
     max_length: int = Field(default=100_000, ge=1, le=10_000_000)
+    """Longer sequences are rejected, never cropped."""
     license: str | None = Field(default=None, max_length=1_000)
     """Under what the data may be used; nothing is made of it but a line in what is handed on."""
 
