@@ -91,7 +91,7 @@ def _points(mark: Points) -> dict[str, Any]:
     colour = _colour(mark.colour)
     marker = {"color": colour, "symbol": shape(mark.colour), "size": 5 if mark.faint else 7}
     found = {**_plain(mark), "mode": "lines+markers" if mark.joined else "markers", "marker": marker}
-    found |= {"line": {"color": colour, "width": 1.5}, "opacity": 0.35 if mark.faint else 1, **_said(mark.texts)}
+    found |= {"line": {"color": colour, "width": 1.5}, "opacity": 0.5 if mark.faint else 1, **_said(mark.texts)}
     if mark.low is not None and mark.high is not None:
         centre = mark.x if mark.along == "x" else mark.y
         ends = {"array": numbers(mark.high - centre), "arrayminus": numbers(centre - mark.low)}

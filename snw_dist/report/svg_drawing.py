@@ -111,7 +111,7 @@ def _lines(axes: Axes, mark: Lines) -> None:
 
 def _points(axes: Axes, mark: Points) -> None:
     colour, symbol = on_white(mark.colour), _SYMBOLS[max(mark.colour, 0) % len(_SYMBOLS)]
-    style: dict[str, Any] = {"color": colour, "alpha": 0.35 if mark.faint else 1.0}
+    style: dict[str, Any] = {"color": colour, "alpha": 0.5 if mark.faint else 1.0}
     if mark.low is not None and mark.high is not None:
         centre = mark.x if mark.along == "x" else mark.y
         ends = np.maximum(np.stack([centre - mark.low, mark.high - centre]), 0)

@@ -142,8 +142,9 @@ def _speed(train: list[dict[str, Any]], rules: tuple[Mark, ...]) -> Figure:
     return Figure(
         "learning_speed",
         "Speed",
-        f"Pairs that all ranks together learned from in a second: {median:,.0f} in the middle. At the right, the "
-        "share of its time that rank 0 waited for data: near 0, the processors or the GPU are the limit.",
+        f"Pairs that all ranks together learned from in a second: {median:,.0f} in the middle. In the second "
+        "panel, the share of its time that rank 0 waited for data: near 0, the processors or the GPU are the "
+        "limit.",
         [
             Panel(
                 (*_both(train, "pairs_per_s", "pairs a second"), *rules), _STEP, Axis("pairs a second", low=0), "speed"
@@ -206,7 +207,7 @@ def _ranks(run: RunFiles) -> Figure:
         "learning_ranks",
         "How the ranks shared the embedding",
         "A **rank** is one process of a job. Ranks take pieces of the store as they finish: a faster one has "
-        "more. At the right, the share of its time that a rank waited for its files to be written.",
+        "more. In the second panel, the share of its time that a rank waited for its files to be written.",
         [
             Panel((bars, mean), Axis("thousand residues", low=0), axis, "work", height=height),
             Panel((wait,), _percent(wait.length), axis, "wait for the writer", height=height),

@@ -113,9 +113,7 @@ def _curve_of_many(split: str, known: list[Receptor]) -> Panel:
         Points("receptor", at, values, texts=_texts(known)),
         Rules("guessing", (0.5,), upright=False, style="dot"),
     )
-    return Panel(
-        marks, Axis(f"place among the {len(known):,} receptors"), Axis("AUROC", low=0, high=1), split, wide=True
-    )
+    return Panel(marks, Axis(f"place among the {len(known):,} receptors"), Axis("AUROC", high=1.01), split, wide=True)
 
 
 def _texts(known: list[Receptor]) -> tuple[str, ...]:

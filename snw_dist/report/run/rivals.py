@@ -74,7 +74,7 @@ def strata_figure(metrics: dict[str, Any], splits: Sequence[str]) -> Figure:
     names, network, rival = [], [], []
     for split, stratum in entries:
         facts = metrics["splits"][split]["strata"][stratum]
-        names.append(f"{split}: {stratum} ({facts['num_pairs']:,})")
+        names.append(f"{stratum}: {split} ({facts['num_pairs']:,})")
         network.append(metrics["model"]["splits"][split]["strata"][stratum]["metrics"]["auroc"])
         best = metrics["comparison"].get(split, {}).get("best_control")
         control = metrics["controls"][best]["splits"][split]["strata"][stratum]["metrics"]["auroc"] if best else None

@@ -65,7 +65,7 @@
   };
   const axis = ({ short, ...own }) => ({
     automargin: true, gridcolor: variable("--line"), linecolor: variable("--line"), zeroline: false, ticks: "",
-    fixedrange: narrow(), nticks: narrow() ? 5 : 8, exponentformat: "power", minexponent: 4, separatethousands: true,
+    fixedrange: narrow(), nticks: narrow() ? 5 : 8, exponentformat: "power", minexponent: 7, separatethousands: true,
     ...own, ...(short && narrow() ? { ticktext: short } : {}), title: { ...own.title, standoff: 8 },
   });
   const layout = (panel, height) => ({
