@@ -16,6 +16,8 @@ from hpc.shown import spreadsheet_cell
 from snw_dist.data.files.inputs import TABLES, Table
 
 MAX_SHOWN = 10
+REJECT_COLUMNS = ("file", "line", "id", "reason", "value")
+"""Of every table of what was left out."""
 _TOLD = 3
 _MOST_NAMES = 50
 _MAX_VALUE = 60
@@ -123,7 +125,7 @@ def rejects_csv(rejects: Rejects, names: Mapping[Table, str], base: Path) -> str
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "line", "id", "reason", "value"))
+    writer.writerow(REJECT_COLUMNS)
     for r in sorted(rejects.kept, key=lambda r: (TABLES.index(r.table), str(r.file or ""), r.line)):
         cells = (names[r.table] if r.file is None else os.path.relpath(r.file, base), r.id, r.reason, r.value)
         name, identifier, reason, value = map(spreadsheet_cell, cells)

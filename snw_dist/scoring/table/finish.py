@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from hpc.disk.files import publish_file
 from hpc.shown import spreadsheet_cell
 from snw_dist.data.files.cells import is_number
+from snw_dist.data.files.rejects import REJECT_COLUMNS
 from snw_dist.scoring.columns import VERSION, Column
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -60,13 +61,16 @@ def write_text(file: IO[bytes], delimiter: str, schema: pa.Schema, tables: Itera
         file.write(_lines(zip(*columns, strict=True), delimiter))
 
 
-def write_rejected(path: Path, work: Path, rejected: Iterable[pa.Table]) -> None:
-    """`row,line,reason` of the rows without a score; as `write_output`."""
+def write_rejected(path: Path, work: Path, source: str, rejected: Iterable[pa.Table]) -> None:
+    """The rows without a score, with the columns of `rejects_csv` and their numbers; as `write_output`.
+
+    source: the name of the file that the rows are from.
+    """
     part = work / "rejected"
     with part.open("wb") as file:
-        file.write(_lines([["row", "line", "reason"]], ","))
+        file.write(_lines([[*REJECT_COLUMNS, "row"]], ","))
         for table in rejected:
-            file.write(_lines(_rejected_rows(table), ","))
+            file.write(_lines(_rejected_rows(table, source), ","))
     publish_file(part, path)
 
 
@@ -101,9 +105,10 @@ def _best_of_each(table: pa.Table, top: int, of: str) -> pa.Table:
     return ordered.take(pa.array(kept, pa.int64())).drop_columns(["of_receptor"])
 
 
-def _rejected_rows(table: pa.Table) -> Iterator[tuple[int, int, str]]:
-    columns = [table.column(name).to_pylist() for name in ("row", "line", "reason")]
-    yield from ((row, line, spreadsheet_cell(reason)) for row, line, reason in zip(*columns, strict=True))
+def _rejected_rows(table: pa.Table, source: str) -> Iterator[list[int | str]]:
+    for row in table.select(["line", "id", "reason", "value", "row"]).to_pylist():
+        texts = [spreadsheet_cell(row[name]) for name in ("id", "reason", "value")]
+        yield [spreadsheet_cell(source), row["line"], *texts, row["row"]]
 
 
 def _with(schema: pa.Schema, table: pa.Table) -> pa.Table:

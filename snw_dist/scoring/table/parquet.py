@@ -28,7 +28,7 @@ def parquet_source(path: Path, sides: tuple[Side, Side], rows: int = CHUNK_ROWS)
     needed = [side for side in sides if side.given is None]
     if any(side.column_among(names) is None for side in needed):
         raise no_columns(str(path), names, needed)
-    return Source(fields, lambda: _chunks(path, fields, sides, rows), {})
+    return Source(fields, lambda: _chunks(path, fields, sides, rows), {}, file=path.name)
 
 
 def _chunks(path: Path, fields: list[pa.Field], sides: tuple[Side, Side], rows: int) -> Iterator[Chunk]:

@@ -69,7 +69,7 @@ class PartOfSource:
     def source(self) -> Source:
         """The part as a source of its own."""
         made_of = {**self._whole.made_of, "part": f"{self._part.number}/{self._part.parts}"}
-        return Source(self._whole.fields, self.chunks, made_of, self._whole.notes)
+        return Source(self._whole.fields, self.chunks, made_of, self._whole.notes, file=self._whole.file)
 
     def note_done(self, output: Path, rejected: Path, plan: Mapping[str, Any], counts: Mapping[str, int]) -> None:
         """Note what has become of the rows, once the output is whole."""

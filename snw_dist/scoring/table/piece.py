@@ -28,7 +28,9 @@ def scored_chunk(
     facts: dict[str, Any] = {
         "row": pa.array(chunk.rows, pa.int64()),
         "line": pa.array(chunk.lines, pa.int64()),
-        "reason": pa.array([pair.reason if isinstance(pair, Refused) else None for pair in chunk.pairs], pa.string()),
+        **{
+            name: pa.array([getattr(pair, name, None) for pair in chunk.pairs], pa.string()) for name in Refused._fields
+        },
     }
     found = pa.array(places, pa.int64())
     if top is not None:

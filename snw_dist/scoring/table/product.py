@@ -69,7 +69,10 @@ def read_records(side: Side, path: Path | None) -> list[Record]:
         problem = check_id(record)
         reason = Refused(f"{side.kind} {shorten(record.id)!r}: {problem.reason}") if problem else None
         long = Refused(f"{side.kind} {shorten(record.id)!r}: the record is too long") if record.overlong else None
-        found.append(Record(record.id, reason or long or side.clean(record.text)))
+        sequence = reason or long or side.clean(record.text)
+        if isinstance(sequence, Refused):
+            sequence = sequence._replace(id=shorten(record.id))
+        found.append(Record(record.id, sequence))
     return found
 
 

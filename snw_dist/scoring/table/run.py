@@ -53,7 +53,7 @@ class Output(NamedTuple):
     @property
     def rejected(self) -> Path | None:
         """The table of the rows without a score, beside the output."""
-        return None if self.path is None else self.path.with_name(f"{self.path.name}.rejected.csv")
+        return None if self.path is None else self.path.with_name(f"{self.path.name}.rejects.csv")
 
 
 class Accounting(NamedTuple):
@@ -191,7 +191,7 @@ def _finish(run: _Run, pieces: Pieces, count: int, rows: int) -> Accounting:
     else:
         assert output.rejected is not None
         if num_rejected:
-            write_rejected(output.rejected, pieces.folder, refused)
+            write_rejected(output.rejected, pieces.folder, run.source.file, refused)
         else:
             output.rejected.unlink(missing_ok=True)
         write_output(output.path, pieces.folder, run.schema, tables())

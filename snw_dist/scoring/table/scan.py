@@ -89,7 +89,7 @@ def scan_source(
         return found
 
     made_of = {"scan": ",".join(map(str, lengths))}
-    return Source(FIELDS, chunks, made_of, notes, survey, wanted, best="ligand")
+    return Source(FIELDS, chunks, made_of, notes, survey, wanted, best="ligand", file=path.name)
 
 
 def _letters_of(side: Side, length: int) -> BoolArray:
@@ -180,11 +180,12 @@ def _ligand(side: Side, text: str) -> str | Refused:
     """A mark of a stop at the end of a window is one within its protein."""
     found = side.clean(text)
     if isinstance(found, str) and len(found) < len(text):
-        return Refused(f"ligand {text!r}: '*' at column {len(text)} is not an amino acid")
+        return Refused(f"ligand {text!r}: '*' at column {len(text)} is not an amino acid", text)
     return found
 
 
 def _at(pair: Pair | Refused, place: Place, proteins: Proteins) -> Pair | Refused:
     if isinstance(pair, Pair):
         return pair
-    return Refused(f"{pair.reason} (protein {shorten(proteins.names[place.protein])!r}, position {place.position})")
+    name = shorten(proteins.names[place.protein])
+    return pair._replace(reason=f"{pair.reason} (protein {name!r}, position {place.position})", id=name)

@@ -29,9 +29,13 @@ _NOTHING = SequenceTable({}, 0, 0, {}, [])
 
 
 class Refused(NamedTuple):
-    """Why a row has no score."""
+    """Why a row has no score, as `Reject` says it of a record."""
 
     reason: str
+    value: str = ""
+    """What cannot be used, shortened."""
+    id: str = ""
+    """Of the record that it is about, shortened, where there is one."""
 
 
 class Pair(NamedTuple):
@@ -77,7 +81,7 @@ class Side:
             return Refused(f"the {self.kind} is empty")
         cleaned = self.rules.clean(text)
         if isinstance(cleaned, Problem):
-            return Refused(f"{self.kind} {shorten(text)!r}: {cleaned.reason}")
+            return Refused(f"{self.kind} {shorten(text)!r}: {cleaned.reason}", shorten(text))
         return self._of_fitting_length(cleaned.sequence)
 
     def column_among(self, names: Sequence[str]) -> str | None:
@@ -95,7 +99,7 @@ class Side:
                 if isinstance(self.rules.clean(text), Problem)
                 else ". If a peptide is meant, give it an id in a FASTA"
             )
-            return Refused(f"the {self.kind} is missing ({text}){way}")
+            return Refused(f"the {self.kind} is missing ({text}){way}", text)
         return self.clean(text)
 
     def _by_id(self, text: str) -> str | Refused:
@@ -103,13 +107,14 @@ class Side:
         try:
             self.ids(text)
         except UnknownIdError as error:
-            return Refused(f"{error.reason}. {error.fix}".rstrip("."))
+            return Refused(f"{error.reason}. {error.fix}".rstrip("."), id=shorten(text))
         whole = self.ids.by_field.get(text, text)
         return self._of_fitting_length(self.ids.table.sequences[whole])
 
     def _of_fitting_length(self, sequence: str) -> str | Refused:
         if self.longest is not None and len(sequence) > self.longest:
-            return Refused(f"{self.kind}: {len(sequence):,} residues, the networks take {self.longest:,} at most")
+            long = f"{self.kind}: {len(sequence):,} residues, the networks take {self.longest:,} at most"
+            return Refused(long, shorten(sequence))
         return sequence
 
 

@@ -53,6 +53,8 @@ class Source:
     """Says which percentiles the rows need, quicker than by reading them."""
     best: Literal["row", "ligand"] = "row"
     """What `--top` counts. Of a ligand all rows are written."""
+    file: str = ""
+    """The name of the file whose lines the rows have; none of all pairs of two sets."""
 
 
 def cells_table(columns: list[pa.Array]) -> pa.Table:

@@ -42,7 +42,9 @@ def text_source(
     layout = _layout(path, first, delimiter, sides, bare)
     notes = [*layout.header.notes, *(["there is no line of names"] if layout.bare else [])]
     fields = [pa.field(name, pa.string()) for name in layout.header.names]
-    source = Source(fields, lambda: _chunks(path, layout, sides, rows), {}, [f"{path.name}: {n}." for n in notes])
+    source = Source(
+        fields, lambda: _chunks(path, layout, sides, rows), {}, [f"{path.name}: {n}." for n in notes], file=path.name
+    )
     return source, layout.header.delimiter if layout.header.delimiter in (",", "\t") else ","
 
 

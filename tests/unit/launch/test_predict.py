@@ -79,7 +79,7 @@ def test_a_table_in_a_process_of_its_own(bundle: Path, tmp_path: Path) -> None:
     assert [row["n"] for row in found] == ["1", "3"]
     assert [float(row["snw_score"]) for row in found] == expected.score.tolist()
     assert [float(row["snw_probability"]) for row in found] == expected.probability.tolist()
-    (tmp_path / "bad.csv").write_text((tmp_path / "out.tsv.rejected.csv").read_text())
+    (tmp_path / "bad.csv").write_text((tmp_path / "out.tsv.rejects.csv").read_text())
     assert [row["row"] for row in rows((tmp_path / "bad.csv").read_text())] == ["2"]
 
 

@@ -13,6 +13,7 @@ from hpc.errors import InputError
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.parquet import parquet_source
 from snw_dist.scoring.table.run import Output, predict_table
+from snw_dist.scoring.table.sides import Refused
 from tests.kit.table_tools import COLUMNS, FakeScorer, score_of, sides
 
 
@@ -44,7 +45,7 @@ def test_there_and_back(tmp_path: Path) -> None:
 def test_a_column_without_texts(tmp_path: Path) -> None:
     pd.DataFrame({"ligand": [1.5], "receptor": ["MKV"]}).to_parquet(tmp_path / "pairs.parquet")
     [chunk] = parquet_source(tmp_path / "pairs.parquet", sides()).chunks()
-    assert chunk.pairs == [("the ligand is no text but float",)]
+    assert chunk.pairs == [Refused("the ligand is no text but float")]
 
 
 def test_no_such_column_and_no_parquet(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_parts_in_any_order_are_the_whole(table: Path) -> None:
     said = {number: scored(table, Part(number, 4))[1] for number in (3, 1, 4, 2)}
     assert said[1].startswith("Parts done: 2 of 4;")
     assert said[2] == "Parts done: all 4; rows in them: 70 = 62 written + 8 rejected"
-    for suffix in (".csv", ".csv.rejected.csv"):
+    for suffix in (".csv", ".csv.rejects.csv"):
         parts = [table.with_name(f"out.{number}-of-4{suffix}").read_text().splitlines() for number in (1, 2, 3, 4)]
         whole = table.with_name(f"whole{suffix}").read_text().splitlines()
         assert [whole[0], *(line for part in parts for line in part[1:])] == whole

@@ -39,7 +39,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def rejected(to: Path) -> Path:
-    return to.with_name(f"{to.name}.rejected.csv")
+    return to.with_name(f"{to.name}.rejects.csv")
 
 
 def test_every_row_is_accounted_for(table: Path, tmp_path: Path) -> None:
@@ -50,11 +50,14 @@ def test_every_row_is_accounted_for(table: Path, tmp_path: Path) -> None:
     assert [row["note"] for row in rows] == ["a", "c", "a", "d", "-5"]
     assert [float(row["snw_score"]) for row in rows] == [score_of(row["ligand"], row["receptor"]) for row in rows]
     assert [(row["row"], row["line"]) for row in read(rejected(to))] == [("2", "3"), ("6", "8"), ("7", "9")]
+    assert [*read(rejected(to))[0]] == ["file", "line", "id", "reason", "value", "row"]
+    assert [row["value"] for row in read(rejected(to))] == ["SI1NFEKL", "", ""]
+    assert {row["file"] for row in read(rejected(to))} == {"pairs.csv"}
     reasons = [row["reason"] for row in read(rejected(to))]
     assert "'1' at column 3 is not an amino acid" in reasons[0]
     assert reasons[1] == "the ligand is empty"
     assert reasons[2].startswith("4 columns, the header has 3")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.csv.rejected.csv", "pairs.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "out.csv.rejects.csv", "pairs.csv"]
 
 
 CELLS = st.sampled_from(["SIINFEKL", "MKV", "mkv", " A C ", "", "B1", "-", "=1+1", "GG"])
@@ -140,7 +143,7 @@ def test_a_damaged_piece_is_scored_again(table: Path, tmp_path: Path) -> None:
     interrupted(table, to, 3)
     piece = tmp_path / ".out.csv.predict" / "piece_000000.parquet"
     data = bytearray(piece.read_bytes())
-    data[len(data) // 4] ^= 1
+    data[20] ^= 1  # in the first column
     piece.write_bytes(data)
     predicted(table, to, 2, scorer=scorer)
     predicted(table, tmp_path / "clean.csv", 2)

@@ -89,13 +89,15 @@ def test_every_place_has_its_row_in_order_and_each_window_is_scored_once(
 
 def test_bad_letters_are_listed_with_their_place(files: tuple[Path, Path], tmp_path: Path) -> None:
     scanned(source(files), tmp_path / "out.csv")
-    with (tmp_path / "out.csv.rejected.csv").open(newline="") as file:
+    with (tmp_path / "out.csv.rejects.csv").open(newline="") as file:
         refused = list(csv.DictReader(file))
     _, bad = expected()
     assert len({row["row"] for row in refused}) == len(bad)
     for name, position, _, window, _ in bad:
         assert any(f"'{window}'" in r["reason"] and f"'{name}', position {position})" in r["reason"] for r in refused)
     assert {row["line"] for row in refused} == {"5", "9"}  # of their headers
+    assert {(row["id"], row["value"]) for row in refused} == {(name, window) for name, _, _, window, _ in bad}
+    assert {row["file"] for row in refused} == {files[0].name}
     assert any("'T*'" not in row["reason"] and "'*' at column 3" in row["reason"] for row in refused)
 
 
@@ -180,5 +182,5 @@ def test_a_killed_scan_goes_on(files: tuple[Path, Path], tmp_path: Path, monkeyp
     scanned(source(files, 2), tmp_path / "out.csv", 2, rest)
     scanned(source(files, 2), tmp_path / "again.csv", 2, all_of_it)
     assert 0 < rest.num_scored < all_of_it.num_scored - 3
-    for name in ("out.csv", "out.csv.rejected.csv"):
+    for name in ("out.csv", "out.csv.rejects.csv"):
         assert (tmp_path / name).read_bytes() == (tmp_path / name.replace("out", "clean")).read_bytes()

@@ -55,4 +55,4 @@ def test_a_missing_value_is_no_sequence(cell: str) -> None:
 def test_longer_than_the_networks_take() -> None:
     side = Side("ligand", RULES, longest=3)
     assert side.find("MKV") == "MKV"
-    assert side.find("MKVA") == Refused("ligand: 4 residues, the networks take 3 at most")
+    assert side.find("MKVA") == Refused("ligand: 4 residues, the networks take 3 at most", "MKVA")
