@@ -7,6 +7,7 @@ if not __package__:  # run by its path: the repository takes the place of launch
     sys.path[0] = str(Path(__file__).resolve().parents[1])
     import launch  # noqa: F401 - ends here where the environment is forgotten
 
+import json
 import shlex
 from typing import Annotated
 
@@ -55,7 +56,8 @@ def init_command(
     write_configuration(config, guesses)
     shown = Table(*(Column(title, overflow="fold") for title in ("setting", "value", "why")), show_lines=True)
     for guess in guesses:
-        shown.add_row(guess.key, str(guess.value), guess.why)
+        value = guess.value if isinstance(guess.value, str) else json.dumps(guess.value, ensure_ascii=False)
+        shown.add_row(guess.key, value, guess.why)
     console(120).print(shown)
     print(f"Written to {config}. Correct there, or with --set, what is wrong. Then:")
     for step in STEPS:

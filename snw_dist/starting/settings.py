@@ -70,6 +70,8 @@ def _of_data(found: Found, base: Path, given: Mapping[str, Any]) -> tuple[list[G
     because = "" if len(sides) > 1 or symmetric else f". Taken as the ligands: {why}"
     guesses += [_of_ids("ligand", matched[0], because), _of_ids("receptor", matched[1], "")]
     guesses += [] if set(given) & set(_OF_LABEL) else _of_labels(others, str(found.pairs), used)
+    if given.get("data.scores.transform", "log_affinity") != "log_affinity":  # then nM mean nothing any more
+        guesses = [guess for guess in guesses if guess.key not in ("data.positive_from", "data.columns.inequality")]
     guesses += [] if "data.split.method" in given else split_guesses(others, used, symmetric)
     return guesses, used.pairs
 

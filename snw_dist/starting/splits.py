@@ -14,6 +14,9 @@ from snw_dist.starting.sides import Used
 _FEWEST = 20
 """Different sequences of a side of which a cold split can be made at all well."""
 
+_SMALL = 1_000
+"""Fewer pairs than this are divided otherwise than by the defaults: more of them are held out."""
+
 
 def split_guesses(columns: Sequence[Column], used: Used, symmetric: bool) -> list[Guess]:
     """A column of the table where one has the splits, else one that is made and tells about new sequences."""
@@ -31,6 +34,9 @@ def split_guesses(columns: Sequence[Column], used: Used, symmetric: bool) -> lis
         notes = f". Not used: {values}, and it would have to have train, val and at least one more, such as test"
     method, why = _method(used, symmetric)
     guesses = [Guess("data.split.method", method, why + notes)]
+    if used.pairs < _SMALL:
+        share = f"Of {used.pairs:,} pairs a tenth would be too few to measure anything by"
+        guesses += [Guess(f"data.split.{part}_fraction", 0.2, share) for part in ("val", "test")]
     if method != "random" and shutil.which(PROGRAM) is None:
         why = "MMseqs2 is not here, so only identical sequences are held together. Better install it, and take mmseqs2"
         guesses.append(Guess("data.split.clusters", "identical", why))

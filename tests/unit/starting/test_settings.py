@@ -41,9 +41,11 @@ def test_other_names_tabs_gzip_and_affinities(tmp_path: Path) -> None:
     assert (found["columns.ligand"], found["columns.receptor"]) == ("Epitope name", "MHC allele")
     assert (found["scores.term"], found["scores.transform"]) == ("IC50 [nM]", "log_affinity")
     assert found["positive_from"] == 0.426
-    assert found["split.method"] == "ligand_cold"
+    assert [found[f"split.{key}"] for key in ("method", "val_fraction", "test_fraction")] == ["ligand_cold", 0.2, 0.2]
     assert found["train.warmup_steps"] == 2  # of 20 epochs of one step
     assert found["encoder.weights"] == "biohub/ESMC-300M"
+    otherwise = first_settings(tmp_path, tmp_path, {}, {"data.scores.transform": "rank"}, "first")
+    assert not {"data.positive_from"} & {guess.key for guess in otherwise}
 
 
 def test_words_semicolons_a_title_and_one_file_of_both_sides(tmp_path: Path) -> None:
