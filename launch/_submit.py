@@ -13,6 +13,7 @@ from hpc.disk.strict import validated
 from hpc.job.profile import SiteProfile, load_profile, profile_from
 from hpc.job.request import JobRequest
 from hpc.shown import console
+from launch._allocation import allocation_of, overrides_here, run_here
 from snw_dist.config import ClusterSection, SnwConfig, config_to_dict
 from snw_dist.extras import require
 
@@ -23,7 +24,10 @@ TasksOption = Annotated[
     int | None, typer.Option("--tasks-per-node", metavar="N", help="Overrides cluster.tasks_per_node.")
 ]
 ClusterOption = Annotated[
-    str | None, typer.Option("--cluster", metavar="auto|slurm|local", help="Overrides cluster.cluster.")
+    str | None,
+    typer.Option(
+        "--cluster", metavar="auto|slurm|local|allocation", help="Overrides cluster.cluster; allocation: see slurm/."
+    ),
 ]
 ProfileOption = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="Overrides cluster.profile.")]
 PartitionOption = Annotated[
@@ -45,24 +49,25 @@ def cluster_overrides(
     cluster: str | None,
     profile: str | None,
     time_min: int | None,
+    array: int | None = None,
 ) -> dict[str, object]:
-    """The options above as dotted configuration keys."""
+    """The options above as dotted configuration keys; in an allocation, what Slurm has given."""
+    size: dict[str, object] = {"cluster.nodes": nodes, "cluster.tasks_per_node": tasks_per_node, "cluster.array": array}
+    size = overrides_here(size, time_min) if cluster == "allocation" else {**size, "cluster.time_min": time_min}
     return {
-        "cluster.nodes": nodes,
-        "cluster.tasks_per_node": tasks_per_node,
+        **size,
         "cluster.cluster": cluster,
         "cluster.profile": profile and profile_from(profile, Path.cwd()),
-        "cluster.time_min": time_min,
     }
 
 
-def cluster_section(overrides: dict[str, object], array: int) -> ClusterSection:
+def cluster_section(overrides: dict[str, object]) -> ClusterSection:
     """What `cluster_overrides` has found, for a command without a configuration.
 
     Raises `InputError` for what cannot be.
     """
     given = {key.removeprefix("cluster."): value for key, value in overrides.items() if value is not None}
-    return validated(ClusterSection, given | {"array": array}, "command line")
+    return validated(ClusterSection, given, "command line")
 
 
 def change_overrides(precision: bool, changes: bool) -> dict[str, object]:
@@ -97,8 +102,8 @@ def run_all(
 
     `config` says where: the cluster, and the run folder that keeps jobs and logs.
     """
-    jobs = [(_job_name(kind, task), config_to_dict(task)) for task in tasks]
-    name = _job_name(kind, config)
+    jobs = [(job_name(kind, task), config_to_dict(task)) for task in tasks]
+    name = job_name(kind, config)
     return run_jobs(config.cluster, config.run_folder, jobs, name, entry_point, device, partition, detach)
 
 
@@ -121,12 +126,28 @@ def run_jobs(
     from hpc.submit.executor import resolve_cluster
     from hpc.submit.status import refuse_waiting
 
-    cluster = resolve_cluster(section.cluster)
-    require(*(["submitit"] if cluster == "slurm" else []))
+    here = allocation_of(section)
+    cluster = "slurm" if section.cluster == "allocation" else resolve_cluster(section.cluster)
+    require(*(["submitit"] if cluster == "slurm" and here is None else []))
     profile = _profile(section.profile, partition)
     for name in dict.fromkeys(name for name, _ in jobs) if not beside else ():
-        refuse_waiting(folder, name)
-    requests = [
+        refuse_waiting(folder, name, here and here.identity.job_id)
+    requests = _requests(section, profile, folder, jobs, array_name, entry_point, device)
+    if here is not None:
+        return run_here(requests, profile, here, partition, detach)
+    return _start(requests, profile, cluster, detach and cluster == "slurm")
+
+
+def _requests(
+    section: ClusterSection,
+    profile: SiteProfile,
+    folder: Path,
+    jobs: Sequence[tuple[str, dict[str, Any]]],
+    array_name: str,
+    entry_point: str,
+    device: str,
+) -> list[JobRequest]:
+    return [
         JobRequest(
             name=name,
             entry_point=entry_point,
@@ -142,7 +163,6 @@ def run_jobs(
         )
         for number, (name, values) in enumerate(jobs)
     ]
-    return _start(requests, profile, cluster, detach and cluster == "slurm")
 
 
 def _start(
@@ -170,6 +190,6 @@ def _profile(name: str | None, partition: str | None) -> SiteProfile:
     return profile if partition is None else dataclasses.replace(profile, partition=partition)
 
 
-def _job_name(kind: str, config: SnwConfig) -> str:
+def job_name(kind: str, config: SnwConfig) -> str:
     """What Slurm's queue, `status` and the lines of a command that follows call a job: what it does, for which run."""
     return f"{kind}-{config.run.name}"

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from launch._allocation import allocation_of, queued_again
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings
 from launch._submit import (
     ClusterOption,
@@ -21,8 +22,10 @@ from launch._submit import (
     TasksOption,
     TimeOption,
     cluster_overrides,
+    job_name,
     submit_and_follow,
 )
+from snw_dist.config import SnwConfig
 from snw_dist.config_file import parse_layers
 from snw_dist.extras import require
 
@@ -69,21 +72,27 @@ def embed_command(
     require("crc32c", "zarr", *(["transformers"] if verify_encoder else []))
     if append + verify + repair > 1:
         raise typer.BadParameter("--append, --verify and --repair exclude each other")
-    overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min)
-    overrides |= {"run.name": run, "cluster.array": array, "encoder.combine": combine}
+    overrides = cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min, array)
+    overrides |= {"run.name": run, "encoder.combine": combine}
     overrides |= {"encoder.layer": parse_layers(layer), "encoder.verify": verify_encoder or None}
     settings = read_settings(config, overrides, set_values)
     job = "append" if append else "verify" if verify else "repair" if repair else "embed"
-    if job in ("embed", "append"):
-        from snw_dist.data.ensure import with_prepared
-        from snw_dist.embedding.estimate import check_embedding
-
-        work = with_prepared(settings, lambda prepared: check_embedding(settings, prepared, append))
-        if work is None:
-            print(f"{settings.store_path} holds every sequence of the input already")
-            return
-        print(work)
+    again = queued_again(settings.cluster, settings.run_folder, job_name(job, settings))
+    if job in ("embed", "append") and not again and not _work(settings, append):
+        return
     submit_and_follow(settings, job, _ENTRY_POINTS[job], settings.encoder.device, partition, detach)
+
+
+def _work(settings: SnwConfig, append: bool) -> bool:
+    """Say what is to be done, if anything is; raises what speaks against it."""
+    from snw_dist.data.ensure import with_prepared
+    from snw_dist.embedding.estimate import check_embedding
+
+    here = allocation_of(settings.cluster)
+    tasks = None if here is None else [here.array_task]
+    work = with_prepared(settings, lambda prepared: check_embedding(settings, prepared, append, tasks))
+    print(f"{settings.store_path} holds every sequence of the input already" if work is None else work)
+    return work is not None
 
 
 _ENTRY_POINTS = {

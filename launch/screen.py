@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from hpc.shown import printable
+from launch._allocation import queued_again
 from launch._cli import main, new_app
 from launch._report import DRAWING, say_report
 from launch._submit import (
@@ -54,7 +55,7 @@ PercentileOption = Annotated[
 BackgroundOption = Annotated[
     Path | None, typer.Option("--background", metavar="FASTA", help="Percentiles by windows of these proteins.")
 ]
-ArrayOption = Annotated[int, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
+ArrayOption = Annotated[int | None, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
 VectorsOption = Annotated[
     Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
 ]
@@ -72,6 +73,7 @@ BlockOption = Annotated[
     int | None, typer.Option("--block-residues", metavar="N", help="Residues embedded as one unit of work.")
 ]
 UnitOption = Annotated[int | None, typer.Option("--unit-pairs", metavar="N", help="Pairs scored as one unit of work.")]
+_ENTRY_POINT = "snw_dist.screen.run:run_screen"
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what it costs, and end.")]
 
 
@@ -89,7 +91,7 @@ def screen_command(
     rerank_top: RerankTopOption = None,
     percentile: PercentileOption = False,
     background: BackgroundOption = None,
-    array: ArrayOption = 1,
+    array: ArrayOption = None,
     nodes: NodesOption = None,
     tasks_per_node: TasksOption = None,
     vectors: VectorsOption = None,
@@ -107,18 +109,17 @@ def screen_command(
     detach: DetachOption = False,
 ) -> None:
     """Rank a library for receptors, or these for its ligands, exactly; what is done already is kept."""
-    section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min), array)
+    section = cluster_section(cluster_overrides(nodes, tasks_per_node, cluster, profile, time_min, array))
     options: dict[str, Any] = {"bundle": bundle, "ligands": ligands, "receptors": receptors, "to": to, "by": by}
     options |= {"top": top, "threshold": threshold, "false_rate": false_rate, "percentile": background or percentile}
     options |= {"vectors": vectors, "dtype": vector_dtype, "encoder": encoder, "on_invalid": on_invalid}
     options |= {"rerank": rerank, "rerank_top": rerank_top, "block_residues": block_residues, "unit_pairs": unit_pairs}
     options["device"], name = device, f"screen-{to.name}"
-    digest = _prepared(options, dry_run, partial(_refuse_waiting, to, name))
+    digest = "" if queued_again(section, to, name) else _prepared(options, dry_run, partial(_refuse_waiting, to, name))
     if digest is None:
         return
     jobs = [(name, {"to": str(to.absolute()), "plan": digest})] * section.array
-    entry_point = "snw_dist.screen.run:run_screen"
-    _say_result(to, run_jobs(section, to, jobs, name, entry_point, device, partition, detach, beside=True))
+    _say_result(to, run_jobs(section, to, jobs, name, _ENTRY_POINT, device, partition, detach, beside=True))
 
 
 def _refuse_waiting(to: Path, name: str) -> None:

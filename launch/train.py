@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from hpc.told import tell
+from launch._allocation import queued_again
 from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main, new_app, read_settings, started_as
 from launch._submit import (
     AllowChangesOption,
@@ -26,6 +27,7 @@ from launch._submit import (
     TimeOption,
     change_overrides,
     cluster_overrides,
+    job_name,
     submit_and_follow,
 )
 from snw_dist.extras import require
@@ -68,8 +70,9 @@ def train_command(
         "train.precision": precision,
     }
     settings = read_settings(config, overrides, set_values, as_prepared)
-    check_training(settings)
-    print(training_cost(settings))
+    if not queued_again(settings.cluster, settings.run_folder, job_name("train", settings)):
+        check_training(settings)
+        print(training_cost(settings))
     submit_and_follow(settings, "train", TRAINING, settings.train.device, partition, detach)
     tell(f"next: {_evaluation(config, settings.run.name, set_values)}")
 

@@ -214,8 +214,10 @@ class EvaluateSection:
 class ClusterSection:
     """How jobs are started; the site's own facts are in the profile."""
 
-    cluster: Literal["auto", "slurm", "local"] = "auto"
-    """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for."""
+    cluster: Literal["auto", "slurm", "local", "allocation"] = "auto"
+    """`auto` takes Slurm where `srun` is found, else this machine with one process per node asked for.
+
+    `allocation`, on the command line alone, is for batch scripts: the job runs in the nodes that the script has."""
     profile: str | None = None
     """A JSON file, or the name of one in `slurm/profiles`; on the command line a path from the current folder."""
     nodes: int = Field(default=1, ge=1, le=100_000)

@@ -48,11 +48,26 @@ def job_begun(identity: JobIdentity, begun: float) -> float:
     scontrol = shutil.which("scontrol")
     if identity.job_id is None or scontrol is None:
         return begun
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", _shown(scontrol, identity.job_id, "RunTime") or "")
+    running_s = _seconds(_shown(scontrol, identity.job_id, "RunTime"))
+    return begun if running_s is None else min(begun, time.monotonic() - running_s)
+
+
+def time_limit_min(identity: JobIdentity) -> float | None:
+    """The limit of a job that runs; None where it has none, or Slurm does not say."""
+    scontrol = shutil.which("scontrol")
+    if identity.job_id is None or scontrol is None:
+        return None
+    limit_s = _seconds(_shown(scontrol, identity.job_id, "TimeLimit"))
+    return None if limit_s is None else limit_s / 60
+
+
+def _seconds(text: str | None) -> int | None:
+    """Of a time as Slurm shows it, `1-02:03:04`; None for a word such as `UNLIMITED`."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d+):(\d+)", text or "")
     if found is None:
-        return begun
+        return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return min(begun, time.monotonic() - (((days * 24 + hours) * 60 + minutes) * 60 + seconds))
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def requeue_and_wait(identity: JobIdentity, comm: Communicator, guard: PreemptionGuard, wait_s: float = 600.0) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from hpc.errors import EnvironmentProblem
+from hpc.errors import EnvironmentProblem, InputError
 from hpc.machine.processors import usable_processors
 
 Launcher = Literal["slurm", "submitit-local", "torchrun", "mpi", "single"]
@@ -130,6 +130,62 @@ class JobIdentity:
             job_id = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ['SLURM_ARRAY_TASK_ID']}"
         # Slurm leaves the variable unset on the first run.
         return JobIdentity(job_id, _integer(environ, "SLURM_RESTART_COUNT", "slurm", "0"))
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What Slurm has given the batch script, or the shell below `salloc`, in which this process was started."""
+
+    identity: JobIdentity
+    nodes: int
+    tasks_per_node: int
+    cpus_per_task: int = 1
+    array_task: int = 0
+    """Of the neighbouring numbers that were asked for, counted from 0."""
+    num_array_tasks: int = 1
+
+    @staticmethod
+    def detect(environ: Mapping[str, str] = os.environ) -> Allocation:
+        """Read Slurm's variables.
+
+        Raises `EnvironmentProblem` outside an allocation and in one of several tasks, `InputError` for an uneven one.
+        """
+        identity = JobIdentity.detect(environ)
+        if identity.job_id is None:
+            raise EnvironmentProblem(
+                "--cluster allocation: there is no allocation of Slurm around this command. Start it in a batch "
+                "script, such as slurm/train.sbatch, or below salloc."
+            )
+        if environ.get("SLURM_STEP_NUM_TASKS", "1") != "1":
+            raise EnvironmentProblem(
+                "--cluster allocation: srun has started this command several times. Start it without srun: it calls "
+                "srun itself."
+            )
+        nodes = _integer(environ, "SLURM_JOB_NUM_NODES", "slurm")
+        tasks_of_node = _integer(environ, "SLURM_NTASKS_PER_NODE", "slurm", "1")
+        tasks = _integer(environ, "SLURM_NTASKS", "slurm", str(nodes * tasks_of_node))
+        if nodes < 1 or tasks % nodes:
+            raise InputError(
+                f"{tasks} tasks on {nodes} nodes: every node needs as many as the others. Ask for --ntasks-per-node "
+                "in place of --ntasks."
+            )
+        cpus = _integer(environ, "SLURM_CPUS_PER_TASK", "slurm", "1")
+        return Allocation(identity, nodes, tasks // nodes, cpus, *_place_in_array(environ))
+
+
+def _place_in_array(environ: Mapping[str, str]) -> tuple[int, int]:
+    """The place of this task among those of its array, and how many there are."""
+    if "SLURM_ARRAY_TASK_ID" not in environ:
+        return 0, 1
+    task, first, last, count = (
+        _integer(environ, f"SLURM_ARRAY_TASK_{name}", "slurm") for name in ("ID", "MIN", "MAX", "COUNT")
+    )
+    if last - first != count - 1:
+        raise InputError(
+            f"the array has {count} tasks from {first} to {last}: ask for neighbouring numbers, such as --array=0-7. "
+            "What is done already is not done again."
+        )
+    return task - first, count
 
 
 def torch_address(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:

@@ -9,29 +9,26 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from hpc.disk.files import atomic_write_json
-from hpc.disk.trusted import check_folder, private_folder
+from hpc.disk.trusted import private_folder
 from hpc.errors import EnvironmentProblem
 from hpc.job.on_node import task_folder
 from hpc.job.profile import SiteProfile
-from hpc.job.request import REQUEST, JobRequest, RankRequest
+from hpc.job.request import JobRequest
 from hpc.machine.processes import process_started
 from hpc.machine.processors import set_here
 from hpc.ranks.topology import set_by_a_launcher
+from hpc.submit.job_folder import new_name, rank_command, recorded, write_request
 from hpc.submit.sbatch import REPOSITORY, SITE_CHOICES, render_sbatch, run_sbatch
 from hpc.submit.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
-from hpc.submit.submitted import CONTROLLER_LOG, RECORD, Cluster, SubmittedJob, submission_number
+from hpc.submit.submitted import CONTROLLER_LOG, Cluster, SubmittedJob
 
 __all__ = ["JobRequest", "render_sbatch", "resolve_cluster", "submit", "submit_array"]
 _SBATCH_ALWAYS_OURS = frozenset(
@@ -73,8 +70,9 @@ def submit(request: JobRequest, profile: SiteProfile, cluster: Cluster) -> Submi
     """Hand a job over and return at once; raises `EnvironmentProblem` when the scheduler refuses it."""
     if cluster == "slurm":
         return submit_array([request], profile)[0]
-    [job_folder] = _prepare([request], profile, cluster)
-    return _recorded(_start_locally(request, profile, job_folder))
+    job_folder = new_name(request.folder)
+    write_request(job_folder, request, None, mpi=False)
+    return recorded(_start_locally(request, profile, job_folder))
 
 
 def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[SubmittedJob]:
@@ -82,56 +80,21 @@ def submit_array(requests: Sequence[JobRequest], profile: SiteProfile) -> list[S
 
     Every task has a private folder of its own, is requeued by itself and ends by itself.
     """
-    folders = _prepare(requests, profile, "slurm")
+    shared = new_name(requests[0].folder)
+    folders = [shared] if len(requests) == 1 else [task_folder(shared, task) for task in range(len(requests))]
+    for request, folder in zip(requests, folders, strict=True):
+        write_request(folder, request, request.time_min, profile.mpi != "none")
     log_folder = private_folder(requests[0].folder / "logs")
-    shared = _shared_name(folders)
     with _clean_environment(profile):
-        job_id = run_sbatch(requests, profile, log_folder, shared, _command(shared))
+        job_id = run_sbatch(requests, profile, log_folder, shared, shlex.join(rank_command(shared)))
     ids = [job_id] if len(requests) == 1 else [f"{job_id}_{task}" for task in range(len(requests))]
     queue = SlurmQueue(job_id)
     return [
-        _recorded(
+        recorded(
             SubmittedJob(request.name, each, "slurm", folder, log_folder, request.num_tasks, SlurmJobs(each, queue))
         )
         for request, folder, each in zip(requests, folders, ids, strict=True)
     ]
-
-
-def _prepare(requests: Sequence[JobRequest], profile: SiteProfile, cluster: Cluster) -> list[Path]:
-    """Make the private folders of a submission, none of which another has, with what its ranks are to do."""
-    run_folder = requests[0].folder
-    check_folder(run_folder)  # before anything is made in it
-    run_folder.mkdir(parents=True, exist_ok=True)
-    check_folder(run_folder)
-    jobs = private_folder(run_folder / "jobs")
-    # The number says which submission came last, whatever the clocks say.
-    number = max((submission_number(folder) for folder in jobs.iterdir()), default=0) + 1
-    first = jobs / f"{number:06d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
-    folders = [first] if len(requests) == 1 else [task_folder(first, task) for task in range(len(requests))]
-    for request, folder in zip(requests, folders, strict=True):
-        folder.mkdir(mode=0o700)
-        of_rank = RankRequest(
-            entry_point=request.entry_point,
-            config=request.config,
-            job_folder=str(folder),
-            time_min=request.time_min if cluster == "slurm" else None,
-            device=request.device,
-            mpi=cluster == "slurm" and profile.mpi != "none",
-            array_task=request.array_task,
-            num_array_tasks=request.num_array_tasks,
-        )
-        atomic_write_json(folder / REQUEST, asdict(of_rank))
-    return folders
-
-
-def _shared_name(folders: Sequence[Path]) -> Path:
-    """What the one command of all tasks names; see `hpc.job.on_node`."""
-    return folders[0] if len(folders) == 1 else folders[0].with_name(folders[0].name.rpartition("_")[0])
-
-
-def _command(folder: Path) -> str:
-    """What starts a rank. `-P`: whoever can write to the folder that this was typed in must not add modules."""
-    return shlex.join([sys.executable, "-u", "-P", "-m", "hpc.job.on_node", str(folder)])
 
 
 def _start_locally(request: JobRequest, profile: SiteProfile, job_folder: Path) -> SubmittedJob:
@@ -144,7 +107,7 @@ def _start_locally(request: JobRequest, profile: SiteProfile, job_folder: Path) 
     with _clean_environment(profile):
         environment = os.environ | {
             "SUBMITIT_EXECUTOR": "local",
-            "SUBMITIT_LOCAL_COMMAND": _command(job_folder),
+            "SUBMITIT_LOCAL_COMMAND": shlex.join(rank_command(job_folder)),
             "SUBMITIT_LOCAL_NTASKS": str(request.num_tasks),
             "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
             "SUBMITIT_LOCAL_NODEID": "0",
@@ -162,16 +125,6 @@ def _start_locally(request: JobRequest, profile: SiteProfile, job_folder: Path) 
         )
     scheduler = LocalProcess(process.pid, log_folder, process, process_started(process.pid))
     return SubmittedJob(request.name, str(process.pid), "local", job_folder, log_folder, request.num_tasks, scheduler)
-
-
-def _recorded(job: SubmittedJob) -> SubmittedJob:
-    """Note what was submitted; a job that nobody could find again (a full disk) is ended."""
-    try:
-        atomic_write_json(job.job_folder / RECORD, job.record())
-    except BaseException:
-        job.kill()
-        raise
-    return job
 
 
 @contextlib.contextmanager

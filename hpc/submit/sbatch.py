@@ -73,7 +73,7 @@ def slurm_parameters(request: JobRequest, profile: SiteProfile, folder: Path) ->
         "signal_delay_s": _signal_delay_s(request, profile),
         "wckey": None,  # submitit's default names one, which clusters that check wckeys refuse
         "setup": [*setup_lines(profile.setup, folder), *_exports(profile)],
-        "srun_args": _srun_args(profile),
+        "srun_args": srun_args(profile),
         "additional_parameters": further | profile.additional_parameters,
         **{name: value for name, value in asked_for.items() if value is not None},
     }
@@ -91,7 +91,8 @@ def _exports(profile: SiteProfile) -> list[str]:
     return lines
 
 
-def _srun_args(profile: SiteProfile) -> list[str]:
+def srun_args(profile: SiteProfile) -> list[str]:
+    """How the ranks of a job are started, whoever has asked Slurm for its nodes."""
     return [
         "--kill-on-bad-exit=1",  # otherwise the other ranks wait in a collective for one that has died
         "--wait=0",  # some sites end all tasks some time after the first one has ended well

@@ -49,9 +49,10 @@ def run_folders(folder: Path) -> list[Path]:
     return sorted(run for run in folder.iterdir() if (run / "jobs").is_dir()) or [folder]
 
 
-def refuse_waiting(folder: Path, name: str) -> None:
+def refuse_waiting(folder: Path, name: str, own: str | None = None) -> None:
     """Raise `EnvironmentProblem` where a job of this name waits or runs already: a second one would be refused later.
 
+    `own`: Slurm's id of the job that asks. It does not refuse itself, nor the other tasks of its array.
     Records that cannot be read, and jobs of which nothing is known from here, refuse nothing.
     """
     try:
@@ -59,7 +60,7 @@ def refuse_waiting(folder: Path, name: str) -> None:
     except SnwError:
         return
     for job, state in shown:
-        if job.name == name and _lives(state):
+        if job.name == name and _lives(state) and (own is None or _submission(job) != own.partition("_")[0]):
             cancel = f"scancel {job.job_id}" if job.cluster == "slurm" else f"kill {job.job_id}"
             look = f"snw-dist status --folder {shlex.quote(str(folder))}"
             raise EnvironmentProblem(

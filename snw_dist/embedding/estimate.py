@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,12 @@ class StoreEstimate:
         )
 
 
-def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str | None:
+def check_embedding(
+    config: SnwConfig, prepared: Prepared, append: bool, tasks: Iterable[int] | None = None
+) -> str | None:
     """What the job will do, in a line, or None when there is nothing to do; raises when it cannot be done.
 
+    `tasks`: those of the array that are to be started; None is all.
     The weights are there (a hub id is fetched into the cache) and are an ESM C by their names, types and shapes, the
     store takes what is asked for, no other job is filling it, and neither its files nor its bytes are beyond
     `store.max_files` (`InputError`) and the free space (`EnvironmentProblem`).
@@ -78,7 +82,7 @@ def check_embedding(config: SnwConfig, prepared: Prepared, append: bool) -> str 
     planned = plan_work(config, input_tables(prepared), parts, append)
     if planned is None:
         return None
-    refuse_in_use((planned.path / RECORDS, owner_name(task)) for task in range(config.cluster.array))
+    refuse_in_use((planned.path / RECORDS, owner_name(task)) for task in tasks or range(config.cluster.array))
     estimate = StoreEstimate.of(planned, width, config.store.dtype)
     free = shutil.disk_usage(_existing(planned.path)).free
     text = (

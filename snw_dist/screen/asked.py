@@ -23,11 +23,11 @@ from snw_dist.screen.errors.conformal import exact_rate
 from snw_dist.screen.false_hits import check_promise
 from snw_dist.screen.library import Kind, Library, other, read_library, told
 from snw_dist.screen.plan import BLOCK_RESIDUES, UNIT_PAIRS, block_starts
-from snw_dist.screen.plan_file import WORK, Compared, Content, ScreenPlan, write_plan
+from snw_dist.screen.plan_file import WORK, Compared, Content, ScreenPlan
 from snw_dist.screen.preflight import estimate, most_entries, second_stage_line
 from snw_dist.screen.rerank import check_second
 from snw_dist.screen.result import REJECTS, is_finished
-from snw_dist.screen.target import begin, plan_before, refuse_foreign
+from snw_dist.screen.target import leave_plan, plan_before, refuse_foreign
 from snw_dist.screen.towers import Towers, check_network
 from snw_dist.version import __version__
 
@@ -145,10 +145,8 @@ def prepared_screen(
         tell(_UNLIKE)
     _say_cost(asked, plan, towers, second, libraries)
     if not dry_run:
-        if before is None or before.digest != plan.digest:
-            begins_anew()
-            begin(asked.to, before, libraries, files, _texts(asked.to / WORK, towers.scorer.bundle, peptides))
-        write_plan(asked.to, plan)
+        texts = _texts(asked.to / WORK, towers.scorer.bundle, peptides)
+        leave_plan(asked.to, plan, libraries, files, texts, begins_anew)
     return plan
 
 

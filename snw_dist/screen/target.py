@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hpc.disk.files import PARTIAL_SUFFIX
+from hpc.disk.folder import locked
 from hpc.errors import InputError
 from hpc.told import long_work, tell
 from snw_dist.data.files.rejects import Rejects, rejects_csv
 from snw_dist.screen.library import TABLE, Kind, Library, write_library
-from snw_dist.screen.plan_file import WORK, ScreenPlan, read_plan
+from snw_dist.screen.plan_file import WORK, ScreenPlan, read_plan, write_plan
 from snw_dist.screen.result import REJECTS, REPORT, clear_result, is_finished, spoilt_file
 from snw_dist.screen.texts import Texts
+
+_TURN_S = 0.1
 
 
 def plan_before(to: Path, digest: str) -> ScreenPlan | None:
@@ -43,6 +48,42 @@ def refuse_foreign(to: Path) -> None:
     foreign = sorted(name for name in names if name not in ours and not name.endswith(PARTIAL_SUFFIX))
     if foreign:
         raise InputError(f"--to {to}: holds something else ({foreign[0]}). Choose a new folder.")
+
+
+@contextlib.contextmanager
+def one_at_a_time(to: Path) -> Iterator[None]:
+    """Wait until no other command begins a screen in the folder, which is made where it is missing."""
+    to.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(to))
+                break
+            except BlockingIOError:
+                time.sleep(_TURN_S)
+            except OSError:  # a file system without locks
+                break
+        yield
+
+
+def leave_plan(
+    to: Path,
+    plan: ScreenPlan,
+    libraries: dict[Kind, Library],
+    files: dict[Kind, Path],
+    texts: Mapping[Path, Sequence[str]],
+    begins_anew: Callable[[], None],
+) -> None:
+    """Leave what the jobs read; in the place of another screen, unless `begins_anew` raises what speaks against it.
+
+    The tasks of an array may all come here at once. `texts`: other sequences, by their file in `to`.
+    """
+    with one_at_a_time(to):
+        before = plan_before(to, plan.digest)
+        if before is None or before.digest != plan.digest:
+            begins_anew()
+            begin(to, before, libraries, files, texts)
+        write_plan(to, plan)
 
 
 def begin(

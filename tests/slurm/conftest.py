@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from hpc.disk.files import file_digest
+from tests.kit.bundle_tools import bundled, measured_run, with_model
+from tests.kit.screen_tools import write_library
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data" / "mhc_binding"
@@ -116,6 +118,20 @@ class Workplace:
         assert process.returncode == code, f"{launcher} {arguments} ended with {process.returncode}:\n{text}"
         return text
 
+    def sbatch(self, script: str, sbatch_options: Sequence[str], *arguments: str) -> str:
+        """Submit a batch script of `slurm/` as a user does; the number of the job."""
+        place = [f"--export=ALL,SNW_DIST={ROOT}", "--cpus-per-task=1", "--time=20", *sbatch_options]
+        done = subprocess.run(
+            ["sbatch", "--parsable", *place, str(ROOT / "slurm" / f"{script}.sbatch"), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def run_folder(self, name: str) -> Path:
         """Folder of a run."""
         return self.folder / "runs" / name
@@ -158,6 +174,40 @@ def workplace(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for process in place.started:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(workplace: Workplace) -> Path:
+    """The run that those which are stopped must equal."""
+    workplace.run("train", "--run", "undisturbed")
+    return workplace.run_folder("undisturbed")
+
+
+@pytest.fixture(scope="session")
+def screened(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A folder with a bundle, two libraries, and a screen of them by one process."""
+    folder = tmp_path_factory.mktemp("screened")
+    bundled(measured_run(folder, **with_model("siamese")), folder / "bundle")
+    write_library(folder / "l.fasta", dict.fromkeys(range(8, 40), 100), 1)
+    write_library(folder / "r.fasta", {60: 20}, 2)
+    place = Workplace(folder, cluster.environment)
+    place.run("screen", *screen_options("alone"), "--cluster", "local")
+    yield place
+    for process in place.started:
+        process.kill()
+        process.wait()
+
+
+def screen_options(to: str) -> list[str]:
+    """Of a screen in the folder `screened`."""
+    units = ["--block-residues", "1500", "--unit-pairs", "5000", "--device", "cpu"]
+    files = ["--bundle", "bundle", "--ligands", "l.fasta", "--receptors", "r.fasta", "--to", to, "--top", "100"]
+    return [*files, *units, "--profile", "devcluster"]
+
+
+def made(folder: Path, pattern: str) -> int:
+    """How many files of this name are in a folder and below."""
+    return len([*folder.rglob(pattern)])
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -22,12 +22,6 @@ def committed(run_folder: Path) -> list[Path]:
     return sorted((run_folder / "checkpoints").glob("step_*/manifest.json"))
 
 
-@pytest.fixture(scope="module")
-def undisturbed(workplace: Workplace) -> Path:
-    workplace.run("train", "--run", "undisturbed")
-    return workplace.run_folder("undisturbed")
-
-
 def test_embedding_is_one_job_on_four_nodes_and_the_same_store(cluster: Cluster, workplace: Workplace) -> None:
     config = json.loads((workplace.folder / "SNW_config.json").read_text())
     config["store"]["path"] = "four.zarr"

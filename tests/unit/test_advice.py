@@ -67,6 +67,10 @@ OF_OTHERS = {
     "hpc/ranks/requeue.py": {"--oneliner"},
     "hpc/ranks/preflight.py": {"--shm-size", "--oneliner"},
     "hpc/submit/sbatch.py": {"--kill-on-bad-exit", "--wait", "--export", "--cpus-per-task", "--mpi"},
+    "hpc/submit/allocation.py": {
+        *("--array", "--unbuffered", "--open-mode", "--output", "--error", "--ntasks", "--ntasks-per-node"),
+    },
+    "hpc/ranks/topology.py": {"--array", "--ntasks", "--ntasks-per-node"},
     "hpc/ranks/work_queue.py": {"--mpi"},
     "snw_dist/config_file.py": {"--layer"},  # only embed has it, and names it as it was given
     "snw_dist/command.py": {"--help"},

@@ -12,7 +12,7 @@ import pytest
 
 from hpc.errors import EnvironmentProblem
 from hpc.ranks.attempts import ATTEMPTS, Attempt, note_attempt, read_attempts, signal_is_of_limit, verdict
-from hpc.ranks.requeue import job_begun
+from hpc.ranks.requeue import job_begun, time_limit_min
 from hpc.ranks.topology import JobIdentity
 from tests.kit.ranks import Finished, start_ranks
 
@@ -135,6 +135,19 @@ def test_the_job_began_when_slurm_says(tmp_path: Path, monkeypatch: pytest.Monke
     now = time.monotonic()
     assert now - job_begun(JobIdentity("41"), now - 5) == pytest.approx(ran_s, abs=2)
     assert job_begun(JobIdentity(), now - 5) == now - 5
+
+
+@pytest.mark.parametrize(
+    ("says", "minutes"), [("00:20:00", 20), ("1-00:30:00", 1470), ("UNLIMITED", None), ("00:00:30", 0.5)]
+)
+def test_the_limit_of_a_job_is_what_slurm_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, minutes: float | None
+) -> None:
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho 'JobId=41 RunTime=00:00:01 TimeLimit={says} TimeMin=N/A'\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert time_limit_min(JobIdentity("41")) == minutes
+    assert time_limit_min(JobIdentity()) is None
 
 
 def test_the_limit_counts_from_where_the_job_began(tmp_path: Path) -> None:

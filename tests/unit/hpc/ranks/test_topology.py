@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from hpc.errors import EnvironmentProblem, ExitCode
-from hpc.ranks.topology import JobIdentity, Topology, export_for_torch, local_controller, torch_address
+from hpc.errors import EnvironmentProblem, ExitCode, InputError
+from hpc.ranks.topology import Allocation, JobIdentity, Topology, export_for_torch, local_controller, torch_address
 
 TORCHRUN = {
     "TORCHELASTIC_RUN_ID": "x",
@@ -187,3 +187,47 @@ def test_the_process_that_runs_local_ranks() -> None:
     assert local_controller(SLURM | {"SUBMITIT_LOCAL_JOB_ID": "41"}) is None
     assert local_controller(SUBMITIT | {"SUBMITIT_LOCAL_JOB_ID": "x"}) is None
     assert local_controller({}) is None
+
+
+BATCH = {"SLURM_JOB_ID": "41", "SLURM_JOB_NUM_NODES": "2", "SLURM_PROCID": "0", "SLURM_RESTART_COUNT": "1"}
+TASK = {"SLURM_ARRAY_JOB_ID": "40", "SLURM_ARRAY_TASK_ID": "5"}
+ARRAY = TASK | {"SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_MAX": "7", "SLURM_ARRAY_TASK_COUNT": "4"}
+
+
+@pytest.mark.parametrize(
+    ("further", "expected"),
+    [
+        ({}, (2, 1, 1, 0, 1)),
+        ({"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_CPUS_PER_TASK": "3"}, (2, 4, 3, 0, 1)),
+        ({"SLURM_NTASKS_PER_NODE": "4"}, (2, 4, 1, 0, 1)),
+        (ARRAY, (2, 1, 1, 1, 4)),
+        (ARRAY | {"SLURM_ARRAY_TASK_ID": "7"}, (2, 1, 1, 3, 4)),
+        # an interactive step of salloc
+        ({"SLURM_STEP_ID": "4294967290", "SLURM_STEP_NUM_TASKS": "1"}, (2, 1, 1, 0, 1)),
+    ],
+)
+def test_an_allocation_says_what_it_has(further, expected):
+    found = Allocation.detect(BATCH | further)
+    assert found.identity == JobIdentity.detect(BATCH | further)
+    assert (
+        found.nodes,
+        found.tasks_per_node,
+        found.cpus_per_task,
+        found.array_task,
+        found.num_array_tasks,
+    ) == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "error", "said"),
+    [
+        ({}, EnvironmentProblem, "no allocation of Slurm"),
+        (BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}, EnvironmentProblem, "without srun"),
+        (BATCH | {"SLURM_NTASKS": "3"}, InputError, "3 tasks on 2 nodes"),
+        (BATCH | ARRAY | {"SLURM_ARRAY_TASK_COUNT": "3"}, InputError, "neighbouring numbers"),
+        (BATCH | {"SLURM_NTASKS": "x"}, EnvironmentProblem, "SLURM_NTASKS"),
+    ],
+)
+def test_an_allocation_that_does_not_fit_is_refused(environ, error, said):
+    with pytest.raises(error, match=said):
+        Allocation.detect(environ)

@@ -117,7 +117,7 @@ def test_a_job_that_cannot_be_recorded_does_not_run_on(tmp_path, entry_points, m
             raise OSError(errno.ENOSPC, "full", str(path))
         atomic_write_json(path, value)
 
-    monkeypatch.setattr("hpc.submit.executor.atomic_write_json", full)
+    monkeypatch.setattr("hpc.submit.job_folder.atomic_write_json", full)
     with pytest.raises(OSError, match="full"):
         submit(local_request(tmp_path / "run", "saves"), SiteProfile(), "local")
     [pid] = started

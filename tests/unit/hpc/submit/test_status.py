@@ -8,10 +8,10 @@ import time
 import pytest
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from hpc.job.profile import SiteProfile
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, write_outcome
-from hpc.submit.executor import JobRequest, _prepare
+from hpc.submit.executor import JobRequest
+from hpc.submit.job_folder import new_name, write_request
 from hpc.submit.status import jobs_to_show, refuse_waiting
 from hpc.submit.submitted import submission_number
 
@@ -19,7 +19,8 @@ from hpc.submit.submitted import submission_number
 def submitted(run, name="train", job_id="7", **changes):
     """The record of a job that has been submitted now."""
     request = JobRequest(name, "package.module:function", {}, run, 1, 1, 10)
-    [folder] = _prepare([request], SiteProfile(), "local")
+    folder = new_name(run)
+    write_request(folder, request, None, mpi=False)
     (run / "logs").mkdir(exist_ok=True)
     values = {"name": name, "job_id": job_id, "cluster": "local", "log_folder": "../../logs", "num_tasks": 1}
     (folder / "submitted.json").write_text(json.dumps(values | {"process_started": "1"} | changes))
