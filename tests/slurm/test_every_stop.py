@@ -1,6 +1,6 @@
 """Every stop is the same stop: however a job is asked to, it saves the step it is in, comes back and goes on there.
 
-By default three stops in a row; with `SNW_FAULT_REPEATS=20` as many, in turns.
+By default three stops in a row. With `SNW_FAULT_REPEATS=20` as many, in turns, and also of a job of `slurm/train.sbatch`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.slurm.conftest import Cluster, Workplace, exported, rank_pid, steps_d
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 NUM_STOPS = int(os.environ.get("SNW_FAULT_REPEATS", "3"))
+STARTED_BY = ("command", "batch script") if NUM_STOPS > 3 else ("command",)
 NUM_STEPS = 90 + 30 * NUM_STOPS
 WAYS = (
     "urgent job, GraceTime 0",  # SIGTERM and five seconds
@@ -69,21 +70,37 @@ def stop(cluster: Cluster, job_id: str, way: str) -> None:
         cluster.command("scancel", f"--signal={'USR2' if way.startswith('user') else 'TERM'}", job_id)
 
 
-def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: int) -> Stops:
+def started(cluster: Cluster, workplace: Workplace, name: str, started_by: str) -> Callable[[], bool]:
+    """Start a run; what is given waits for its end, and says whether that was a good one."""
+    if started_by == "command":
+        process = workplace.start("train", *configured(workplace, name))
+        return lambda: process.wait(timeout=120 + NUM_STEPS) == 0
+    asked = ["--nodes=2", "--time=5", "--signal=USR2@20", f"--job-name=train-{name}"]
+    workplace.sbatch("train", asked, *configured(workplace, name))
+
+    def is_done() -> bool:
+        cluster.wait_for_states(f"train-{name}", ["REQUEUED"] * NUM_STOPS + ["COMPLETED"], 120 + NUM_STEPS)
+        return True
+
+    return is_done
+
+
+def stopped_again_and_again(cluster: Cluster, workplace: Workplace, num_stops: int, started_by: str) -> Stops:
     """Stop one run `num_stops` times, each time soon after it has gone on; compare it with the one left in peace."""
     lost: list[int] = []
-    run, begun = workplace.run_folder("stopped"), 0
-    process = workplace.start("train", *configured(workplace, "stopped"))
+    name = f"stopped-{started_by.replace(' ', '-')}"
+    run, begun = workplace.run_folder(name), 0
+    is_done = started(cluster, workplace, name, started_by)
     for number in range(num_stops):
         wait_until(lambda begun=begun: steps_done(run) >= begun + 3, "three more steps", 120)
-        job_id = cluster.command("squeue", "-h", "-o", "%i", "--name=train-stopped")
+        job_id = cluster.command("squeue", "-h", "-o", "%i", f"--name=train-{name}")
         num_resumed = len(resumed_at(run))
         stop(cluster, job_id, WAYS[number % len(WAYS)])
         done = done_before_resume(run, num_resumed)
         begun = resumed_at(run)[num_resumed]
         lost.append(done - begun)
-    assert process.wait(timeout=120 + NUM_STEPS) == 0
-    return Stops(num_stops, lost.count(0), sum(map(abs, lost)), ends_in_peace(workplace, "stopped"))
+    assert is_done()
+    return Stops(num_stops, lost.count(0), sum(map(abs, lost)), ends_in_peace(workplace, name))
 
 
 def done_before_resume(run: Path, num_resumed: int) -> int:
@@ -129,10 +146,11 @@ def as_before(cluster: Cluster) -> Iterator[None]:
 
 @pytest.mark.timeout(300 + 60 * NUM_STOPS)
 @pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("started_by", STARTED_BY)
 def test_no_step_is_lost_and_the_end_is_the_same(
-    cluster: Cluster, workplace: Workplace, record_property: Callable[[str, object], None]
+    cluster: Cluster, workplace: Workplace, record_property: Callable[[str, object], None], started_by: str
 ) -> None:
-    found = stopped_again_and_again(cluster, workplace, NUM_STOPS)
+    found = stopped_again_and_again(cluster, workplace, NUM_STOPS, started_by)
     record_property("tried", found.tried)
     record_property("lost_steps", found.lost_steps)
     assert found == Stops(NUM_STOPS, NUM_STOPS, 0, True)
