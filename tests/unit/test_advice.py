@@ -50,6 +50,8 @@ SPEAKERS = {
     ),  # these read none
     "snw_dist/bundle/": ("export",),
     "snw_dist/report/": ("report",),
+    "snw_dist/report/comparison/": ("compare",),
+    "snw_dist/report/screening/": ("screen",),
     "snw_dist/inspect/": ("inspect",),
     "snw_dist/scoring/": ("predict",),
     "snw_dist/screen/": ("screen",),

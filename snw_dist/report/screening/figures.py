@@ -14,9 +14,16 @@ from snw_dist.report.screening.heat import Heat
 from snw_dist.report.screening.known import Realised
 from snw_dist.report.screening.summed import EDGES, Summed
 from snw_dist.scoring.abstain import LIGAND, RECEPTOR
+from snw_dist.screen.library import Kind, other
 
 _SHORT = {LIGAND: "ligand is new", RECEPTOR: "receptor is new"}
 """A name on an axis has room for some 20 letters."""
+_PROMISCUOUS: dict[Kind, str] = {
+    "receptor": "A ligand that many receptors have among their hits may bind them all, or it may only score high with "
+    "everything. Like receptors share ligands for good reasons.",
+    "ligand": "A receptor that scores high with everything is in the lists of many ligands. Scores of different "
+    "receptors cannot be compared; percentiles can.",
+}
 _ROW = 22
 """Pixels of a row with a name."""
 
@@ -32,8 +39,7 @@ def heat_figure(heat: Heat, found: Summed) -> Figure:
     says = (
         f"The score of each hit; an empty cell is no hit. Shown are {which}, and {len(heat.ligands):,} ligands: the "
         "best one of each receptor, then the second best, and so on. What has hits in common stands together. A "
-        "column that is filled is a ligand that scores high with everything. The table of receptors, and csv/ of the "
-        "screen, have the rest."
+        "column that is filled is a ligand that scores high with everything. The files of the screen have the rest."
     )
     grid = Grid("score", heat.scores)
     axes = Axis("ligand", names=heat.ligands), Axis(names=heat.receptors)
@@ -41,22 +47,16 @@ def heat_figure(heat: Heat, found: Summed) -> Figure:
     return Figure("hits_heat_map", "Receptors and their hits", says, [panel])
 
 
-def promiscuous_figure(found: Summed) -> Figure | None:
-    """The ligands with most receptors; None where no ligand has several."""
-    table = found.promiscuous[found.promiscuous["snw_num_receptors"] > 1].head(20)
+def frequent_figure(found: Summed) -> Figure | None:
+    """What is in most lists; None where nothing is in several."""
+    table = found.frequent[found.frequent["lists"] > 1].head(20) if found.rows else found.frequent
     if table.empty:
         return None
-    counts = table["snw_num_receptors"].to_numpy(np.float64)
-    said = tuple(
-        f"{ligand}: {count:,.0f} receptors" for ligand, count in zip(table["ligand"], counts.tolist(), strict=True)
-    )
-    axes = Axis("receptors that have it among their hits", low=0.0), Axis(names=tuple(table["ligand"]))
-    panel = Panel((_lying("receptors", counts, said),), *axes, height=90 + _ROW * len(table))
-    says = (
-        "A ligand that many receptors have among their hits may bind them all, or it may only score high with "
-        "everything. Like receptors share ligands for good reasons."
-    )
-    return Figure("promiscuous_ligands", "Promiscuous ligands", says, [panel])
+    side, counts = other(found.by), table["lists"].to_numpy(np.float64)
+    said = tuple(f"{name}: {count:,.0f} {found.by}s" for name, count in zip(table["id"], counts.tolist(), strict=True))
+    axes = Axis(f"{found.by}s that have it among their hits", low=0.0), Axis(names=tuple(table["id"]))
+    panel = Panel((_lying(f"{found.by}s", counts, said),), *axes, height=90 + _ROW * len(table))
+    return Figure(f"promiscuous_{side}s", f"Promiscuous {side}s", _PROMISCUOUS[found.by], [panel])
 
 
 def distance_figure(found: Summed) -> Figure:

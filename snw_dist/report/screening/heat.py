@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from snw_dist.arrays import FloatArray
-from snw_dist.report.screening.read import hits_of_file
+from snw_dist.report.screening.read import hits_in
 from snw_dist.report.screening.summed import Summed
 
 MOST_RECEPTORS, MOST_LIGANDS = 50, 40
@@ -25,19 +25,20 @@ class Heat:
     """[receptors, ligands]; NaN where a ligand is no hit of a receptor."""
 
 
-def heat_of(found: Summed) -> Heat | None:
-    """The heat map of the best receptors and their best ligands; None where there are no hits."""
+def heat_of(folder: Path, found: Summed) -> Heat | None:
+    """The heat map of the best receptors and their best ligands; None where there are no hits.
+
+    Raises `CorruptError` where a file of the hits cannot be read.
+    """
     if not found.rows:
         return None
-    best = found.receptors.sort_values(["best", "receptor"], ascending=[False, True]).head(MOST_RECEPTORS)
-    receptors = best["receptor"].tolist()
+    receptors = found.receptors["receptor"].head(MOST_RECEPTORS).tolist()
     ligands = chosen_ligands(found.top[found.top["receptor"].isin(receptors)])
     scores = pd.DataFrame(np.nan, index=receptors, columns=ligands)
-    for file in sorted(best["file"].unique()):
-        hits = hits_of_file(Path(file), ["ligand", "receptor", "snw_score"])
-        own = hits[hits["receptor"].isin(receptors) & hits["ligand"].isin(ligands)]
-        table = own.pivot_table(index="receptor", columns="ligand", values="snw_score", aggfunc="max")
-        scores.loc[table.index, table.columns] = table
+    among = {"receptor": receptors, "ligand": ligands}
+    for hits in hits_in(folder, ["ligand", "receptor", "snw_score"], among):
+        table = hits.pivot_table(index="receptor", columns="ligand", values="snw_score", aggfunc="max")
+        scores.update(table)  # an id is in one file with another one
     values = scores.to_numpy(np.float64)
     rows, columns = alike_together(values), alike_together(values.T)
     ordered = tuple(receptors[at] for at in rows), tuple(ligands[at] for at in columns)
@@ -45,8 +46,12 @@ def heat_of(found: Summed) -> Heat | None:
 
 
 def chosen_ligands(top: pd.DataFrame) -> list[str]:
-    """First the best ligand of each receptor, then the second best, and so on, as many as are shown."""
-    in_turn = top.sort_values(["snw_rank", "snw_score", "ligand"], ascending=[True, False, True])
+    """First the best ligand of each receptor, then the second best, and so on, as many as are shown.
+
+    top: ligand, receptor, snw_score; of each receptor the best one first.
+    """
+    in_turn = top.assign(turn=top.groupby("receptor").cumcount())
+    in_turn = in_turn.sort_values(["turn", "snw_score", "ligand"], ascending=[True, False, True])
     return in_turn["ligand"].drop_duplicates().head(MOST_LIGANDS).tolist()
 
 

@@ -6,7 +6,6 @@ that nobody has drawn by chance, so their rate may be another one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,15 +28,12 @@ class Realised(NamedTuple):
     high: float
 
 
-def realised(folder: Path, receptors: Mapping[str, str], known: pd.DataFrame) -> list[Realised]:
-    """For each split of the known pairs that has hits.
-
-    receptors: id -> sequence, of the screen; known: ligand and receptor (sequences), positive, split.
-    """
+def realised(folder: Path, known: pd.DataFrame) -> list[Realised]:
+    """For each split of the known pairs that has hits; known: ligand and receptor (sequences), positive, split."""
     table = known[["ligand", "receptor", "positive", "split"]].drop_duplicates(["ligand", "receptor"])
     found = []
-    for _, hits in hits_in(folder, ["ligand_sequence", "receptor"]):
-        pairs = pd.DataFrame({"ligand": hits["ligand_sequence"], "receptor": hits["receptor"].map(receptors)})
+    for hits in hits_in(folder, ["ligand_sequence", "receptor_sequence"]):
+        pairs = hits.rename(columns=lambda name: name.removesuffix("_sequence"))
         found.append(pairs.drop_duplicates().merge(table, on=["ligand", "receptor"]))
     every = pd.concat(found).drop_duplicates(["ligand", "receptor"]) if found else table.head(0)
     return [_of_split(str(split), own["positive"]) for split, own in every.groupby("split", sort=True)]

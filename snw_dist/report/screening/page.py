@@ -18,18 +18,21 @@ from snw_dist.report.page import Block, Cell, Column, Commands, Fact, Facts, Pag
 from snw_dist.report.screening.figures import (
     abstained_figure,
     distance_figure,
+    frequent_figure,
     heat_figure,
     list_name,
-    promiscuous_figure,
     rate_figure,
 )
 from snw_dist.report.screening.heat import heat_of
 from snw_dist.report.screening.known import Realised, realised
-from snw_dist.report.screening.read import read_result, records_of
+from snw_dist.report.screening.read import read_result
 from snw_dist.report.screening.summed import Summed, summed
 from snw_dist.report.write import write_report
+from snw_dist.screen.controls import lines_of
 from snw_dist.screen.false_hits import said_of
+from snw_dist.screen.library import other
 from snw_dist.screen.plan_file import read_plan
+from snw_dist.screen.recall import said_of as recall_lines
 from snw_dist.screen.result import REPORT
 
 Content = dict[str, Any]
@@ -51,7 +54,8 @@ def screen_page(folder: Path, known: pd.DataFrame | None = None) -> Page:
     known: pairs whose labels are known: ligand and receptor (sequences), positive, split. Raises `InputError` where
     there is no finished screen, and `CorruptError` where its files are damaged.
     """
-    content, found = read_result(folder), summed(folder)
+    content = read_result(folder)
+    found = summed(folder, content["screen"]["by"])
     answer, tone = _answer(content, found)
     about = [
         ("screen", folder.resolve().name),
@@ -60,8 +64,8 @@ def screen_page(folder: Path, known: pd.DataFrame | None = None) -> Page:
         ("asked for", _asked(content)),
     ]
     sections = [
-        Section("hits", "Hits", list(_hits(content, found))),
-        Section("trust", "How far to trust them", list(_trust(found))),
+        Section("hits", "Hits", list(_hits(folder, content, found))),
+        Section("trust", "How far to trust them", list(_trust(content, found))),
         *([Section("false", "False hits", list(_false(folder, content, known)))] if content["false_hits"] else []),
         Section("records", "What became of every record", [_records(content)]),
         Section("provenance", "Where this comes from", list(_provenance(folder, content))),
@@ -81,7 +85,7 @@ def _answer(content: Content, found: Summed) -> tuple[str, Literal["plain", "war
 
 def _asked(content: Content) -> str:
     asked = content["screen"]
-    given = {"top": "the best {} ligands of each receptor", "threshold": "scores from {} on"}
+    given = {"top": f"the best {{}} {other(asked['by'])}s of each {asked['by']}", "threshold": "scores from {} on"}
     parts = [text.format(f"{asked[key]:,}") for key, text in given.items() if asked[key] is not None]
     rate = asked["false_rate"]
     return "; ".join([*parts, *([] if rate is None else [f"at most {rate:.0%} false hits"])]) or "all pairs"
@@ -95,7 +99,7 @@ def _warnings(content: Content, found: Summed) -> Iterator[str]:
         yield "Nobody knows how many hits are false: that takes a bundle with calibration pairs, and --false-rate."
 
 
-def _hits(content: Content, found: Summed) -> Iterator[Block]:
+def _hits(folder: Path, content: Content, found: Summed) -> Iterator[Block]:
     records = content["records"]
     yield Facts([
         Fact("pairs scored", f"{content['pairs']:,}"),
@@ -103,28 +107,28 @@ def _hits(content: Content, found: Summed) -> Iterator[Block]:
         Fact("receptors with hits", f"{len(found.receptors):,}", f"of {records['receptor']['used']:,}"),
         Fact("hits to trust", f"{found.rows - found.num_abstained:,}", "nothing speaks against them"),
     ])  # fmt: skip
-    heat = heat_of(found)
+    heat = heat_of(folder, found)
     if heat is None:
         yield Says("No pair was good enough to be a hit.", "warning")
         return
     yield heat_figure(heat, found)
     yield _receptors(found)
-    figure = promiscuous_figure(found)
+    figure, side = frequent_figure(found), other(found.by)
     if figure is None:
-        yield Says("No ligand is among the hits of several receptors.")
+        yield Says(f"No {side} is among the hits of several {found.by}s.")
         return
     yield figure
-    columns = [Column("ligand"), Column("receptors"), Column("specificity", 3), Column("identity to training", 3)]
+    columns = [Column(side), Column(f"{found.by}s"), Column("specificity", 3), Column("identity to training", 3)]
     says = (
-        "The ligands with most receptors. Specificity: the share of the other receptors of the screen with which it "
-        "scores no higher, the lowest of its rows. A low one means that it is no special match."
+        f"The {side}s that are in most lists. Specificity: the share of the other receptors of the screen with which a "
+        "ligand scores no higher, the lowest of its rows. A low one means that it is no special match."
     )
-    yield Table("promiscuous", "Promiscuous ligands", says, columns, _rows(found.promiscuous))
+    yield Table("promiscuous", f"Promiscuous {side}s", says, columns, _rows(found.frequent))
 
 
 def _receptors(found: Summed) -> Table:
     names = ["receptor", "hits", "best", "last", "best_ligand", "trusted", "identity"]
-    table = found.receptors.sort_values(["best", "receptor"], ascending=[False, True])[names]
+    table = found.receptors[names]
     columns = [
         *(Column("receptor"), Column("hits"), Column("best score", 3), Column("last score", 3), Column("best ligand")),
         *(Column("hits to trust"), Column("identity to training", 3)),
@@ -137,7 +141,11 @@ def _rows(table: pd.DataFrame) -> list[list[Cell]]:
     return [list(row) for row in table.astype(object).itertuples(index=False, name=None)]
 
 
-def _trust(found: Summed) -> Iterator[Block]:
+def _trust(content: Content, found: Summed) -> Iterator[Block]:
+    for line in lines_of(content["controls"]):
+        yield Says(f"The evaluation of the bundle: {line}{'' if line.endswith('.') else '.'}")
+    for line in recall_lines(content["recall"]) if content["recall"] else ():
+        yield Says(f"The first stage: {line}.")
     if found.rows:
         yield distance_figure(found)
     yield abstained_figure(found) or Says("Nothing speaks against any of the hits.", "good")
@@ -145,12 +153,11 @@ def _trust(found: Summed) -> Iterator[Block]:
 
 def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterator[Block]:
     said = content["false_hits"]
-    receptors = records_of(folder, content, "receptor")
-    by_labels = realised(folder, receptors, known) if known is not None and receptors else []
+    by_labels = [] if known is None else realised(folder, known)
     yield rate_figure(said, by_labels)
     for line in said_of(said):
         yield Says(f"{line}.")
-    yield from _labels(said, known, bool(receptors), by_labels)
+    yield from _labels(said, known is not None, by_labels)
     rows: list[list[Cell]] = [
         [list_name(one), len(one["receptors"]), one["tested"], one["negatives"], one["cutoff"], one["hits"],
          one["estimate"] if one["hits"] else None, one["cut_by_top"]]
@@ -166,12 +173,10 @@ def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterat
         yield Table("nothing_promised", "Nothing is promised", says, [Column("receptor"), Column("why")], refused)
 
 
-def _labels(said: Content, known: pd.DataFrame | None, there: bool, found: Sequence[Realised]) -> Iterator[Block]:
+def _labels(said: Content, known: bool, found: Sequence[Realised]) -> Iterator[Block]:
     """What the known labels say."""
-    if known is None:
-        yield Says("No labels are known here. Those of a run are taken with --run NAME.")
-    elif not there:
-        yield Says("Labels are not used: the folder work of the screen, which has the sequences, is gone.", "warning")
+    if not known:
+        yield Says("No labels are given here. Those of a run join the report by: snw-dist report --run NAME")
     elif not found:
         yield Says("None of the hits has a known label.")
     deciding = {"train": "made the network", "val": "chose the network", said["split"]: "made the cutoffs"}
@@ -207,17 +212,16 @@ def _provenance(folder: Path, content: Content) -> Iterator[Block]:
     yield Table("digests", "Digests", "SHA-256", [Column("of"), Column("digest", mono=True)], rows)
     made_by = f"snw-dist {versions['snw_dist']}, torch {versions['torch']}, {content['device']}"
     yield Says(f"Made by {made_by}. Of {content['ties']}.")
+    if asked["background"]:
+        yield Says(f"Percentiles compare with {asked['background']['what']}.")
     try:
         plan = read_plan(folder)
     except SnwError:
         plan = None
     if plan is not None:
-        options: dict[str, Any] = {
-            "--bundle": plan.bundle,
-            "--ligands": plan.files["ligand"],
-            "--receptors": plan.files["receptor"],
-        }
-        options |= {"--to": "again", "--top": asked["top"], "--threshold": asked["threshold"]}
-        options |= {"--false-rate": asked["false_rate"], "--rerank": plan.rerank, "--vector-dtype": asked["dtype"]}
+        options: dict[str, Any] = {"--bundle": plan.bundle, "--ligands": plan.files["ligand"]}
+        options |= {"--receptors": plan.files["receptor"], "--to": "again", "--by": asked["by"], "--top": asked["top"]}
+        options |= {"--threshold": asked["threshold"], "--false-rate": asked["false_rate"], "--rerank": plan.rerank}
+        options |= {"--rerank-top": asked["most"] if plan.rerank else None, "--vector-dtype": asked["dtype"]}
         given = [f"{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None]
         yield Commands([f"snw-dist screen {' '.join(given)}"])

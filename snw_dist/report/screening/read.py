@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed
-from hpc.errors import CorruptError, InputError, SnwError
-from snw_dist.screen.library import Kind, StoredLibrary
-from snw_dist.screen.plan_file import RESULT, WORK
+from hpc.errors import CorruptError, InputError
+from snw_dist.screen.plan_file import RESULT
 from snw_dist.screen.result import FORMAT_VERSION, HITS
 
 _AGAIN = "Start the same screen again: it makes its result anew."
@@ -34,27 +33,24 @@ def read_result(folder: Path) -> dict[str, Any]:
     return content
 
 
-def hits_in(folder: Path, columns: Sequence[str]) -> Iterator[tuple[Path, pd.DataFrame]]:
-    """Each file of the hits with its rows; raises `CorruptError` where one cannot be read."""
+def hits_in(
+    folder: Path, columns: Sequence[str], among: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> Iterator[pd.DataFrame]:
+    """The rows of each file of the hits, see `hits_of_file`; raises `CorruptError` where one cannot be read."""
     for file in sorted((folder / HITS).glob("*.parquet")):
-        yield file, hits_of_file(file, columns)
+        yield hits_of_file(file, columns, among)
 
 
-def hits_of_file(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns of one file."""
+def hits_of_file(
+    file: Path, columns: Sequence[str], among: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> pd.DataFrame:
+    """These columns of one file; `among`: column -> values, of which a row must have one of each.
+
+    Raises `CorruptError` where it cannot be read.
+    """
+    filters = [(column, "in", list(values)) for column, values in among.items()]
     try:
-        found: pd.DataFrame = pq.read_table(file, columns=list(columns)).to_pandas()
-        return found
+        found: pd.DataFrame = pq.read_table(file, columns=list(columns), filters=filters or None).to_pandas()
     except (OSError, pa.ArrowException) as error:
         raise CorruptError(f"{file}: cannot be read ({error}). {_AGAIN}") from None
-
-
-def records_of(folder: Path, content: dict[str, Any], kind: Kind) -> dict[str, str] | None:
-    """Id -> sequence of a side, in the order of the sequences; None where the folder `work` is not there any more."""
-    try:
-        library = StoredLibrary(folder / WORK / kind, content["screen"]["libraries"][kind])
-        of, ids = library.names(np.arange(len(library), dtype=np.int64))
-        sequences = library.sequences.all()
-    except (SnwError, OSError):
-        return None
-    return {name: sequences[number] for name, number in zip(ids, of.tolist(), strict=True)}
+    return found

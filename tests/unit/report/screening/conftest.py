@@ -18,6 +18,7 @@ from tests.kit.screen_tools import SMALL, screened
 
 class Screens(NamedTuple):
     plain: Path
+    by_ligand: Path
     promised: Path
     known: pd.DataFrame
 
@@ -39,5 +40,6 @@ def made_screens(folder: Path) -> Screens:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preflight, "_TRIAL_S", 0.0)
         plain = screened(Asked(**asked, to=folder / "plain", top=5))
+        by_ligand = screened(Asked(**asked, to=folder / "by_ligand", top=2, by="ligand"))
         promised = screened(Asked(**asked, to=folder / "promised", top=20, false_rate=0.9))
-    return Screens(plain, promised, pairs_of(load_prepared(config.data_folder)))
+    return Screens(plain, by_ligand, promised, pairs_of(load_prepared(config.data_folder)))

@@ -14,7 +14,6 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.report.page import Commands, Figure, Table
 from snw_dist.report.screening.known import realised
 from snw_dist.report.screening.page import screen_page
-from snw_dist.report.screening.read import read_result, records_of
 from tests.kit.page_tools import blocks_of, check_drawn, grid_of, named, text_of
 from tests.unit.report.screening.conftest import Screens
 
@@ -40,6 +39,16 @@ def test_the_page_has_every_hit_and_every_record(screens: Screens, tmp_path: Pat
     assert "--top 5 " in command.lines[0]
 
 
+def test_lists_of_ligands_have_a_page_of_their_own_words(screens: Screens, tmp_path: Path) -> None:
+    page = screen_page(screens.by_ligand)
+    check_drawn(page, tmp_path / "screen.html")
+    assert ("asked for", "the best 2 receptors of each ligand") in page.about
+    figure = named(page, Figure, "promiscuous_receptors")
+    assert figure.panels[0].x.title == "ligands that have it among their hits"
+    assert "Scores of different receptors cannot be compared" in text_of(page)
+    assert "--by ligand" in str(page.sections[-1].blocks[-1])
+
+
 def test_a_promise_is_shown_beside_what_labels_say(screens: Screens, tmp_path: Path) -> None:
     page, hits = screen_page(screens.promised, screens.known), hits_of(screens.promised)
     check_drawn(page, tmp_path / "screen.html")
@@ -58,20 +67,19 @@ def test_a_promise_is_shown_beside_what_labels_say(screens: Screens, tmp_path: P
     assert named(page, Figure, "false_hits").panels[0].y.names[-1] == f"known: {sorted(rows)[-1]}"
 
 
-def test_without_labels_or_without_the_sequences_it_says_so(screens: Screens, tmp_path: Path) -> None:
-    assert "No labels are known here" in text_of(screen_page(screens.promised))
+def test_without_labels_or_without_the_plan_it_says_so(screens: Screens, tmp_path: Path) -> None:
+    assert "No labels are given here" in text_of(screen_page(screens.promised))
     copy = shutil.copytree(screens.promised, tmp_path / "copy")
     shutil.rmtree(copy / "work")
-    page = screen_page(copy, screens.known)
-    assert "Labels are not used: the folder work of the screen, which has the sequences, is gone" in text_of(page)
+    nothing = screens.known.assign(ligand="AAA")
+    page = screen_page(copy, nothing)
+    assert "None of the hits has a known label" in text_of(page)
     assert not [block for block in blocks_of(page) if isinstance(block, Commands)]
 
 
 def test_a_pair_that_is_known_twice_counts_once(screens: Screens) -> None:
-    receptors = records_of(screens.promised, read_result(screens.promised), "receptor")
-    assert receptors is not None
-    once = realised(screens.promised, receptors, screens.known)
-    assert realised(screens.promised, receptors, pd.concat([screens.known, screens.known])) == once
+    once = realised(screens.promised, screens.known)
+    assert realised(screens.promised, pd.concat([screens.known, screens.known])) == once
     assert sum(one.known for one in once) == len(hits_of(screens.promised))
 
 

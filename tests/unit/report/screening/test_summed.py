@@ -28,7 +28,6 @@ def written(folder: Path, receptors: int, top: int, ligands: int = 500, files: i
             pd.DataFrame({"ligand": [f"l{one}" for one in chosen], "receptor": f"r{receptor}", "snw_score": score})
         )
     hits = pd.concat(tables, ignore_index=True)
-    hits["snw_rank"] = np.tile(np.arange(1, top + 1), receptors)
     hits["snw_abstain"] = draw.choice(REASONS, len(hits))
     hits["snw_specificity"] = draw.random(len(hits)).round(2)
     hits["snw_num_receptors"] = hits.groupby("ligand")["receptor"].transform("size")
@@ -43,14 +42,12 @@ def written(folder: Path, receptors: int, top: int, ligands: int = 500, files: i
 
 def test_the_sums_of_several_files_are_those_of_all_rows(tmp_path: Path) -> None:
     hits = written(tmp_path, receptors=9, top=40)
-    found = summed_up(tmp_path)
+    found = summed_up(tmp_path, "receptor")
     assert (found.rows, found.num_abstained) == (len(hits), int((hits["snw_abstain"] != "").sum()))
     assert found.reasons["receptor outside training"] == (hits["snw_abstain"] == REASONS[3]).sum()
     assert found.reasons["ligand outside training"] == found.num_abstained
-    assert (
-        found.promiscuous["snw_num_receptors"].tolist()
-        == sorted(hits.drop_duplicates("ligand")["snw_num_receptors"], reverse=True)[: summed.MOST_LIGANDS]
-    )
+    most = hits.drop_duplicates("ligand")["snw_num_receptors"].nlargest(summed.MOST_FREQUENT)
+    assert found.frequent["lists"].tolist() == most.tolist()
     assert all(counts.sum() == len(hits) for counts in found.identities.values())
     for row in found.receptors.itertuples():
         own = hits[hits["receptor"] == row.receptor]
@@ -60,7 +57,7 @@ def test_the_sums_of_several_files_are_those_of_all_rows(tmp_path: Path) -> None
 
 def test_ten_thousand_receptors_leave_a_heat_map_that_can_be_read(tmp_path: Path) -> None:
     hits = written(tmp_path, receptors=10_000, top=3)
-    found = heat_of(summed_up(tmp_path))
+    found = heat_of(tmp_path, summed_up(tmp_path, "receptor"))
     assert found is not None
     assert found.scores.shape == (heat.MOST_RECEPTORS, heat.MOST_LIGANDS)
     best = hits.groupby("receptor")["snw_score"].max().sort_values(ascending=False)
@@ -73,13 +70,13 @@ def test_ten_thousand_receptors_leave_a_heat_map_that_can_be_read(tmp_path: Path
 
 
 def test_no_hits_make_no_heat_map(tmp_path: Path) -> None:
-    assert heat_of(summed_up(tmp_path)) is None
+    assert heat_of(tmp_path, summed_up(tmp_path, "receptor")) is None
 
 
 def test_each_receptor_has_its_best_ligand_before_any_has_its_second() -> None:
     top = pd.DataFrame(
-        [("a", "x", 0.9, 1), ("b", "x", 0.8, 2), ("c", "y", 0.1, 1), ("a", "y", 0.05, 2)],
-        columns=["ligand", "receptor", "snw_score", "snw_rank"],
+        [("a", "x", 0.9), ("b", "x", 0.8), ("c", "y", 0.1), ("a", "y", 0.05)],
+        columns=["ligand", "receptor", "snw_score"],
     )
     assert chosen_ligands(top) == ["a", "c", "b"]
 
@@ -91,7 +88,16 @@ def test_rows_that_are_alike_stand_together() -> None:
     assert {order[place] % 2 for place in range(3)} == {0}
 
 
-def test_of_a_real_screen_every_hit_is_counted(screens: Screens) -> None:
-    found = summed_up(screens.plain)
-    assert found.rows == 6 * 5
-    assert found.receptors["hits"].tolist() == [5] * 6
+def test_receptors_that_are_in_several_files_are_counted_once(screens: Screens) -> None:
+    """With lists of ligands a receptor is in every file."""
+    found, hits = summed_up(screens.by_ligand, "ligand"), pd.read_parquet(screens.by_ligand / "hits")
+    assert found.rows == len(hits) == 20 * 2
+    counts = hits["receptor"].value_counts()
+    assert dict(found.receptors[["receptor", "hits"]].itertuples(index=False)) == counts.to_dict()
+    assert found.frequent["lists"].tolist() == sorted(counts, reverse=True)
+    for row in found.receptors.itertuples():
+        own = hits[hits["receptor"] == row.receptor]
+        assert (row.best, row.best_ligand) == (own["snw_score"].max(), own.loc[own["snw_score"].idxmax(), "ligand"])
+    drawn = heat_of(screens.by_ligand, found)
+    assert drawn is not None
+    assert np.isfinite(drawn.scores).sum() == len(hits)
