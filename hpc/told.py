@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from hpc.disk.reading import BadFileError, open_regular
@@ -24,6 +25,8 @@ REMIND_S = 60.0
 TOLD = "told.txt"
 _MOST_AT_ONCE = 2**16
 _log = logging.getLogger(__name__)
+_current: ContextVar[Work | None] = ContextVar("_current", default=None)
+"""The innermost work that goes on."""
 
 
 def tell(line: str) -> None:
@@ -36,27 +39,73 @@ def warn(line: str) -> None:
     _log.warning("%s", line)
 
 
+class Work:
+    """Work that may take long: what it is, and how much of it is done where that is known."""
+
+    def __init__(self, what: str, total: int = 0, unit: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.done, self.total, self.unit = what, 0, total, unit
+        self._clock, self._started = clock, clock()
+
+    @property
+    def seconds(self) -> float:
+        """Since it has begun."""
+        return self._clock() - self._started
+
+    def figures(self) -> str:
+        """Such as `3 of 12 runs, about 24.0 s left`, `3 runs, 8.0 s so far` or `8.0 s so far`."""
+        took = self.seconds
+        if 0 < self.done < self.total:
+            left = duration(took * (self.total - self.done) / self.done)
+            return f"{self.done:,} of {self.total:,} {self.unit}, about {left} left"
+        return f"{f'{self.done:,} {self.unit}, ' if self.done else ''}{duration(took)} so far"
+
+
 @contextlib.contextmanager
-def long_work(what: str) -> Iterator[None]:
-    """Say `what` is being done once that has taken two seconds, again every minute, and how long it took."""
-    started, done = time.monotonic(), threading.Event()
+def long_work(what: str, total: int = 0, unit: str = "") -> Iterator[None]:
+    """Show `what` is being done once that has taken two seconds, and say how long it took.
 
-    def remind() -> None:
-        wait = SAY_AFTER_S
-        while not done.wait(wait):
-            tell(f"{what} ..." if wait == SAY_AFTER_S else f"{what}: {duration(time.monotonic() - started)} so far")
-            wait = REMIND_S
-
-    reminder = threading.Thread(target=remind, name="long-work", daemon=True)
-    reminder.start()
+    On a terminal there is a bar. Anywhere else there is a line at the beginning and one every minute. Whoever does the
+    work says by `did` how much of it is done; `total` is how much there is, 0 where nobody knows.
+    """
+    work, done = Work(what, total, unit), threading.Event()
+    show = _bar if _is_printed() and os.isatty(1) else _lines
+    shower = threading.Thread(target=show, args=(work, done), name="long-work", daemon=True)
+    shower.start()
+    around = _current.set(work)
     try:
         yield
-        took = time.monotonic() - started
+        took = work.seconds
     finally:
+        _current.reset(around)
         done.set()
-        reminder.join()  # its line comes before the next one
+        shower.join()  # its line comes before the next one
     if took >= SAY_AFTER_S:
         tell(f"{what}: {duration(took)}")
+
+
+def did(unit: str, number: int = 1) -> None:
+    """So much more is done of the work that is going on, where that is counted in this unit; else nothing happens."""
+    work = _current.get()
+    if work is not None and work.unit == unit:
+        work.done += number
+
+
+def _lines(work: Work, done: threading.Event) -> None:
+    wait = SAY_AFTER_S
+    while not done.wait(wait):
+        tell(f"{work.what} ..." if wait == SAY_AFTER_S else f"{work.what}: {work.figures()}")
+        wait = REMIND_S
+
+
+def _bar(work: Work, done: threading.Event) -> None:
+    if done.wait(SAY_AFTER_S):
+        return
+    from hpc import bars  # what draws is loaded where something is drawn
+
+    bar = bars.begin(work)
+    while not done.wait(bars.REFRESH_S):
+        bars.move(bar, work)
+    bars.end(bar)
 
 
 def duration(seconds: float) -> str:
@@ -72,10 +121,14 @@ def duration(seconds: float) -> str:
 
 def show_told() -> None:
     """Print what is told in this process, and nothing twice."""
-    if not any(isinstance(handler, _Printed) for handler in _log.handlers):
+    if not _is_printed():
         _log.addHandler(_Printed())
     _log.setLevel(logging.INFO)
     _log.propagate = False
+
+
+def _is_printed() -> bool:
+    return any(isinstance(handler, _Printed) for handler in _log.handlers)
 
 
 def keep_told(folder: Path) -> None:

@@ -20,6 +20,8 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a braille letter, four rows of two."""
 _BRAILLE = 0x2800
 _LEVELS = "▁▂▃▄▅▆▇█"
+_MOST_MEANS = 40
+"""Points of a line, each the mean of a part of the steps: the loss of single steps jumps, which hides where it goes."""
 
 
 def chart(curves: Sequence[Curve], width: int, height: int, plain: bool = False) -> list[Text]:
@@ -88,12 +90,12 @@ def _means(xs: Sequence[float], ys: Sequence[float], ends: tuple[float, float], 
 def _line(
     curve: Curve, ends: tuple[float, float], limits: tuple[float, float], columns: int, rows: int
 ) -> set[tuple[int, int]]:
-    """The dots (column, row from the top) of a curve: a mean for each column, joined by straight lines."""
+    """The dots (column, row from the top) of a curve: means, joined by straight lines."""
     low, high = limits
-    means = _means(curve.x, curve.y, ends, columns)
+    parts = min(columns, _MOST_MEANS)
     points = [
-        (column, round((high - mean) / (high - low) * (rows - 1)))
-        for column, mean in enumerate(means)
+        (round(part * (columns - 1) / max(1, parts - 1)), round((high - mean) / (high - low) * (rows - 1)))
+        for part, mean in enumerate(_means(curve.x, curve.y, ends, parts))
         if mean is not None
     ]
     dots = set(points)

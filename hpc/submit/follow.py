@@ -88,7 +88,7 @@ def _watch_in_lines(
         _say_told(told, console)
         tell_once(job.advice(state), advised, console)
         if clock() - printed >= _LINE_INTERVAL_S:
-            line = "; ".join(_progress_lines(job))
+            line = "; ".join(map(summary_line, _progress(job)))
             if line and line != progress:
                 say(console, line)
             progress, printed = line, clock()
@@ -113,12 +113,13 @@ def tell_once(advice: str | None, advised: set[str], console: Console) -> None:
 
 def _print_progress(job: SubmittedJob, console: Console) -> None:
     """How far a job that has ended has come: there is no time left."""
-    for item in summarise(read_progress(job.progress_folder)):
+    for item in _progress(job):
         say(console, summary_line(replace(item, eta_s=None)))
 
 
-def _progress_lines(job: SubmittedJob) -> list[str]:
-    return [summary_line(item) for item in summarise(read_progress(job.progress_folder))]
+def _progress(job: SubmittedJob) -> list[ProgressSummary]:
+    found = summarise(read_progress(job.progress_folder))
+    return [item for item in found if item.total]  # nothing to do is no progress
 
 
 def summary_line(item: ProgressSummary) -> str:

@@ -81,7 +81,7 @@ class Look:
     @property
     def progress(self) -> list[ProgressSummary]:
         """Of all ranks together; there is no time left for a job that does not run."""
-        found = summarise(self.ranks)
+        found = [item for item in summarise(self.ranks) if item.total]  # nothing to do is no progress
         return found if self.state.status == "running" else [replace(item, eta_s=None) for item in found]
 
 

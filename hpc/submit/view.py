@@ -170,7 +170,7 @@ def _restarts(restarts: Sequence[Restart], now: float, room: Room) -> list[str]:
     lines = [f"started {len(restarts)} time{'s' if len(restarts) > 1 else ''} before{more}:"]
     for each in shown:
         ago = "" if each.ended is None else f", {_since(each.ended, now)} ago"
-        done = "" if each.done is None else f"; {each.done:,} done are kept"
+        done = "" if each.done is None else f"; saved at {each.done:,}"
         lines.append(f"  job {each.job}, attempt {each.attempt}{ago}: {each.why.splitlines()[0]}{done}")
     return lines
 

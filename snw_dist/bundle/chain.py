@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hpc.disk.files import file_digest
 from hpc.errors import InputError
 from hpc.save.checkpoint import checkpoint_name, verify_checkpoint
+from hpc.told import long_work
 from snw_dist.bundle.format import MemberEntry, RowsEntry
 from snw_dist.bundle.members import settings_of
 from snw_dist.bundle.read import open_bundle
@@ -47,7 +48,8 @@ def walk_chain(folder: Path, config: SnwConfig) -> Iterator[str]:
             yield f"{name}: {run_folder} is not there, so there is nothing more to compare"
             continue
         for link in _links(member, says.rows, run_folder, settings_of(run_folder, config)):
-            same = link.holds() if link.path.exists() else None
+            with long_work(f"{name}: {link.name}"):
+                same = link.holds() if link.path.exists() else None
             yield f"{name}: {link.name}: {'not there' if same is None else 'as it was' if same else 'another by now'}"
             broken += [f"{name}: {link.name} ({link.path})"] if same is False else []
     if broken:

@@ -19,6 +19,7 @@ from hpc.disk.reading import BadFileError, parse_json, read_small
 from hpc.disk.sealed import read_sealed
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
+from hpc.told import did, long_work
 from snw_dist.bundle.format import BUNDLE, FORMAT_VERSION, BundleFile
 
 _AGAIN = "Fetch the bundle again, or make it again: snw-dist export"
@@ -77,20 +78,25 @@ def open_bundle(folder: Path) -> Bundle:
         raise _refusal(Path(error.filename or folder), error) from None
     for name in sorted(there - {BUNDLE, *says.files}):
         raise CorruptError(f"{folder / name}: {BUNDLE} names no such file. Remove it, or fetch the bundle again.")
-    for name, expected in says.files.items():
-        file = folder / name
-        if name not in there:
-            raise CorruptError(f"{file}: missing. {_AGAIN}")
-        try:
-            size = file.stat().st_size
-            if size != expected.bytes:
-                raise CorruptError(f"{file}: {size:,} bytes, expected {expected.bytes:,}. {_AGAIN}")
-            found = file_digest(file)
-        except OSError as error:
-            raise _refusal(file, error) from None
-        if found != expected.sha256:
-            raise CorruptError(f"{file}: SHA-256 {found}, expected {expected.sha256}. {_AGAIN}")
+    with long_work(f"checking {folder.name}", len(says.files), "files"):
+        for name, expected in says.files.items():
+            if name not in there:
+                raise CorruptError(f"{folder / name}: missing. {_AGAIN}")
+            _check_file(folder / name, expected.bytes, expected.sha256)
+            did("files")
     return Bundle(folder, says, digest)
+
+
+def _check_file(file: Path, num_bytes: int, sha256: str) -> None:
+    try:
+        size = file.stat().st_size
+        if size != num_bytes:
+            raise CorruptError(f"{file}: {size:,} bytes, expected {num_bytes:,}. {_AGAIN}")
+        found = file_digest(file)
+    except OSError as error:
+        raise _refusal(file, error) from None
+    if found != sha256:
+        raise CorruptError(f"{file}: SHA-256 {found}, expected {sha256}. {_AGAIN}")
 
 
 def _read_bundle_file(folder: Path) -> tuple[BundleFile, str]:

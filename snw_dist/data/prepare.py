@@ -65,11 +65,11 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     origin = made_from(inputs, data, seed)  # before reading: a file changed meanwhile is noticed next time
     paths, names = inputs.paths, inputs.names
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
-    with long_work("reading the sequences"):
+    with long_work("reading the sequences", unit="records"):
         files = _both_files(inputs, data, rejects)
         ligands, receptors = both_sides(*files) if data.symmetric else files
     sequences: dict[Table, int] = {"ligands": files[0].read, "receptors": files[1].read}
-    with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}"):
+    with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}", unit="rows"):
         entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
         rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
         if data.symmetric:

@@ -37,7 +37,7 @@ def model_scores(
     """
 
     def scores(of: IndexedPairs, embeddings: RowReader, what: str) -> FloatArray:
-        with long_work(f"{what}, {len(table.ligand):,} pairs"):
+        with long_work(f"{what}, {len(table.ligand):,} pairs", len(table.ligand), "pairs"):
             return score_pairs(model, of, embeddings, max_length, batch_size, device)
 
     plain = scores(table, reader, "the network's scores")

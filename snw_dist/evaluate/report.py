@@ -16,7 +16,7 @@ import pandas as pd
 from hpc.disk.folder import new_folder
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError, InputError
-from hpc.told import long_work
+from hpc.told import did, long_work
 from snw_dist.arrays import FloatArray
 from snw_dist.config import ControlName
 from snw_dist.evaluate.controls.controls import MEANING
@@ -131,11 +131,13 @@ def _measure_all(
     """The model and each control; `measured` is called before each of them, and at the end."""
     total = 1 + len(controls)
     measured(0, total)
-    model = measure_scores(pairs, parts, scores, seed, "model")
-    rivals: dict[str, Measured] = {}
-    for number, (control, values) in enumerate(controls.items(), 1):
-        measured(number, total)
-        rivals[control] = measure_scores(pairs, parts, values, seed, control)
+    with long_work("measuring the model and its controls", total, "sets of scores"):
+        model = measure_scores(pairs, parts, scores, seed, "model")
+        rivals: dict[str, Measured] = {}
+        for number, (control, values) in enumerate(controls.items(), 1):
+            did("sets of scores")
+            measured(number, total)
+            rivals[control] = measure_scores(pairs, parts, values, seed, control)
     measured(total, total)
     return model, rivals
 

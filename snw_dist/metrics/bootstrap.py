@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from hpc.told import did
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.metrics.metrics import METRICS, Sample
 from snw_dist.metrics.resampled import WeightedMetrics
@@ -76,7 +77,10 @@ def repeat_metrics(sample: Sample, draws: Draws) -> dict[str, FloatArray]:
     """Every metric of every repeat, [repeats] each; the threshold and the calibration are held fixed."""
     by_receptor = draws.unit == "receptor"
     weighted = WeightedMetrics(sample, draws.of_pair, int(draws.of_pair.max()) + 1, by_receptor=by_receptor)
-    parts = [weighted(counts) for counts in draws.chunks()]
+    parts = []
+    for counts in draws.chunks():
+        parts.append(weighted(counts))
+        did("repeats", counts.shape[1])
     return {name: np.concatenate([part[name] for part in parts] or [np.empty(0)]) for name in METRICS}
 
 

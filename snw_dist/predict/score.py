@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hpc.told import did
 from snw_dist.arrays import IntArray
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.model.pair import PairModel
@@ -39,6 +40,7 @@ def score_pairs(
     scores = np.empty(len(table), dtype=np.float64)
     for pairs, found in zip(batches, _scores(model, table, batches, reader, max_length, device), strict=True):
         scores[pairs] = found.double().cpu().numpy()
+        did("pairs", len(pairs))
     return scores
 
 

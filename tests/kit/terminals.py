@@ -12,7 +12,7 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 
-_CONTROL = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]|\r")
+_CONTROL = re.compile(r"\x1b\[[?0-9;]*[a-zA-Z]")
 
 
 class Terminal:
@@ -20,7 +20,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], variables: Mapping[str, str], rows: int = 24, columns: int = 80) -> None:
         self.shown = ""
-        """All that came, without what moves the cursor and sets colours."""
+        """All that came, without cursor movements and colours; a line that is drawn over is one of its own."""
         self.pid, self._descriptor = pty.fork()
         if self.pid == 0:
             os.execvpe(command[0], command, {**os.environ, "TERM": "xterm", "PYTHONUTF8": "1", **variables})
@@ -56,5 +56,5 @@ class Terminal:
             data = os.read(self._descriptor, 65536)
         except OSError:  # how Linux says that the process has gone
             return False
-        self.shown += _CONTROL.sub("", data.decode("utf-8", "replace"))
+        self.shown += _CONTROL.sub("", data.decode("utf-8", "replace")).replace("\r", "\n")
         return bool(data)

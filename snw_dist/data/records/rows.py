@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc.errors import InputError
+from hpc.told import did
 from snw_dist.data.files.cells import (
     parse_affinity,
     parse_binary,
@@ -143,6 +144,7 @@ def read_rows(
     read = 0
     for file, line, cells, problem, fix in entries.rows:
         read += 1
+        did("rows")
         where = entries.files[file] if file else None
         if problem:
             rejects.add("pairs", line, "", problem, fix, file=where)

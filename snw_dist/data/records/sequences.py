@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hpc.told import did
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.inputs import Table
 from snw_dist.data.files.rejects import Rejects
@@ -65,6 +66,7 @@ def read_sequences(
     read = 0
     for record in read_fasta(path):
         read += 1
+        did("records")
         nucleotides.add(record)
         cleaned = check_id(record) or clean_sequence(record, non_standard, min_length, max_length)
         if isinstance(cleaned, Problem):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hpc.errors import InputError
+from hpc.told import did, long_work
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.evaluate.compare.compared import Comparison
 from snw_dist.evaluate.compare.runs import compare_runs, mean_of
@@ -52,7 +53,11 @@ def compare_folds(
 
     Raises `InputError` when no network has a run that reached its end in every fold.
     """
-    each = [compare_runs(fold, runs) for fold, runs in folds]
+    each = []
+    with long_work("comparing the folds", len(folds), "folds"):
+        for fold, runs in folds:
+            each.append(compare_runs(fold, runs))
+            did("folds")
     whole = mean_over_folds(each)
     if not whole.models:
         raise InputError(

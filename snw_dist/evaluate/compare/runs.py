@@ -17,6 +17,7 @@ import pandas as pd
 
 from hpc.disk.folder import new_folder
 from hpc.errors import InputError
+from hpc.told import did, long_work
 from snw_dist.arrays import FloatArray
 from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
 from snw_dist.data.prepared import Prepared, load_prepared
@@ -112,7 +113,10 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     held_out = _HeldOut.of(pairs, config, prepared.symmetric)
     learned = data_controls(pairs, chosen_controls(config.evaluate.controls), prepared.symmetric)
     controls: dict[str, Measured] = {name: held_out.measure(of.scores, name) for name, of in learned.items()}
-    networks = {model: [_measured_run(run, prepared, held_out) for run in group] for model, group in finished.items()}
+    with long_work("measuring the networks", sum(map(len, finished.values())), "runs"):
+        networks = {
+            model: [_measured_run(run, prepared, held_out) for run in group] for model, group in finished.items()
+        }
     each = [run for group in networks.values() for run in group]
     measured = {model: [run.measured for run in group] for model, group in networks.items()}
     ensembles, tables = _ensembles(measured, held_out)
@@ -185,6 +189,7 @@ def _measured_run(run: SnwConfig, prepared: Prepared, held_out: _HeldOut) -> _Me
         )
     encoder = str(scored.description["encoder"]["description"])
     measured = held_out.measure(scored.scores, run.run.name)
+    did("runs")
     export = run.run_folder / "export"
     return _MeasuredRun(run.run.name, export, scored.scores, measured, encoder, scored.made_of, scored.trained)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from hpc.told import long_work
+from hpc.told import did, long_work
 from snw_dist.arrays import FloatArray
 from snw_dist.evaluate.measure.calibration import fit_isotonic, fit_temperature
 from snw_dist.evaluate.measure.held_out import VAL
@@ -37,8 +37,9 @@ def calibration_band(
     receptor, other_end = numbered(val, symmetric)
     draws = plan_draws(receptor, repeats, seed, other_end)
     found = []
-    with long_work(f"interval of the calibration, {repeats:,} repeats"):
+    with long_work(f"interval of the calibration, {repeats:,} repeats", repeats, "repeats"):
         for counts in draws.chunks():
+            did("repeats", counts.shape[1])
             for drawn in counts[draws.of_pair].T.astype(np.int64):
                 flags = np.repeat(positive, drawn)
                 if flags.any() and not flags.all():

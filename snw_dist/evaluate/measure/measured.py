@@ -146,7 +146,8 @@ def measure_scores(
         rows = part.rows
         columns = positive[rows], label[rows], values[rows], probability[rows]
         sample = Sample(*columns, part.receptor, threshold, part.other_end)
-        with long_work(f"{name}: figures of {part.stratum or 'all'} of {part.split}, {part.draws.repeats:,} repeats"):
+        what = f"{name}: figures of {part.stratum or 'all'} of {part.split}"
+        with long_work(what, part.draws.repeats, "repeats"):
             point, drawn = measure(sample), repeat_metrics(sample, part.draws)
         entries.append(
             {

@@ -14,6 +14,7 @@ import pytest
 
 from hpc import told
 from hpc.told import TOLD, Told, duration, keep_told, long_work, show_told, tell
+from tests.kit.terminals import Terminal
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -152,3 +153,77 @@ def test_a_folder_without_room_for_what_is_told_stops_no_job(tmp_path: Path) -> 
         tell("nor this")
     finally:
         told._stop_keeping()
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "seconds", "text"),
+    [
+        (0, 0, 8.0, "8.0 s so far"),
+        (0, 3000, 8.0, "3,000 pairs, 8.0 s so far"),
+        (12, 0, 8.0, "8.0 s so far"),
+        (12, 3, 8.0, "3 of 12 pairs, about 24.0 s left"),
+        (12, 12, 8.0, "12 pairs, 8.0 s so far"),
+    ],
+)
+def test_how_far_work_is(total: int, done: int, seconds: float, text: str) -> None:
+    now = [100.0]
+    work = told.Work("scoring", total, "pairs", lambda: now[0])
+    work.done = done
+    now[0] += seconds
+    assert work.figures() == text
+
+
+def test_what_is_done_counts_for_the_innermost_work_of_its_unit_and_for_no_other(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(told, "SAY_AFTER_S", 0.05)
+    monkeypatch.setattr(told, "REMIND_S", 0.06)
+    told.did("runs")
+    with long_work("outer", 4, "runs"):
+        with long_work("inner", unit="rows"):
+            told.did("runs", 100)
+            told.did("rows", 7)
+        told.did("runs")
+        time.sleep(0.3)
+    assert any(line.startswith("outer: 1 of 4 runs, about ") for line in caplog.messages)
+
+
+BAR = """
+import time
+from hpc import told
+from hpc.told import did, long_work, show_told, tell
+show_told()
+told.SAY_AFTER_S = 0.2
+with long_work("outer [/] work", 4, "runs"):
+    time.sleep(0.6)
+    did("runs")
+    with long_work("inner work"):
+        time.sleep(0.6)
+        tell("a line meanwhile")
+    time.sleep(0.6)
+print("printed after")
+"""
+
+
+def test_really_a_bar_on_a_terminal_and_lines_stay_above_it() -> None:
+    with Terminal([sys.executable, "-c", BAR], {"PYTHONPATH": str(ROOT)}) as terminal:
+        assert terminal.end() == 0
+    assert "outer [/] work" in terminal.shown
+    assert "1 of 4 runs, about " in terminal.shown
+    assert "━" in terminal.shown
+    lines = [line.strip() for line in terminal.shown.splitlines()]
+    kept = [line for line in lines if line.startswith(("a line", "inner work: ", "outer [/] work: ", "printed"))]
+    assert [line.split(":")[0] for line in kept] == [
+        "a line meanwhile",
+        "inner work",
+        "outer [/] work",
+        "printed after",
+    ]
+
+
+def test_without_a_terminal_there_is_no_bar() -> None:
+    done = subprocess.run([sys.executable, "-c", BAR], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        *("outer [/] work ...", "inner work ...", "a line meanwhile", "inner work", "outer [/] work", "printed after"),
+    ]

@@ -49,7 +49,7 @@ def test_everything_of_a_running_job_in_80_columns(tmp_path: Path) -> None:
         "  train    ━━━━━━━━━━━━── 90 / 100 steps  2 a second  0:00:05 left",
         "    loss=0.5",
         "  started 1 time before:",
-        "    job 41, attempt 1, 3 min 00 s ago: preempted (SIGUSR2); 70 done are kept",
+        "    job 41, attempt 1, 3 min 00 s ago: preempted (SIGUSR2); saved at 70",
         "  last checkpoint step_0000000080, 12.0 s old",
     ]
     assert shown[6].startswith("  loss  train 0.5  val 0.6")
