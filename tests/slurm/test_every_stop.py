@@ -1,6 +1,6 @@
 """Every stop is the same stop: however a job is asked to, it saves the step it is in, comes back and goes on there.
 
-By default three stops in a row. With `SNW_FAULT_REPEATS=20` as many, in turns, and also of a job of `slurm/train.sbatch`.
+By default three stops in a row. With `SNW_FAULT_REPEATS=20` as many, in turns, also of a job of `slurm/train.sbatch`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,42 @@
+"""The notebook runs from top to bottom, and is kept without outputs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def notebook() -> NotebookNode:
+    return nbformat.read(ROOT / "Test4SNW.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+
+
+def test_it_is_kept_without_outputs(notebook: NotebookNode) -> None:
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None), cell.id
+
+
+@pytest.mark.distributed
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")  # of Jupyter's own packages
+def test_it_runs_and_shows_its_pictures(notebook: NotebookNode, tmp_path: Path) -> None:
+    for name in ("launch", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    shutil.copy(ROOT / "SNW_config.json", tmp_path)  # paths in it begin at its folder
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    pictures = [
+        cell.id
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) == 5
+    assert (tmp_path / "runs" / "notebook" / "bundle" / "bundle.json").exists()
