@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +41,7 @@ AllowPrecisionOption = Annotated[
 AllowChangesOption = Annotated[
     bool, typer.Option("--allow-changes", help="Continue with other settings or data; recorded in metrics.jsonl.")
 ]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, print the batch script, and end.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Return once the job is submitted to Slurm.")]
 
 
@@ -76,13 +78,22 @@ def change_overrides(precision: bool, changes: bool) -> dict[str, object]:
 
 
 def submit_and_follow(
-    config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, detach: bool
+    config: SnwConfig,
+    kind: str,
+    entry_point: str,
+    device: str,
+    partition: str | None,
+    detach: bool,
+    dry_run: bool = False,
 ) -> bool:
     """Submit a job, or for embedding an array of `cluster.array`; ends this command where the job fails, with its code.
 
-    True once the job is done, False where it was not followed.
+    True once the job is done, False where it was not followed. With `dry_run` it is only shown, which ends the command.
     """
     num_tasks = config.cluster.array if kind in ("embed", "append") else 1
+    if dry_run:
+        print(_shown(config, kind, entry_point, device, partition, num_tasks))
+        raise typer.Exit(0)
     code = run_all(config, [config] * num_tasks, kind, entry_point, device, partition, detach)
     if code:
         raise typer.Exit(code)
@@ -163,6 +174,23 @@ def _requests(
         )
         for number, (name, values) in enumerate(jobs)
     ]
+
+
+def _shown(config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, num_tasks: int) -> str:
+    """The batch script of a job; where there is none, what is started."""
+    from hpc.submit.executor import resolve_cluster
+    from hpc.submit.job_folder import rank_command
+    from hpc.submit.sbatch import render_sbatch
+
+    section, name, folder = config.cluster, job_name(kind, config), config.run_folder / "jobs" / "SUBMISSION"
+    profile = _profile(section.profile, partition)
+    jobs = [(name, config_to_dict(config))] * num_tasks
+    request = _requests(section, profile, config.run_folder, jobs, name, entry_point, device)[0]
+    command = shlex.join(rank_command(folder))
+    if section.cluster == "allocation" or resolve_cluster(section.cluster) == "local":
+        return f"No batch script is needed. {request.num_tasks} times: {command}"
+    require("submitit")
+    return render_sbatch(request, profile, command, folder)
 
 
 def _start(

@@ -16,6 +16,7 @@ from launch._cli import DEFAULT_CONFIG, ConfigOption, RunOption, SetOption, main
 from launch._submit import (
     ClusterOption,
     DetachOption,
+    DryRunOption,
     NodesOption,
     PartitionOption,
     ProfileOption,
@@ -67,6 +68,7 @@ def embed_command(
     partition: PartitionOption = None,
     time_min: TimeOption = None,
     detach: DetachOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Fill the embedding store of a run; what is committed already is verified and kept."""
     require("crc32c", "zarr", *(["transformers"] if verify_encoder else []))
@@ -80,7 +82,7 @@ def embed_command(
     again = queued_again(settings.cluster, settings.run_folder, job_name(job, settings))
     if job in ("embed", "append") and not again and not _work(settings, append):
         return
-    submit_and_follow(settings, job, _ENTRY_POINTS[job], settings.encoder.device, partition, detach)
+    submit_and_follow(settings, job, _ENTRY_POINTS[job], settings.encoder.device, partition, detach, dry_run)
 
 
 def _work(settings: SnwConfig, append: bool) -> bool:

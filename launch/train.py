@@ -20,6 +20,7 @@ from launch._submit import (
     AllowPrecisionOption,
     ClusterOption,
     DetachOption,
+    DryRunOption,
     NodesOption,
     PartitionOption,
     ProfileOption,
@@ -56,6 +57,7 @@ def train_command(
     partition: PartitionOption = None,
     time_min: TimeOption = None,
     detach: DetachOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Train with DeepSpeed on the stored embeddings; resumes by itself when preempted."""
     require("crc32c", "deepspeed", "tensorboard")
@@ -73,7 +75,7 @@ def train_command(
     if not queued_again(settings.cluster, settings.run_folder, job_name("train", settings)):
         check_training(settings)
         print(training_cost(settings))
-    submit_and_follow(settings, "train", TRAINING, settings.train.device, partition, detach)
+    submit_and_follow(settings, "train", TRAINING, settings.train.device, partition, detach, dry_run)
     tell(f"next: {_evaluation(config, settings.run.name, set_values)}")
 
 

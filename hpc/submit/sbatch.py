@@ -47,11 +47,13 @@ def run_sbatch(
 def render_sbatch(
     request: JobRequest, profile: SiteProfile, command: str = "COMMAND", folder: Path = Path("FOLDER")
 ) -> str:
-    """The batch script that `submit` would hand to Slurm; needs no Slurm."""
+    """The batch script that `submit` would hand to Slurm, for an array that of all tasks; needs no Slurm."""
     from submitit.slurm.slurm import _make_sbatch_string
 
+    tasks = request.num_array_tasks
+    array = {"array_parallelism": tasks, "map_count": tasks} if tasks > 1 else {}
     text: str = _make_sbatch_string(
-        command=command, folder=request.folder / "logs", **slurm_parameters(request, profile, folder)
+        command=command, folder=request.folder / "logs", **slurm_parameters(request, profile, folder), **array
     )
     return text
 
