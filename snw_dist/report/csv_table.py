@@ -35,9 +35,7 @@ def _text(header: Sequence[str], rows: Any) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     for row in rows:
-        writer.writerow(
-            [spreadsheet_cell(cell.replace("\u00a0", " ")) if isinstance(cell, str) else _number(cell) for cell in row]
-        )
+        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else _number(cell) for cell in row])
     return buffer.getvalue()
 
 

@@ -24,7 +24,7 @@ from hpc.shown import printable
 from snw_dist.report import palette
 from snw_dist.report.csv_table import figure_csv, table_csv
 from snw_dist.report.marks import Bars, Mark, Points
-from snw_dist.report.page import Cell, Column, Figure, Page, Table
+from snw_dist.report.page import Cell, Column, Drawing, Figure, Page, Table
 from snw_dist.report.plotly_drawing import legend_of, plotly_panel
 from snw_dist.report.svg_drawing import svg
 from snw_dist.report.thin import thinned
@@ -52,6 +52,8 @@ def rendered(page: Page, folder: str) -> tuple[str, dict[str, bytes]]:
     for block in (block for section in page.sections for block in section.blocks):
         if isinstance(block, Table):
             files[f"{block.name}.csv"] = table_csv(block).encode()
+        elif isinstance(block, Drawing):
+            files[f"{block.name}.svg"] = block.svg.encode()
         elif isinstance(block, Figure):
             assert block.name not in figures, f"two figures {block.name}"
             few = [thinned(panel) for panel in block.panels]
@@ -96,6 +98,7 @@ def _environment() -> Environment:
     )
     made.filters |= {"marked": marked, "unmarked": lambda text: text.replace("**", "")}
     made.globals |= {
+        "as_it_is": Markup,
         "kind": lambda block: type(block).__name__.lower(),
         "legend_of": legend_of,
         "swatch": swatch,

@@ -79,13 +79,24 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A picture that another room has drawn. Its text is put into the page as it is: it must be ours, and safe."""
+
+    name: str
+    """Of its SVG file; letters, digits and _."""
+    title: str
+    says: str
+    svg: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Commands:
     """Lines to be typed."""
 
     lines: Sequence[str]
 
 
-Block: TypeAlias = Says | Facts | Table | Figure | Commands
+Block: TypeAlias = Says | Facts | Table | Figure | Drawing | Commands
 
 
 @dataclasses.dataclass(frozen=True)

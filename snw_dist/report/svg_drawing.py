@@ -25,10 +25,12 @@ _DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 _SYMBOLS = ("o", "s", "D", "^", "x", "P", "*")
 _PIXELS = 96
 _MOST_COLUMNS = 3
+_LONGEST_ENTRY, _LETTERS_AN_INCH, _LETTERS_OF_A_MARK = 70, 12, 7
+"""Of a legend."""
 
 
 def svg(title: str, panels: list[Panel] | tuple[Panel, ...]) -> bytes:
-    """A figure of these panels under its title; equal bytes for equal panels."""
+    """A figure of these panels; its title is in the file and not in the picture. Equal bytes for equal panels."""
     with own_style(), rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         columns = 1 if any(panel.wide for panel in panels) else min(_MOST_COLUMNS, len(panels))
         rows = math.ceil(len(panels) / columns)
@@ -40,11 +42,10 @@ def svg(title: str, panels: list[Panel] | tuple[Panel, ...]) -> bytes:
             _draw(place, panel)
         for place in axes.flat[len(panels) :]:
             place.set_visible(False)
-        canvas.suptitle(title, fontsize=11)
         _legend(canvas, axes.flat[: len(panels)], panels)
         FigureCanvasSVG(canvas)
         buffer = io.BytesIO()
-        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Title": title})
     return buffer.getvalue()
 
 
@@ -128,13 +129,9 @@ def _legend(canvas: Canvas, axes: Any, panels: list[Panel] | tuple[Panel, ...]) 
     for place in axes:
         handles, names = place.get_legend_handles_labels()
         found |= {name: handle for handle, name in zip(handles, names, strict=True) if name not in found}
-    chosen = {literal(name): found[name] for name in wanted if name in found}
+    chosen = {literal(name, _LONGEST_ENTRY): found[name] for name in wanted if name in found}
     if chosen:
-        canvas.legend(
-            chosen.values(),
-            chosen.keys(),
-            loc="outside lower center",
-            frameon=False,
-            fontsize=9,
-            ncols=min(3, len(chosen)),
-        )
+        width = int(canvas.get_figwidth() * _LETTERS_AN_INCH)
+        columns = max(1, min(len(chosen), width // (max(map(len, chosen)) + _LETTERS_OF_A_MARK)))
+        place: dict[str, Any] = {"loc": "outside lower center", "ncols": columns}
+        canvas.legend(chosen.values(), chosen.keys(), frameon=False, fontsize=9, **place)

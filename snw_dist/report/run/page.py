@@ -15,6 +15,7 @@ from snw_dist.report.run.answer import answer, first_facts, warnings
 from snw_dist.report.run.data import data_section
 from snw_dist.report.run.files import RunFiles, read_run
 from snw_dist.report.run.learning import learning_section
+from snw_dist.report.run.network import network_section
 from snw_dist.report.run.provenance import provenance_section
 from snw_dist.report.run.quality import quality_section
 from snw_dist.report.write import write_report
@@ -56,6 +57,9 @@ def _sections(run: RunFiles) -> Iterator[Section]:
     yield quality_section(run)
     yield data_section(run)
     yield learning_section(run)
+    network = network_section(run)
+    if network is not None:
+        yield network
     yield map_section(run)
     attention = attention_section(run)
     if attention is not None:

@@ -109,8 +109,8 @@ def _curve_of_many(split: str, known: list[Receptor]) -> Panel:
     at = np.arange(1, len(known) + 1, dtype=np.float64)
     values, low, high = (np.array([getattr(r, name) for r in known]) for name in ("auroc", "low", "high"))
     marks = (
-        Lines("95 % interval of each receptor", at, values, low, high, faint=True),
-        Points("receptor", at, values, texts=_texts(known)),
+        Lines("95 % interval of each receptor", at, values, low, high),
+        Points("receptor", at, values, texts=_texts(known), faint=True),
         Rules("guessing", (0.5,), upright=False, style="dot"),
     )
     return Panel(marks, Axis(f"place among the {len(known):,} receptors"), Axis("AUROC", high=1.01), split, wide=True)

@@ -122,4 +122,4 @@ def _cell(figure: dict[str, float | None], digits: int) -> str:
     if value is None:
         return three(None)
     shown = f"{value:.{digits}f}"
-    return shown if low is None or high is None else f"{shown} [{low:.{digits}f},\u00a0{high:.{digits}f}]"
+    return shown if low is None or high is None else f"{shown} [{low:.{digits}f}, {high:.{digits}f}]"

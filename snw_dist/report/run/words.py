@@ -39,7 +39,7 @@ def within(figure: Mapping[str, float | None]) -> str:
 
 def with_interval(figure: Mapping[str, float | None]) -> str:
     """Such as `0.912 [0.871, 0.938]`."""
-    between = within(figure).replace(" to ", ",\u00a0")
+    between = within(figure).replace(" to ", ", ")
     return f"{three(figure['value'])} [{between}]" if between else three(figure["value"])
 
 

@@ -132,6 +132,8 @@ def test_print_shows_the_pictures(opened: Page) -> None:
     opened.emulate_media(media="print")
     assert not plot.is_visible()
     assert still.is_visible()
+    assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert opened.evaluate("[...document.images].every((image) => image.naturalWidth > 100)")
     opened.emulate_media(media="screen")
 

@@ -25,7 +25,8 @@ def test_a_figure_is_the_same_each_time_and_its_text_can_be_edited() -> None:
     panels = [Panel(marks, Axis("step", log=True), Axis("loss"), HOSTILE)] * 2
     drawn = svg("Title $x$", panels)
     assert drawn == svg("Title $x$", panels)
-    assert {"Title $x$", "step", "loss", "line", "points", "bars", "rule"} <= texts(drawn)
+    assert "<dc:title>Title $x$</dc:title>" in drawn.decode()
+    assert {"step", "loss", "line", "points", "bars", "rule"} <= texts(drawn)
     assert b"<script" not in drawn
 
 

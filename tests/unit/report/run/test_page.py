@@ -32,6 +32,8 @@ def test_a_run_without_logs_and_jobs_has_a_report(measured: SnwConfig) -> None:
     assert path.stat().st_size < 3e6
     found = {file.suffix for file in (measured.run_folder / "report").iterdir()}
     assert found == {".csv", ".svg", ".json"}
+    drawn = (measured.run_folder / "report" / "network_picture.svg").read_text()
+    assert drawn in path.read_text()
 
 
 def test_figures_are_those_of_metrics_json(measured: SnwConfig) -> None:
@@ -39,7 +41,7 @@ def test_figures_are_those_of_metrics_json(measured: SnwConfig) -> None:
     auroc = metrics["model"]["splits"]["test"]["metrics"]["auroc"]
     table = tables(run_page(read_run(measured)))["quality_metrics"]
     at = [column.name for column in table.columns].index("test")
-    said = f"{auroc['value']:.3f} [{auroc['low']:.3f},\u00a0{auroc['high']:.3f}]"
+    said = f"{auroc['value']:.3f} [{auroc['low']:.3f}, {auroc['high']:.3f}]"
     assert table.rows[0][at] == said
     calls = tables(run_page(read_run(measured)))["quality_confusion"]
     assert sum(int(cell or 0) for row in calls.rows for cell in row[1:5]) == sum(
