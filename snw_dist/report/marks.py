@@ -102,7 +102,7 @@ class Grid:
     values: FloatArray
     """[rows, columns]: cell (row, column) is at y = row, x = column; NaN is empty."""
     low: float | None = None
-    """The value of the lightest colour; None: the smallest. Likewise `high`, the darkest."""
+    """The value of the faintest colour; None: the smallest. Likewise `high`, the strongest."""
     high: float | None = None
 
 

@@ -14,7 +14,8 @@ GREY_ON_DARK = "#9AA3AD"
 SHAPES = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 """Of points, by the number of their colour: what is told apart by colour is told apart by shape, too."""
 SHADES = ("#F7FBFF", "#C6DBEF", "#6BAED6", "#2171B5", "#08306B")
-"""Of a heat map, from low to high: one hue, so that its order is seen without colour (Brewer's Blues)."""
+"""Of a heat map, from low to high on white and from high to low on dark paper: the faint end is near the paper. One
+hue, so that the order is seen without colour (Brewer's Blues)."""
 
 
 def on_white(colour: int) -> str:

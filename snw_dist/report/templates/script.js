@@ -53,7 +53,10 @@
   const variable = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const colour = (text) => {
     const [name, opacity] = text.slice(1).split("/");
-    if (name === "shades") return data.shades.map((shade, i) => [i / (data.shades.length - 1), shade]);
+    if (name === "shades") { /* from faint to strong: an empty cell has the colour of the paper */
+      const shades = root.dataset.theme === "dark" ? [...data.shades].reverse() : data.shades;
+      return shades.map((shade, i) => [i / (shades.length - 1), shade]);
+    }
     const hex = variable(name === "grey" ? "--grey" : `--c${name % data.colours}`);
     return opacity ? hex + Math.round(255 * opacity).toString(16).padStart(2, "0") : hex;
   };
