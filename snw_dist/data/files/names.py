@@ -1,7 +1,7 @@
 """The names in a table of which nobody has said what its columns are called, and all its cells by them.
 
 Who knows the names reads with `table`, which finds the line that has them all. Here the line is found by the rows:
-it is the last one before the first row, and a row is known by an id or a sequence of the input in it.
+it stands above the first row, and a row is known by an id or a sequence of the input in it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,15 @@ def column_names(path: Path, is_known: IsKnown) -> list[str]:
         )
     row = first[where]
     delimiter = max(DELIMITERS, key=lambda one: sum(map(is_known, cells_of(row, one))))
-    names = cells_of(first[where - 1].removeprefix("#"), delimiter) if where else []
-    if len(names) != len(cells_of(row, delimiter)) or looks_like_data(names, is_known):
+    size, before = len(cells_of(row, delimiter)), first[:where]
+    # Rows of which no id is known may stand above it, so the first line of this size is taken, comments last.
+    options = [line for line in before if not line.startswith("#")] + [line.removeprefix("#") for line in before[-1:]]
+    of_size = (names for line in options if len(names := cells_of(line, delimiter)) == size)
+    names = next((names for names in of_size if not looks_like_data(names, is_known)), [])
+    if not names:
         raise InputError(
-            f"{path}: the table seems to have no header line: nothing above the first row names its "
-            f"{len(cells_of(row, delimiter))} columns. Put a line of names there, such as ligand_id,receptor_id,label."
+            f"{path}: the table seems to have no header line: nothing above the first row names its {size} columns. "
+            "Put a line of names there, such as ligand_id,receptor_id,label."
         )
     count = Counter(names)
     return [name for name in names if name and count[name] == 1]
