@@ -43,6 +43,7 @@ _PATHS = frozenset(
         *("store.path", "encoder.weights", "cluster.profile"),
     ]
 )
+TrackerName = Literal["mlflow", "wandb"]
 LossName = Literal["auto", "contrastive", "bce", "triplet", "info_nce", "rank", "complexes"]
 
 
@@ -190,6 +191,8 @@ class TrainSection:
     """Newest checkpoints that are kept, beside that of the best validation."""
     keep_every: int = Field(default=0, ge=0, le=1_000_000_000)
     """Checkpoints of multiples of this step are made and kept for good; 0 keeps none."""
+    tracker: TrackerName | None = None
+    """Where the run is shown beside TensorBoard: MLflow, or Weights & Biases offline; both in the run folder."""
     allow_precision_change: bool = False
     """Continue a run with another `precision`; its float32 masters are kept."""
     allow_changes: bool = False

@@ -13,6 +13,8 @@ EXTRAS = {
     ),
     "report": ("jinja2", "markupsafe", "plotly"),
     "inspect": ("torchinfo",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
     "slurm": ("submitit",),
     "mpi": ("mpi4py",),
 }

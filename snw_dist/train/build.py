@@ -32,7 +32,7 @@ from snw_dist.train.objective import Objective
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.precheck import check_precision
 from snw_dist.train.progress import Progress
-from snw_dist.train.record import Record
+from snw_dist.train.record import Record, trackers_of
 from snw_dist.train.resume import TakenUp, take_up
 from snw_dist.train.saves import Saves
 from snw_dist.train.shared_buffers import check_buffers
@@ -80,10 +80,12 @@ def build_training(config: SnwConfig, runtime: Runtime) -> Iterator[Training]:
         started = time.monotonic()
         saves = Saves(config.run_folder, comm, fence.check, section.keep_last, section.keep_every)
         begun = take_up(identity, plan, rate, engine, comm, saves)
-        record = _begin_record(begun, identity, plan, runtime)
-        checkpoints = Checkpoints(saves, engine, identity, record, comm, runtime.guard, begun.saved)
         best = BestWeights(identity, inputs.header, encoder, fence)
-        with contextlib.closing(_feed(config, inputs, plan, begun.progress.step, runtime)) as feed:
+        with (
+            contextlib.closing(_begin_record(begun, identity, plan, runtime)) as record,
+            contextlib.closing(_feed(config, inputs, plan, begun.progress.step, runtime)) as feed,
+        ):
+            checkpoints = Checkpoints(saves, engine, identity, record, comm, runtime.guard, begun.saved)
             yield Training(
                 config,
                 runtime,
@@ -178,7 +180,8 @@ def _begin_record(begun: TakenUp, identity: Identity, plan: TrainPlan, runtime: 
     folder, step = identity.config.run_folder, begun.progress.step
     tell(start_line(plan, step, begun.path, folder / "checkpoints"))
     runtime.comm.on_rank_0(identity.write)
-    record = Record(folder, runtime.comm.rank, step, plan.num_steps, runtime.progress)
+    trackers = trackers_of(identity.config, step) if runtime.comm.rank == 0 else None
+    record = Record(folder, runtime.comm.rank, step, plan.num_steps, runtime.progress, trackers)
     if begun.changes:
         tell(f"continuing with other settings than before: {'; '.join(begun.changes)}")
         record.changes(step, begun.changes)

@@ -32,6 +32,8 @@ def train(run: Training) -> None:
         run.checkpoints.commit()  # a save in flight is of a step that was good
         raise
     run.checkpoints.save_and_commit(progress)
+    best = best_of(progress, run.config.train.monitor)
+    run.record.end(progress.step, {} if best is None else {f"best/{run.config.train.monitor}": best}, run.inputs)
     run.record.close()
     comm.on_rank_0(lambda: run.best.mend(progress))
     comm.on_rank_0(lambda: _finish(run, reason))
@@ -114,7 +116,7 @@ def _boundary(run: Training) -> None:
 def _validate(run: Training) -> None:
     """Score the validation split and keep the weights when they are the best so far."""
     started, progress, monitor = time.monotonic(), run.progress, run.config.train.monitor
-    loss, auroc = validate(
+    loss, auroc, scores = validate(
         run.engine,
         run.objective,
         run.inputs.val,
@@ -134,8 +136,9 @@ def _validate(run: Training) -> None:
         time.monotonic() - started,
         len(run.inputs.val),
     )
-    scores, best = {f"val_{monitor}": loss if monitor == "loss" else auroc}, best_of(progress, monitor)
-    run.record.show_validation(progress.step, scores if best is None else {**scores, "best": best})
+    run.record.scores(progress.step, scores, run.inputs.val.positive)
+    measured, best = {f"val_{monitor}": loss if monitor == "loss" else auroc}, best_of(progress, monitor)
+    run.record.show_validation(progress.step, measured if best is None else {**measured, "best": best})
     tell(validation_line(run.plan, progress, run.config.train, loss, auroc))
 
 

@@ -14,6 +14,7 @@ from snw_dist.config import Precision, SnwConfig
 from snw_dist.data.ensure import with_prepared
 from snw_dist.data.prepared import Prepared
 from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.extras import require
 from snw_dist.model.build import check_size
 from snw_dist.model.legal_losses import loss_of
 from snw_dist.model.sides import check_sides
@@ -44,6 +45,7 @@ def check_training(config: SnwConfig) -> None:
     Data that are there are replaced only when nothing is refused.
     """
     check_precision(config.train.precision, config.train.device)
+    require(*([] if config.train.tracker is None else [config.train.tracker]))
     with_prepared(config, lambda prepared: _check_with_data(config, prepared), config.train.allow_changes)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.gather import gather_arrays
+from snw_dist.arrays import FloatArray
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.metrics.metrics import classification_metrics
 from snw_dist.predict.batches import IndexedPairs, make_batch
@@ -26,6 +27,8 @@ class Validation(NamedTuple):
     """Mean over the pairs by their weight; finite."""
     auroc: float
     """NaN where the split has pairs of one kind only."""
+    scores: FloatArray
+    """[num_pairs]"""
 
 
 def validate(
@@ -72,4 +75,4 @@ def validate(
             "ranks stop. The last checkpoint is untouched. Lower train.learning_rate, or check labels and embeddings."
         )
     auroc = classification_metrics(table.positive, scores, 0.5)["auroc"]
-    return Validation(float(np.average(losses, weights=table.weight)), auroc)
+    return Validation(float(np.average(losses, weights=table.weight)), auroc, scores)

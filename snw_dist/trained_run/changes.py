@@ -47,7 +47,7 @@ CHANGES: Mapping[str, Change] = {
         f"train.{name}": Change.FREE
         for name in (
             *("device", "zero_stage", "micro_batch_size", "patience", "save_every", "keep_last", "keep_every"),
-            *("allow_precision_change", "allow_changes"),
+            *("tracker", "allow_precision_change", "allow_changes"),
         )
     },
     **{f"train.{name}": Change.TOLD for name in ("epochs", "max_steps", "validate_every")},

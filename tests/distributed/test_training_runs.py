@@ -77,6 +77,37 @@ def test_early_stop(base: SnwConfig, tmp_path: Path) -> None:
     assert list((config.run_folder / "tensorboard").iterdir())
 
 
+def test_trackers_have_every_step_once_of_a_run_that_goes_on(
+    base: SnwConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # for this reader
+    for world_size, steps in ((2, 6), (1, 9)):
+        config = named(base, "tracked", tracker="mlflow", max_steps=steps)
+        for rank in train(config, world_size, tmp_path / str(steps)):
+            assert rank.returncode == 0, rank.log
+            assert "given up" not in rank.log
+    expected = {"train/loss": list(range(1, 10)), "validation/auroc": [3, 6, 9]}
+    client = MlflowClient(tracking_uri=(config.run_folder / "mlflow").as_uri())
+    [run] = client.search_runs([client.get_experiment_by_name("snw-dist").experiment_id])
+    assert run.info.status == "FINISHED"
+    told = {tag: client.get_metric_history(run.info.run_id, tag) for tag in expected}
+    assert {tag: sorted(metric.step for metric in history) for tag, history in told.items()} == expected
+    folder = config.run_folder / "tensorboard"
+    shown, validated = (EventAccumulator(str(one)).Reload() for one in (folder, folder / "validation"))
+    assert [event.step for event in shown.Scalars("train/loss")] == expected["train/loss"]
+    assert [event.step for event in validated.Scalars("validation/auroc")] == expected["validation/auroc"]
+    assert [event.step for event in validated.Tensors("validation/pr_curve")] == expected["validation/auroc"]
+    losses = {record["step"]: record["loss"] for record in records(config, "train")}
+    assert {event.step: pytest.approx(event.value) for event in shown.Scalars("train/loss")} == losses
+    vectors = np.loadtxt(folder / "00009" / "default" / "tensors.tsv", delimiter="\t")
+    rows = (folder / "00009" / "default" / "metadata.tsv").read_text().splitlines()
+    assert len(vectors) == len(rows) - 1 > 20
+    assert {row.split("\t")[0] for row in rows[1:]} == {"ligand", "receptor"}
+
+
 def test_a_lost_export_of_a_finished_run_is_made_again(base: SnwConfig, tmp_path: Path) -> None:
     """Byte for byte, from the best checkpoint, though the last one is another; and nothing is trained."""
     config = named(base, "lost", learning_rate=1e-12, validate_every=1, patience=2, max_steps=40)
