@@ -126,8 +126,8 @@ def _legend(canvas: Canvas, axes: Any, panels: list[Panel] | tuple[Panel, ...]) 
     """Below the axes, each name once, and none where there is nothing to be told apart."""
     wanted = [name for name, _ in legend_of(panels)]
     found: dict[str, Any] = {}
-    for place in axes:
-        handles, names = place.get_legend_handles_labels()
+    for one in axes:
+        handles, names = one.get_legend_handles_labels()
         found |= {name: handle for handle, name in zip(handles, names, strict=True) if name not in found}
     chosen = {literal(name, _LONGEST_ENTRY): found[name] for name in wanted if name in found}
     if chosen:
