@@ -34,9 +34,19 @@ def pairs_of(bundle: Bundle) -> CalibrationPairs:
 
 def check_held_out(pairs: CalibrationPairs, bundle: Bundle, first: Bundle) -> None:
     """Raise `InputError` where the network of the first stage may have learned from calibration pairs of the second."""
+    if count := learned_from(pairs, bundle, first):
+        raise InputError(
+            f"--false-rate: {first.folder} may have learned from {count:,} of {len(pairs.score):,} calibration pairs "
+            f"of {bundle.folder}: both sequences of each are in its training pairs. Train both bundles on the same "
+            "pairs, or name a split that is new to both: snw-dist export --calibration-split NAME"
+        )
+
+
+def learned_from(pairs: CalibrationPairs, bundle: Bundle, first: Bundle) -> int:
+    """From how many calibration pairs of a bundle another one may have learned: both sequences were in its training."""
     digests = [{one for entry in of.says.members.values() for one in entry.trained_on} for of in (first, bundle)]
     if digests[0] <= digests[1]:  # the same pairs of train and val: what one holds out, the other does, too
-        return
+        return 0
     trained = first.read_json(TRAINED_ON)
     sides = [set(trained["ligands"]), set(trained["receptors"])]
     if first.says.sequences.symmetric:
@@ -44,13 +54,7 @@ def check_held_out(pairs: CalibrationPairs, bundle: Bundle, first: Bundle) -> No
     known = [
         [one in side for one in names] for names, side in zip((pairs.ligands, pairs.receptors), sides, strict=True)
     ]
-    count = sum(known[0][left] and known[1][right] for left, right in zip(pairs.ligand, pairs.receptor, strict=True))
-    if count:
-        raise InputError(
-            f"--false-rate: {first.folder} may have learned from {count:,} of {len(pairs.score):,} calibration pairs "
-            f"of {bundle.folder}: both sequences of each are in its training pairs. Train both bundles on the same "
-            "pairs, or name a split that is new to both: snw-dist export --calibration-split NAME"
-        )
+    return sum(known[0][left] and known[1][right] for left, right in zip(pairs.ligand, pairs.receptor, strict=True))
 
 
 def scored_by(pairs: CalibrationPairs, scorer: PairScorer, checkpoint: Callable[[], None]) -> CalibrationPairs:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from hpc.shown import count_of
 from snw_dist.arrays import FloatArray, IntArray
 
 SHARE, FEWEST = 10, 1000
@@ -98,6 +99,19 @@ def said_of(said: dict[str, Any]) -> Iterator[str]:
     if said["others"] and said["by_rerank_top"]:
         each = ", ".join(f"{most:,}: {recall:.1%}" for most, recall in said["by_rerank_top"])
         yield f"an estimate for other numbers of --rerank-top: {each}"
+    if said["others"]:
+        yield from _of_binders(said["known_binders"])
+
+
+def _of_binders(known: dict[str, Any]) -> Iterator[str]:
+    if "why" in known:
+        yield f"how many known binders the first stage passes on is not told: {known['why']}"
+    else:
+        share = known["passed_on"] / known["binders"]
+        yield (
+            f"of {count_of(known['binders'], 'known binder')} of these receptors (split {known['split']}) the first "
+            f"stage would pass on {known['passed_on']:,} ({share:.1%})"
+        )
 
 
 def share_interval(count: int, num: int) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from hpc.errors import CorruptError
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.screen.array_file import read_arrays, write_arrays
 from snw_dist.screen.false_hits import CutoffUnits
+from snw_dist.screen.known import known_binders
 from snw_dist.screen.making import Making
 from snw_dist.screen.ranked import Ranked
 from snw_dist.screen.recall import Recall, sample_size
@@ -126,7 +127,10 @@ def measured(making: Making, cutoffs: CutoffUnits, samples: SampleUnits) -> dict
         samples.each * len(sides.receptors),
         np.concatenate(missed_ranks),
     )
-    return found.said(len(sides.ligands), content.top or 1) | {"receptors": receptors}
+    return found.said(len(sides.ligands), content.top or 1) | {
+        "known_binders": known_binders(making),
+        "receptors": receptors,
+    }
 
 
 def drawn(num: int, listed: IntArray, count: int, receptor: int) -> IntArray:

@@ -137,8 +137,24 @@ def test_with_a_second_stage_its_scores_are_promised_and_its_calibration_pairs_d
     content = json.loads((folder / "result.json").read_text())
     assert content["false_hits"]["lists"][0]["tested"] == 43 * KNOWN
     assert content["recall"]["hits"] == expected.num_hits
+    assert content["recall"]["known_binders"] == binders_passed_on(two, pairs, seen)
     if content["false_hits"]["lists"][0]["cut_by_top"]:
         assert "a larger --rerank-top would keep more" in summary(folder)
+
+
+def binders_passed_on(asked: Asked, pairs: CalibrationPairs, seen: int) -> dict[str, object]:
+    """How many calibration binders score at least as high as the last ligand that the first stage passes on."""
+    first = every_score(asked).drop_duplicates(["ligand_sequence", "receptor"])
+    lowest = {receptor: own["snw_score"].iloc[seen - 1] for receptor, own in first.groupby("receptor_sequence")}
+    binds = np.flatnonzero(pairs.positive).tolist()
+    ligands, receptors = (
+        [pairs.ligands[pairs.ligand[one]] for one in binds],
+        [pairs.receptors[pairs.receptor[one]] for one in binds],
+    )
+    score = PairScorer.load(asked.bundle, device="cpu").score(ligands, receptors).score
+    passed = sum(one >= lowest[receptor] for one, receptor in zip(score, receptors, strict=True))
+    assert 0 < passed < len(binds)
+    return {"split": "calibration", "binders": len(binds), "passed_on": int(passed)}
 
 
 def test_it_is_refused_where_the_first_stage_may_have_learned_from_calibration_pairs(

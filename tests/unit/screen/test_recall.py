@@ -54,12 +54,16 @@ def test_a_tenth_as_many_are_sampled_but_not_less_than_a_thousand_pairs(sizes: t
 
 
 def test_it_is_told_in_words() -> None:
-    said = Recall(100, 1000, np.ones(98, dtype=int), 100, np.array([150.0])).said(10_000, 100)
-    first, second = said_of(said)
+    binders = {"known_binders": {"split": "test", "binders": 20, "passed_on": 17}}
+    said = Recall(100, 1000, np.ones(98, dtype=int), 100, np.array([150.0])).said(10_000, 100) | binders
+    first, second, third = said_of(said)
+    assert third == "of 20 known binders of these receptors (split test) the first stage would pass on 17 (85.0%)"
     assert "the lists have 90.7% (95 % interval: 64.3% to 99.7%) of what would be there" in first
     assert "of 100 of the 1,000 others 1 would be hits" in first
     assert second == "an estimate for other numbers of --rerank-top: 100: 90.7%, 200: 100.0%, 400: 100.0%"
     [all_seen] = said_of(Recall(100, 0, np.ones(98, dtype=int), 0, np.zeros(0)).said(100, 1))
     assert "has scored every pair" in all_seen
-    [nothing] = said_of(Recall(100, 1000, np.zeros(0, dtype=int), 50, np.zeros(0)).said(200, 1))
+    why = {"known_binders": {"why": "better has no calibration pairs"}}
+    nothing, third = said_of(Recall(100, 1000, np.zeros(0, dtype=int), 50, np.zeros(0)).said(200, 1) | why)
+    assert third == "how many known binders the first stage passes on is not told: better has no calibration pairs"
     assert "would have none among 50 of the 1,000 pairs that it left out" in nothing
