@@ -21,6 +21,7 @@ RUNS = "tests/distributed/test_training_runs.py::"
 SLURM = "tests/slurm/test_on_slurm.py::"
 STOP = "tests/distributed/test_stop_together.py::"
 ATTACKS = "tests/distributed/test_training_attacks.py::"
+SCRIPTS = "tests/slurm/test_batch_scripts.py::"
 EVERY = "tests/slurm/test_every_stop.py::"
 ELASTIC = "tests/distributed/test_elastic.py::"
 STATE = "tests/unit/trained_run/test_resumable.py::"
@@ -44,6 +45,7 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
             f"{SLURM}test_preempted_by_the_urgent_partition",
             f"{SLURM}test_preempted_while_slurm_is_still_signalling",
             f"{SLURM}test_a_cancelled_job_saves",
+            f"{SCRIPTS}test_train_is_preempted_and_loses_no_step",
             f"{EVERY}test_no_step_is_lost",
         ],
     ),
@@ -185,6 +187,8 @@ PROMISES: dict[int, tuple[str, Sequence[str]]] = {
         "requeue of one array task",
         [
             "tests/slurm/test_embedding_on_slurm.py::test_a_preempted_array_task_is_requeued_by_itself",
+            f"{SCRIPTS}test_embed_as_an_array_with_a_task_that_is_queued_again",
+            f"{SCRIPTS}test_predict_as_an_array_with_a_task_that_is_queued_again",
             f"{MAKING}test_many_make_and_finish",
             f"{MAKING}test_one_late_to_make",
         ],

@@ -76,11 +76,13 @@ def started(cluster: Cluster, workplace: Workplace, name: str, started_by: str) 
         process = workplace.start("train", *configured(workplace, name))
         return lambda: process.wait(timeout=120 + NUM_STEPS) == 0
     asked = ["--nodes=2", "--time=5", "--signal=USR2@20", f"--job-name=train-{name}"]
-    workplace.sbatch("train", asked, *configured(workplace, name))
+    job_id = workplace.sbatch("train", asked, *configured(workplace, name))
 
     def is_done() -> bool:
-        cluster.wait_for_states(f"train-{name}", ["REQUEUED"] * NUM_STOPS + ["COMPLETED"], 120 + NUM_STEPS)
-        return True
+        state = ("sacct", "-X", "-n", "-P", "-o", "State", "-j", job_id)  # of the last start
+        ended = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
+        wait_until(lambda: cluster.command(*state).startswith(ended), f"the end of {job_id}", 120 + NUM_STEPS)
+        return cluster.command(*state) == "COMPLETED"
 
     return is_done
 
