@@ -39,12 +39,12 @@ def _axis(panel: Panel, upright: bool) -> dict[str, Any]:
         ends = [-0.6, len(axis.names) - 0.4]
         found |= {"range": ends[::-1] if upright else ends, "showgrid": False}  # the first name is above
     elif (axis.low, axis.high) != (None, None):
-        reach = _ends(panel, upright)
+        reach = ends_of(panel, upright)
         low, high = (math.log10(end) if axis.log else end for end in reach)
         room = 0.04 * (high - low)
         found["range"] = [low - room * (axis.low is None), high + room * (axis.high is None)]
     if axis.log and not axis.names:
-        ticks = log_ticks(*_ends(panel, upright))
+        ticks = log_ticks(*ends_of(panel, upright))
         found |= {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
     return found
 
@@ -120,7 +120,7 @@ def _grid(mark: Grid, panel: Panel) -> dict[str, Any]:
 
 def _rules(mark: Rules, panel: Panel) -> dict[str, Any]:
     """As a line from one end of the other axis to its other end and a gap, so that it can be pointed at."""
-    low, high = _ends(panel, upright=mark.upright)
+    low, high = ends_of(panel, upright=mark.upright)
     along = [value for at in mark.at for value in (at, at, None)]
     across = [value for _ in mark.at for value in (low, high, None)]
     x, y = (along, across) if mark.upright else (across, along)
@@ -129,7 +129,7 @@ def _rules(mark: Rules, panel: Panel) -> dict[str, Any]:
     return {"type": "scatter", "name": mark.name, "x": x, "y": y, "mode": "lines", "line": line, **_said(texts)}
 
 
-def _ends(panel: Panel, upright: bool) -> tuple[float, float]:
+def ends_of(panel: Panel, upright: bool) -> tuple[float, float]:
     """From where to where the marks of a panel reach, in y for an upright rule, else in x."""
     axis = panel.y if upright else panel.x
     found = [*([] if axis.low is None else [axis.low]), *([] if axis.high is None else [axis.high])]

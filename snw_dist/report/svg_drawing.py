@@ -19,12 +19,12 @@ from matplotlib.figure import Figure as Canvas
 from snw_dist.evaluate.pictures.style import literal, own_style, plain
 from snw_dist.report.marks import Bars, Grid, Lines, Mark, Panel, Points
 from snw_dist.report.palette import SHADES, on_white
-from snw_dist.report.plotly_drawing import LONGEST_NAME, legend_of
+from snw_dist.report.plotly_drawing import LONGEST_NAME, ends_of, legend_of, log_ticks
 
 _DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 _SYMBOLS = ("o", "s", "D", "^", "x", "P", "*")
 _PIXELS = 96
-_MOST_COLUMNS = 3
+_MOST_COLUMNS, _MOST_LEVEL = 3, 8
 _LONGEST_ENTRY, _LETTERS_AN_INCH, _LETTERS_OF_A_MARK = 70, 12, 7
 """Of a legend."""
 
@@ -59,22 +59,29 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(literal(panel.title), fontsize=10)
     for mark in panel.marks:
         _mark(axes, mark, panel)
-    for axis, scale, limits, ticks in (
-        (panel.x, axes.set_xscale, axes.set_xlim, axes.set_xticks),
-        (panel.y, axes.set_yscale, axes.set_ylim, axes.set_yticks),
-    ):
-        if axis.log:
-            scale("log")
-        if axis.names:
-            names = [literal(name, LONGEST_NAME) for name in axis.names]
-            turned: dict[str, Any] = {"rotation": 90} if ticks == axes.set_xticks and len(names) > 8 else {}
-            ticks(np.arange(len(names)), labels=names, fontsize=8, **turned)
-            ends = (-0.6, len(names) - 0.4)
-            limits(*(ends if ticks == axes.set_xticks else ends[::-1]))
-        else:
-            limits(axis.low, axis.high)
+    _axis(axes, panel, upright=False)
+    _axis(axes, panel, upright=True)
     if panel.square:
         axes.set_aspect("equal")
+
+
+def _axis(axes: Axes, panel: Panel, upright: bool) -> None:
+    axis, name = (panel.y, "y") if upright else (panel.x, "x")
+    drawn = axes.yaxis if upright else axes.xaxis
+    if axis.names:
+        turned: dict[str, Any] = {"rotation": 90} if not upright and len(axis.names) > _MOST_LEVEL else {}
+        names = [literal(one, LONGEST_NAME) for one in axis.names]
+        drawn.set_ticks(np.arange(len(names)), labels=names, fontsize=8, **turned)
+        ends = (-0.6, len(names) - 0.4)
+        axes.set(**{f"{name}lim": ends[::-1] if upright else ends})
+        return
+    if axis.log:
+        axes.set(**{f"{name}scale": "log"})
+        reach = ends_of(panel, upright)
+        drawn.set_ticks([tick for tick in log_ticks(*reach) if reach[0] <= tick <= reach[1]], minor=False)
+        drawn.set_ticks([], minor=True)
+        drawn.set_major_formatter("{x:,g}")
+    axes.set(**{f"{name}lim": (axis.low, axis.high)})
 
 
 def _mark(axes: Axes, mark: Mark, panel: Panel) -> None:

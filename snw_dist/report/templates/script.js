@@ -21,6 +21,11 @@
   });
   dark.addEventListener("change", () => { if (!kept()) { show(dark.matches ? "dark" : "light"); redraw(); } });
 
+  /* In print all is light, also a drawing that looks at the theme. */
+  let onScreen = root.dataset.theme;
+  addEventListener("beforeprint", () => { onScreen = root.dataset.theme; root.dataset.theme = "light"; });
+  addEventListener("afterprint", () => { root.dataset.theme = onScreen; });
+
   /* Tables: a click on a heading sorts, numbers as numbers, empty cells last. */
   const value = (row, column) => row.cells[column].textContent.trim();
   const number = (text) => (/^[-+]?[\d,]*\.?\d+(e[-+]?\d+)?$/i.test(text) ? parseFloat(text.replaceAll(",", "")) : NaN);

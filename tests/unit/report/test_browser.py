@@ -136,6 +136,10 @@ def test_print_shows_the_pictures(opened: Page) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert opened.evaluate("[...document.images].every((image) => image.naturalWidth > 100)")
     opened.emulate_media(media="screen")
+    opened.evaluate("document.documentElement.dataset.theme = 'dark'; dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate("document.documentElement.dataset.theme") == "light"
+    opened.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
 def test_without_scripts_the_pictures_are_there(browser: Browser, report: Path) -> None:

@@ -28,6 +28,8 @@ def test_a_figure_is_the_same_each_time_and_its_text_can_be_edited() -> None:
     assert "<dc:title>Title $x$</dc:title>" in drawn.decode()
     assert {"step", "loss", "line", "points", "bars", "rule"} <= texts(drawn)
     assert b"<script" not in drawn
+    assert {"1", "2"} <= texts(drawn)
+    assert "10^" not in drawn.decode()
 
 
 def test_a_heat_map_has_its_first_row_above() -> None:
