@@ -39,6 +39,7 @@ OTHER: dict[str, Any] = {
     "save_every": 1,
     "keep_last": 9,
     "keep_every": 2,
+    "tracker": "mlflow",
     "allow_precision_change": True,
     "allow_changes": True,
     "epochs": 30,
