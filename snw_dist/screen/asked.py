@@ -143,7 +143,7 @@ def prepared_screen(
     refuse_foreign(asked.to)
     if asked.by == "ligand" and compared is None:
         tell(_UNLIKE)
-    _say_cost(asked, plan, towers, second, libraries)
+    _say_cost(asked, plan, towers, second, libraries, peptides)
     if not dry_run:
         texts = _texts(asked.to / WORK, towers.scorer.bundle, peptides)
         leave_plan(asked.to, plan, libraries, files, texts, begins_anew)
@@ -151,11 +151,16 @@ def prepared_screen(
 
 
 def _say_cost(
-    asked: Asked, plan: ScreenPlan, towers: Towers, second: PairScorer | None, libraries: dict[Kind, Library]
+    asked: Asked,
+    plan: ScreenPlan,
+    towers: Towers,
+    second: PairScorer | None,
+    libraries: dict[Kind, Library],
+    peptides: Peptides,
 ) -> None:
     """Raise `EnvironmentProblem` where there is no room for what is to be written."""
     starts, most = block_starts(libraries[other(asked.by)].lengths, asked.block_residues), plan.content.most
-    cost = estimate(towers, libraries, asked.by, starts, most, asked.dtype, asked.unit_pairs)
+    cost = estimate(towers, libraries, asked.by, starts, most, asked.dtype, asked.unit_pairs, peptides)
     for line in cost.lines():
         tell(line)
     if second is not None:

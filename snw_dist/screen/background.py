@@ -30,8 +30,6 @@ FOLDER = "background"
 MOST_BACKGROUNDS = 1 << 18
 """Of a receptor and a length each: 40 KB, so 10 GB."""
 _AT_ONCE = 64
-_BYTES = 4
-"""Of a score."""
 
 
 Peptides = Mapping[int, Sequence[str]]
@@ -54,11 +52,9 @@ def compared_with(background: Background, library: Library, num_receptors: int) 
             "receptors at once."
         )
     pairs = sum(map(len, peptides.values())) * num_receptors
-    residues = sum(length * len(set(found)) for length, found in peptides.items())
     tell(
-        f"percentiles: {background.what}, of {count_of(len(peptides), 'length')}: {count_of(pairs, 'pair')} more to "
-        f"score, and up to {residues:,} residues more to embed, whose vectors are kept; {_BYTES * pairs:,} bytes on "
-        "the way"
+        f"percentiles: {background.what}, of {count_of(len(peptides), 'length')}; {count_of(pairs, 'pair')} more to "
+        "score, beside those below"
     )
     if without:
         tell(f"{count_of(without, 'ligand')} without a percentile: {background.why_none}.")

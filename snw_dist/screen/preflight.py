@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ _ROW_BYTES = 500
 """Of a row of the result, in Parquet and CSV together, about."""
 _ENTRY_BYTES = 12
 """Of an entry of a list."""
+_SCORE_BYTES = 4
+"""Of the score of a natural peptide."""
 _BUSY = " This machine is busy with other work now, so the trial was slower than it would be alone."
 
 
@@ -43,7 +45,7 @@ class Estimate:
     operations: int
     """Additions and multiplications of the products."""
     residues: int
-    """Of the distinct sequences, which are all embedded."""
+    """Of the distinct sequences, which are all embedded, natural peptides included."""
     vector_bytes: int
     list_bytes: int
     """Removed at the end."""
@@ -117,11 +119,17 @@ def estimate(
     most: int,
     dtype: str,
     unit_pairs: int,
+    peptides: Mapping[int, Sequence[str]],
 ) -> Estimate:
-    """Sizes, and speeds that some sequences of each library and random vectors are tried with."""
+    """Sizes, and speeds that some sequences of each library and random vectors are tried with.
+
+    peptides: by their residues; scored with every receptor.
+    """
     ranked, owning = libraries[other(by)], libraries[by]
     num, owners = len(ranked.sequences), len(owning.sequences)
     speeds, size, residues = [], 0, {kind: int(one.lengths.sum()) for kind, one in libraries.items()}
+    residues["ligand"] += sum(length * len(set(found)) for length, found in peptides.items())
+    num_peptides = sum(map(len, peptides.values()))
     for kind, library in libraries.items():
         speed, size = _embedding_speed(towers, kind, library)
         speeds.append(residues[kind] / speed)
@@ -131,8 +139,9 @@ def estimate(
         pairs=num * owners,
         operations=2 * size * num * owners,
         residues=sum(residues.values()),
-        vector_bytes=(num + owners) * size * torch.finfo(getattr(torch, dtype)).bits // 8,
-        list_bytes=owners * most * _ENTRY_BYTES * (len(grid.parts) + 1),
+        vector_bytes=(num + owners + num_peptides) * size * torch.finfo(getattr(torch, dtype)).bits // 8,
+        list_bytes=owners * most * _ENTRY_BYTES * (len(grid.parts) + 1)
+        + num_peptides * len(libraries["receptor"].sequences) * _SCORE_BYTES,
         result_bytes=rows * _ROW_BYTES,
         residues_per_s=sum(residues.values()) / sum(speeds),
         pairs_per_s=_product_speed(size, num, owners, most, towers),

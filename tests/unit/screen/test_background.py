@@ -17,7 +17,7 @@ from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.library import library_of
 from tests.kit.screen_tools import result_of, screened
 from tests.kit.split_tools import random_sequences
-from tests.unit.screen.test_run import hits_of
+from tests.unit.screen.test_run import hits_of, sequences_of
 
 
 @pytest.fixture
@@ -80,9 +80,13 @@ def test_what_is_damaged_is_made_again(compared: Asked, monkeypatch: pytest.Monk
 
 def test_what_has_no_percentile_and_what_it_costs_is_told(compared: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
+    cost: list[str] = []
     monkeypatch.setattr(background, "tell", told.append)
+    monkeypatch.setattr("snw_dist.screen.asked.tell", cost.append)
     prepared_screen(compared)
-    assert f"of 2 lengths: {(1003 + 1002) * 6:,} pairs more to score" in told[0]
+    residues = [sum(map(len, set(sequences_of(file).values()))) for file in (compared.ligands, compared.receptors)]
+    assert f"{sum(residues) + 1003 * 8 + 1002 * 9:,} residues to embed" in " ".join(cost)
+    assert f"of 2 lengths; {(1003 + 1002) * 6:,} pairs more to score" in told[0]
     assert told[1].startswith("3 ligands without a percentile: proteins.fasta has fewer than 1,000 windows")
 
 
