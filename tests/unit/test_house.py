@@ -20,7 +20,7 @@ from tests.faults.promises import PROMISES
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hpc", "snw_dist", "launch")
 TOP_LEVEL = set(PACKAGES) | {
-    *("slurm", "tests", "setup.cfg", "README.md", "CONTRIBUTING.md"),
+    *("slurm", "tests", "setup.cfg", "README.md", "README.zh.md", "CONTRIBUTING.md"),
     *("pyproject.toml", ".ci", ".gitignore", "LICENSE", "CHANGELOG.md", "Makefile", "constraints.txt"),
     *("SNW_config.json", "Test4SNW.ipynb"),
 }

@@ -113,10 +113,7 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     held_out = _HeldOut.of(pairs, config, prepared.symmetric)
     learned = data_controls(pairs, chosen_controls(config.evaluate.controls), prepared.symmetric)
     controls: dict[str, Measured] = {name: held_out.measure(of.scores, name) for name, of in learned.items()}
-    with long_work("measuring the networks", sum(map(len, finished.values())), "runs"):
-        networks = {
-            model: [_measured_run(run, prepared, held_out) for run in group] for model, group in finished.items()
-        }
+    networks = _measured_runs(finished, prepared, held_out)
     each = [run for group in networks.values() for run in group]
     measured = {model: [run.measured for run in group] for model, group in networks.items()}
     ensembles, tables = _ensembles(measured, held_out)
@@ -143,6 +140,13 @@ def compare_runs(config: SnwConfig, runs: Mapping[str, Sequence[SnwConfig]]) -> 
     for run in each:
         save_calibration(run.export, run.measured.calibration, VAL, num_val, run.made_of)
     return comparison
+
+
+def _measured_runs(
+    finished: Mapping[str, Sequence[SnwConfig]], prepared: Prepared, held_out: _HeldOut
+) -> dict[str, list[_MeasuredRun]]:
+    with long_work("measuring the networks", sum(map(len, finished.values())), "runs"):
+        return {model: [_measured_run(run, prepared, held_out) for run in group] for model, group in finished.items()}
 
 
 def _write(folder: Path, comparison: Comparison, tables: Mapping[str, pd.DataFrame]) -> None:
