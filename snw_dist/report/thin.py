@@ -44,7 +44,7 @@ def _thinned(mark: Mark, notes: list[str]) -> Mark:
 
 
 def extremes(line: Lines, most: int) -> IntArray:
-    """[at most `most`]: which points of a line stay: both ends, and the extremes of each stretch of it."""
+    """[kept] numbers of the points that stay, at most `most`: both ends, and the extremes of each stretch of it."""
     size, stretches = line.x.size, max(1, (most - 2) // 2)
     filled = np.nan_to_num(line.y, nan=0.0, posinf=0.0, neginf=0.0)
     edges = np.linspace(0, size, stretches + 1).astype(np.int64)
