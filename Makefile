@@ -50,7 +50,7 @@ system:
 .venv/.stamp: setup.cfg pyproject.toml constraints.txt | system
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
-	$(PIP) --editable '.[train,report,inspect,mlflow,wandb,slurm,mpi,esm,dev]'
+	$(PIP) --editable '.[train,report,umap,inspect,mlflow,wandb,slurm,mpi,esm,dev]'
 	$(PIP) --no-deps esm
 	touch $@
 

@@ -30,6 +30,7 @@ ComparisonOption = Annotated[
 ScreenOption = Annotated[
     Path | None, typer.Option("--screen", metavar="FOLDER", help="Of a screen; the labels of --run, if given, join it.")
 ]
+UmapOption = Annotated[bool, typer.Option("--umap", help="Also maps of a run by UMAP, with the extra umap.")]
 
 
 @app.command()
@@ -40,17 +41,23 @@ def report_command(
     comparison: ComparisonOption = None,
     screen: ScreenOption = None,
     to: ToOption = None,
+    umap: UmapOption = False,
 ) -> None:
     """Write what a run, a comparison or a screen shows as one page that opens without network."""
-    require(*DRAWING, *PACKAGES)
+    require(*DRAWING, *PACKAGES, *(["umap"] if umap else []))
     if comparison is not None and (screen is not None or run is not None):
         raise InputError("--comparison: has a page of its own. Leave out --run and --screen.")
     settings = partial(read_settings, config, {"run.name": run}, set_values)
-    print(f"Report: {printable(str(_written(settings, comparison, screen, run is not None, to)))}")
+    print(f"Report: {printable(str(_written(settings, comparison, screen, run is not None, to, umap)))}")
 
 
 def _written(
-    settings: Callable[[], SnwConfig], comparison: Path | None, screen: Path | None, labels: bool, to: Path | None
+    settings: Callable[[], SnwConfig],
+    comparison: Path | None,
+    screen: Path | None,
+    labels: bool,
+    to: Path | None,
+    umap: bool,
 ) -> Path:
     from snw_dist.report.comparison.page import report_comparison
     from snw_dist.report.run.page import report_run
@@ -60,7 +67,7 @@ def _written(
         return report_comparison(comparison, to)
     if screen is not None:
         return report_screen(screen, settings() if labels else None, to)
-    return report_run(settings(), to)
+    return report_run(settings(), to, umap)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ EXTRAS = {
         *("crc32c", "deepspeed", "matplotlib", "ninja", "scipy", "sklearn", "tensorboard", "transformers", "zarr"),
     ),
     "report": ("jinja2", "markupsafe", "plotly"),
+    "umap": ("umap",),
     "inspect": ("torchinfo",),
     "mlflow": ("mlflow",),
     "wandb": ("wandb",),

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from hpc.ranks.process_group import choose_device
 from hpc.told import long_work
-from snw_dist.arrays import FloatArray
+from snw_dist.arrays import BoolArray, FloatArray
 from snw_dist.config import SnwConfig
 from snw_dist.evaluate.measure.held_out import TRAIN
 from snw_dist.evaluate.run import Opened
 from snw_dist.predict.score import vectors_of
-from snw_dist.report.map.axes import Axes, axes_of
+from snw_dist.report.map.axes import axes_of
+from snw_dist.report.map.neighbours import TITLES, neighbour_places
 from snw_dist.report.map.sequences import Side, sampled, sequences_of
 
 MOST: dict[Side, int] = {"ligand": 900, "receptor": 300}
@@ -24,7 +23,6 @@ MOST: dict[Side, int] = {"ligand": 900, "receptor": 300}
 TWO_TOWERS = ("siamese", "pseudo_siamese", "triplet")
 """Networks that make a vector of each sequence."""
 _AT_ONCE = 256
-Space = Literal["network", "encoder"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +43,8 @@ class Placed:
     known: Known
     at: FloatArray
     """[sequences, 2]"""
-    axes: Axes
+    titles: tuple[str, str]
+    """Of both axes."""
 
 
 def known_of(pairs: pd.DataFrame, symmetric: bool, seed: int) -> list[Known]:
@@ -59,21 +58,21 @@ def known_of(pairs: pd.DataFrame, symmetric: bool, seed: int) -> list[Known]:
     return known
 
 
-def by_encoder(opened: Opened, known: list[Known]) -> list[Placed]:
-    """Each side by axes of its own: the mean of the stored rows of each sequence. Sides too small for axes are left."""
-    placed = []
+def encoder_vectors(opened: Opened, known: list[Known]) -> list[FloatArray]:
+    """Of each side the mean of the stored rows of each sequence, [sequences, row_width]."""
+    vectors = []
     for one in known:
         with long_work(f"mean embeddings of {len(one.table):,} {one.side}s"):
-            vectors = opened.store.pooled(opened.store.indices(one.table["sequence"]))
-        placed += _placed([one], [np.asarray(vectors, np.float64)])
-    return placed
+            pooled = opened.store.pooled(opened.store.indices(one.table["sequence"]))
+        vectors.append(np.asarray(pooled, np.float64))
+    return vectors
 
 
-def by_network(opened: Opened, known: list[Known], config: SnwConfig) -> list[Placed]:
-    """Both sides on one map, by the vectors whose distance is the score; none of a network that has no such vectors."""
+def network_vectors(opened: Opened, known: list[Known], config: SnwConfig) -> list[FloatArray] | None:
+    """Of each side the vectors whose distance is the score, [sequences, size]; None of a network that has none."""
     described = opened.description["model"]
     if described["name"] not in TWO_TOWERS:
-        return []
+        return None
     device, most = choose_device(config.train.device, 0), int(described["max_length"])
     vectors = []
     for one in known:
@@ -84,19 +83,34 @@ def by_network(opened: Opened, known: list[Known], config: SnwConfig) -> list[Pl
                 for at in range(0, len(numbers), _AT_ONCE)
             ]
         vectors.append(np.concatenate([piece.double().numpy() for piece in pieces]))
-    return _placed(known, vectors)
+    return vectors
 
 
-SPACES: Mapping[Space, Callable[[Opened, list[Known], SnwConfig], list[Placed]]] = {
-    "network": by_network,
-    "encoder": lambda opened, known, _: by_encoder(opened, known),
-}
+def by_axes(known: list[Known], vectors: list[FloatArray]) -> list[Placed]:
+    """These sides on the axes of their training sequences; none where these are too few, or all the same.
 
-
-def _placed(known: list[Known], vectors: list[FloatArray]) -> list[Placed]:
-    """On the axes of the training sequences of all of them."""
-    training = [own[(one.table["split"] == TRAIN).to_numpy()] for one, own in zip(known, vectors, strict=True)]
-    axes = axes_of(np.concatenate(training))
+    vectors: [sequences, size] of each side.
+    """
+    axes = axes_of(np.concatenate([own[training_of(one)] for one, own in zip(known, vectors, strict=True)]))
     if axes is None:
         return []
-    return [Placed(one, axes.place(own), axes) for one, own in zip(known, vectors, strict=True)]
+    return [Placed(one, axes.place(own), axes.titles()) for one, own in zip(known, vectors, strict=True)]
+
+
+def by_neighbours(known: list[Known], vectors: list[FloatArray], seed: int) -> list[Placed]:
+    """These sides on one map of UMAP; none where there are too few training sequences.
+
+    vectors: [sequences, size] of each side.
+    """
+    training = np.concatenate([training_of(one) for one in known])
+    with long_work("UMAP"):
+        places = neighbour_places(np.concatenate(vectors), training, seed)
+    if places is None:
+        return []
+    cuts = np.cumsum([len(own) for own in vectors])[:-1]
+    return [Placed(one, at, TITLES) for one, at in zip(known, np.split(places, cuts), strict=True)]
+
+
+def training_of(known: Known) -> BoolArray:
+    """[sequences]: which of them are of the training."""
+    return np.asarray(known.table["split"] == TRAIN, dtype=np.bool_)

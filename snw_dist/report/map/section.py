@@ -3,56 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from hpc.errors import SnwError
 from snw_dist.arrays import FloatArray
+from snw_dist.config import SnwConfig
 from snw_dist.data.prepared import Prepared
 from snw_dist.evaluate.measure.held_out import pairs_of
-from snw_dist.evaluate.run import opened
+from snw_dist.evaluate.run import Opened, opened
 from snw_dist.report.map.colours import Colouring, by_error, by_group, by_label, by_split
 from snw_dist.report.map.groups import groups_of
-from snw_dist.report.map.places import SPACES, Known, Placed, Space, known_of
+from snw_dist.report.map.neighbours import FEWEST
+from snw_dist.report.map.places import (
+    Known,
+    Placed,
+    by_axes,
+    by_neighbours,
+    encoder_vectors,
+    known_of,
+    network_vectors,
+)
 from snw_dist.report.marks import GREY, Axis, Panel, Points
 from snw_dist.report.page import Block, Figure, Says, Section
 from snw_dist.report.run.files import RunFiles
 
+Space = Literal["network", "encoder"]
 _TITLES: dict[Space, str] = {"network": "The network's map", "encoder": "The encoder's map"}
 _SAYS: dict[Space, str] = {
     "network": "Each point is the vector that the network makes of a sequence. The closer a ligand and a receptor are, "
     "in all dimensions, the higher is their score. A place in one panel is the same place in the other.",
     "encoder": "Each point is the mean of the stored rows of a sequence: what the encoder knows before any training "
-    "on pairs. Ligands and receptors have axes of their own.",
+    "on pairs. Ligands and receptors have maps of their own.",
 }
+_OF_UMAP = (
+    "**UMAP** keeps neighbours together, as far as two dimensions can. How far apart groups are, and how large they "
+    "are, means nothing there. Training sequences make that map, too, and all others are placed on it."
+)
 
 
-def map_section(run: RunFiles) -> Section:
-    """The maps of a run by split, label, group of receptors and error; or why there are none."""
+class Map(NamedTuple):
+    """Where both sides are drawn."""
+
+    space: Space
+    by_umap: bool
+    sides: list[Placed]
+
+
+def map_section(run: RunFiles, umap: bool = False) -> Section:
+    """The maps of a run by split, label, group of receptors and error; or why there are none. With `umap` also by UMAP.
+
+    Raises `ModuleNotFoundError` where that is not installed.
+    """
     try:
-        blocks = list(_blocks(run))
+        blocks = list(_blocks(run, umap))
     except SnwError as error:  # the store may be gone by now; the rest of a report does not need it
         blocks = [Says(f"There is no map: {error}", "warning")]
     return Section("map", "Embedding map", blocks)
 
 
-def _blocks(run: RunFiles) -> Iterator[Block]:
-    settings, symmetric = run.settings, run.prepared.symmetric
-    network = opened(settings, run.prepared)
+def _blocks(run: RunFiles, umap: bool) -> Iterator[Block]:
+    symmetric, network = run.prepared.symmetric, opened(run.settings, run.prepared)
     pairs = scored_pairs(network.data.prepared, run.predictions)
-    known = known_of(pairs, symmetric, settings.run.seed)
+    known = known_of(pairs, symmetric, run.settings.run.seed)
     colourings = _colourings(pairs, known, symmetric)
-    placed = {space: find(network, known, settings) for space, find in SPACES.items()}
-    if not any(placed.values()):
+    maps = list(_maps(network, known, run.settings, umap))
+    if not maps:
         yield Says("There is no map: it takes three training sequences that differ.", "warning")
         return
     yield Says(_note(known))
-    first = next(space for space in placed if placed[space])
-    for space, sides in placed.items():
+    if umap:
+        yield Says(_OF_UMAP if maps[-1].by_umap else f"There is no UMAP: it takes {FEWEST} training sequences.")
+    for one in maps:
         for colouring in colourings:
-            if sides and (space == first or colouring.name in ("split", "group")):
-                yield _figure(space, sides, colouring)
+            if one.space == maps[0].space or colouring.name in ("split", "group"):
+                yield _figure(one, colouring)
+
+
+def _maps(network: Opened, known: list[Known], settings: SnwConfig, umap: bool) -> Iterator[Map]:
+    """By the axes of the network and of the encoder; by UMAP of the first of these alone: a page shall be small."""
+    own = network_vectors(network, known, settings)
+    spaces: dict[Space, list[FloatArray]] = {} if own is None else {"network": own}
+    spaces["encoder"] = encoder_vectors(network, known)
+    by_umap = partial(by_neighbours, seed=settings.run.seed)
+    asked = [(space, False) for space in spaces] + [(next(iter(spaces)), True)] * umap
+    for space, neighbours in asked:
+        place = by_umap if neighbours else by_axes
+        together = [(known, spaces[space])]
+        if space == "encoder":  # ligands and receptors are too unlike each other for one map
+            together = [([one], [vectors]) for one, vectors in zip(known, spaces[space], strict=True)]
+        sides = [side for some, vectors in together for side in place(some, vectors)]
+        if sides:
+            yield Map(space, neighbours, sides)
 
 
 def scored_pairs(prepared: Prepared, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -84,11 +129,16 @@ def _note(known: list[Known]) -> str:
     )
 
 
-def _figure(space: Space, sides: list[Placed], colouring: Colouring) -> Figure:
-    shared = _reach([one.at for one in sides]) if space == "network" else None
-    panels = [_panel(one, shared or _reach([one.at]), colouring) for one in sides]
-    name = f"map_{space}_{colouring.name}"
-    return Figure(name, f"{_TITLES[space]}, {colouring.title}", f"{colouring.says} {_SAYS[space]}", panels)
+def _figure(drawn: Map, colouring: Colouring) -> Figure:
+    shared = _reach([one.at for one in drawn.sides]) if drawn.space == "network" else None
+    panels = [_panel(one, shared or _reach([one.at]), colouring) for one in drawn.sides]
+    kind, title = ("umap", ", UMAP") if drawn.by_umap else ("map", "")
+    return Figure(
+        f"{kind}_{drawn.space}_{colouring.name}",
+        f"{_TITLES[drawn.space]}{title}, {colouring.title}",
+        f"{colouring.says} {_SAYS[drawn.space]}",
+        panels,
+    )
 
 
 def _reach(places: list[FloatArray]) -> list[tuple[float, float]]:
@@ -109,5 +159,5 @@ def _panel(placed: Placed, reach: list[tuple[float, float]], colouring: Colourin
             x, y = placed.at[own].T
             said = tuple(ids[at] for at in own)
             marks.append(Points(classes.names[number], x, y, colour=colour, texts=said, faint=colour == GREY))
-    axes = [Axis(title, low=low, high=high) for title, (low, high) in zip(placed.axes.titles(), reach, strict=True)]
+    axes = [Axis(title, low=low, high=high) for title, (low, high) in zip(placed.titles, reach, strict=True)]
     return Panel(tuple(marks), axes[0], axes[1], f"{placed.known.side}s", square=True)

@@ -23,17 +23,18 @@ from snw_dist.report.write import write_report
 REPORT = "report.html"
 
 
-def report_run(settings: SnwConfig, to: Path | None = None) -> Path:
+def report_run(settings: SnwConfig, to: Path | None = None, umap: bool = False) -> Path:
     """Write the report of an evaluated run: `report.html` in its folder, or `to`; returns its path.
 
+    umap: there are maps by UMAP, too; raises `ModuleNotFoundError` where that is not installed.
     Raises `InputError` where the run has no evaluation or no data, and `CorruptError` where what is there is damaged.
     """
     with long_work("drawing the report"):
         run = read_run(settings)
-        return write_report(run_page(run), to or settings.run_folder / REPORT, multiqc_files(run))
+        return write_report(run_page(run, umap), to or settings.run_folder / REPORT, multiqc_files(run))
 
 
-def run_page(run: RunFiles) -> Page:
+def run_page(run: RunFiles, umap: bool = False) -> Page:
     """The page of a run, not drawn yet."""
     provenance = run.metrics["provenance"]
     sentence, tone = answer(run.metrics)
@@ -48,11 +49,11 @@ def run_page(run: RunFiles) -> Page:
         tone,
         [(name, str(value)) for name, value in about],
         warnings(run.metrics),
-        list(_sections(run)),
+        list(_sections(run, umap)),
     )
 
 
-def _sections(run: RunFiles) -> Iterator[Section]:
+def _sections(run: RunFiles, umap: bool) -> Iterator[Section]:
     yield summary_section(run)
     yield quality_section(run)
     yield data_section(run)
@@ -60,7 +61,7 @@ def _sections(run: RunFiles) -> Iterator[Section]:
     network = network_section(run)
     if network is not None:
         yield network
-    yield map_section(run)
+    yield map_section(run, umap)
     attention = attention_section(run)
     if attention is not None:
         yield attention

@@ -13,7 +13,7 @@ import pytest
 from snw_dist.config import SnwConfig
 from snw_dist.evaluate.run import opened
 from snw_dist.report.map import places
-from snw_dist.report.map.places import by_network, known_of
+from snw_dist.report.map.places import known_of, network_vectors
 from snw_dist.report.map.section import map_section, scored_pairs
 from snw_dist.report.page import Figure, Says
 from snw_dist.report.run.files import read_run
@@ -44,14 +44,27 @@ def test_the_closer_two_points_of_the_network_the_higher_is_their_score(run: Snw
     """In all dimensions: the map is made of the vectors that scores are made of."""
     files = read_run(run)
     pairs = scored_pairs(files.prepared, files.predictions)
-    [ligands, receptors] = by_network(opened(run, files.prepared), known_of(pairs, False, 1), run)
-    axes = ligands.axes
-    assert axes.directions.shape[1] > 2
+    known, network = known_of(pairs, False, 1), opened(run, files.prepared)
+    vectors = network_vectors(network, known, run)
+    assert vectors is not None
     scored = pairs.dropna(subset=["score"])
-    places_of = [dict(zip(one.known.table["sequence"], one.at, strict=True)) for one in (ligands, receptors)]
-    apart = [np.linalg.norm(places_of[0][row.ligand] - places_of[1][row.receptor]) for row in scored.itertuples()]
+    of_sequence = [dict(zip(one.table["sequence"], own, strict=True)) for one, own in zip(known, vectors, strict=True)]
+    apart = [np.linalg.norm(of_sequence[0][row.ligand] - of_sequence[1][row.receptor]) for row in scored.itertuples()]
     order = pd.Series(apart).corr(scored["score"].reset_index(drop=True), method="spearman")
-    assert order < -0.3, "two of many dimensions"
+    assert order < -0.999
+
+
+def test_maps_by_umap_are_there_if_asked_for(run: SnwConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """UMAP itself compiles for twenty seconds: `tests/bench/umap_of_report.py` looks at it."""
+    monkeypatch.setattr(places, "neighbour_places", lambda vectors, training, seed: None)
+    assert "There is no UMAP: it takes 20 training sequences" in text_of(of_section(map_section(read_run(run), True)))
+    monkeypatch.setattr(places, "neighbour_places", lambda vectors, training, seed: vectors[:, :2])
+    page = of_section(map_section(read_run(run), umap=True))
+    check_drawn(page, tmp_path / "map.html")
+    for colouring in ("split", "label", "group", "error"):
+        figure = named(page, Figure, f"umap_network_{colouring}")
+        assert [panel.x.title for panel in figure.panels] == ["no unit", "no unit"]
+    assert "How far apart groups are, and how large they are, means nothing" in text_of(page)
 
 
 def test_a_network_without_vectors_has_the_encoders_map_in_all_colours(
