@@ -22,7 +22,7 @@ from snw_dist.train.inputs import Inputs
 from snw_dist.train.tracking import given_up
 
 STATE = "tracker.json"
-_PATIENCE_S = 20.0
+_PATIENCE_S = 10.0
 """How long the end of a job waits for what is being sent. A stop request leaves little time."""
 
 
