@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,6 +43,18 @@ def setup_logging(rank: int, world_size: int, job_folder: Path, verbose: Iterabl
 def log_file(job_folder: Path, rank: int) -> Path:
     """Where all of a rank's log goes."""
     return job_folder / "logs" / f"rank_{rank:05d}.log"
+
+
+def log_tail(path: Path, most: int = 15) -> list[str]:
+    """The last lines of a log that may be very long."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 16384))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line for line in text.splitlines() if line.strip()][-most:]
 
 
 def _remove_own_handlers(root: logging.Logger) -> None:

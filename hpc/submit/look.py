@@ -17,12 +17,12 @@ from hpc.disk.reading import BadFileError, read_json
 from hpc.disk.strict import validated
 from hpc.errors import CorruptError, ExitCode, InputError
 from hpc.job.request import REQUEST, RankRequest
-from hpc.logs import log_file
+from hpc.logs import log_file, log_tail
 from hpc.progress import ProgressRecord, ProgressSummary, read_progress, summarise
 from hpc.ranks.attempts import ATTEMPTS, read_attempts
 from hpc.ranks.outcome import outcome_file, read_outcomes
 from hpc.save.checkpoint_names import place_of
-from hpc.submit.submitted import JobState, SubmittedJob, log_tail
+from hpc.submit.submitted import JobState, SubmittedJob
 
 MOST_READS = 50
 """Progress files a second, of all jobs that are looked at together."""

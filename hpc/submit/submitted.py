@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from hpc.disk.reading import BadFileError, read_json
 from hpc.disk.strict import validated
 from hpc.errors import INTERRUPTED, CorruptError, ExitCode, InputError, explaining
-from hpc.logs import log_file
+from hpc.logs import log_file, log_tail
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, read_outcomes
 from hpc.submit.pending import meaning
@@ -42,7 +42,6 @@ Status = Literal["pending", "running", "done", "failed", "cancelled", "requeued"
 Cluster = Literal["slurm", "local"]
 RECORD = "submitted.json"
 CONTROLLER_LOG = "controller.log"
-_TAIL_LINES = 15
 _WHY_ENDED = {  # where the scheduler's word alone does not say what to change
     "TIMEOUT": ", as its time limit ran out before it had saved and stopped (raise --time-min)",
     "OUT_OF_MEMORY": ", as it needs more memory than was asked for (raise mem_gb_per_node of the profile)",
@@ -114,8 +113,11 @@ class SubmittedJob:
     def poll(self) -> JobState:
         """What has become of the job by now; quick, may be called several times a second."""
         seen = self._scheduler.look()
-        attempt = max(self._attempt, seen.restarts + 1)
-        outcomes = read_outcomes(self.job_folder, seen.restarts)
+        restarts = seen.restarts
+        if not self._fresh and seen.phase == "ended":  # accounting does not say how often it was queued again
+            restarts = max([restarts, *(outcome.restarts for outcome in read_outcomes(self.job_folder).values())])
+        attempt = max(self._attempt, restarts + 1)
+        outcomes = read_outcomes(self.job_folder, restarts)
         if self._is_over(seen, outcomes):
             return self._end(seen, outcomes, attempt)
         if seen.phase == "unknown":
@@ -284,15 +286,3 @@ def _failure_text(failures: Mapping[int, Outcome], code: int) -> str:
 def _ranks(ranks: Sequence[int]) -> str:
     shown = ", ".join(str(rank) for rank in ranks[:8]) + (", ..." if len(ranks) > 8 else "")
     return f"rank{'s' if len(ranks) > 1 else ''} {shown}"
-
-
-def log_tail(path: Path, most: int = _TAIL_LINES) -> list[str]:
-    """The last lines of a log that may be very long."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 16384))
-            text = file.read().decode("utf-8", errors="replace")
-    except OSError:
-        return []
-    return [line for line in text.splitlines() if line.strip()][-most:]

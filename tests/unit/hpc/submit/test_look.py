@@ -124,6 +124,16 @@ def test_everything_of_a_run_that_was_preempted(tmp_path: Path) -> None:
     assert look.progress[0].eta_s is None, "nothing is left while nothing runs"
 
 
+def test_a_job_that_was_requeued_and_that_only_accounting_knows_has_ended_well(tmp_path: Path) -> None:
+    """It was told as `failed: ended without a word: COMPLETED`."""
+    mine = job(tmp_path, seen=Seen("ended", "COMPLETED"))
+    note_attempt(mine.job_folder, Attempt(70, 60.0, 5.0, "preempted (SIGUSR2)", 0, 1234.5), 600.0)
+    write_outcome(mine.job_folder, 0, Outcome(0, "done", 1))
+    look = Looker(mine, works(tmp_path)).look()
+    assert (look.state.status, look.state.attempt) == ("done", 2)
+    assert [restart.why for restart in look.restarts] == ["preempted (SIGUSR2)"]
+
+
 def test_attempts_by_their_numbers_and_the_limit_counts_alone(tmp_path: Path) -> None:
     mine = job(tmp_path)
     for number in range(4):
