@@ -125,7 +125,7 @@ BY_OTHERS = {
     "tensorboard": "torch.utils.tensorboard imports it",
 }
 # Extras whose packages are imported.
-OF_USERS = ("train", "report", "inspect", "mlflow", "wandb", "slurm")
+OF_USERS = ("train", "report", "umap", "inspect", "mlflow", "wandb", "slurm")
 # What is imported besides what setup.cfg names, and who brings it.
 BROUGHT_ALONG = {"packaging": "pytest", "triton": "PyTorch's builds for CUDA; it is imported nowhere else"}
 
