@@ -1,6 +1,6 @@
 """UMAP as the maps of a report use it: do new points join their group, move no other, and how long does it take?
 
-`python -m tests.bench.umap_of_report`. It needs the extra `umap`. It is no test, because it compiles for twenty seconds.
+`python -m tests.bench.umap_of_report`. It needs the extra `umap`. It is no test, as it compiles for twenty seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Before UMAP is loaded, which takes long: are there enough training sequences? `tests/bench/umap_of_report.py` looks at it."""
+"""Before UMAP is loaded: are there enough training sequences? `tests/bench/umap_of_report.py` looks at UMAP itself."""
 
 from __future__ import annotations
 
