@@ -110,17 +110,18 @@ def direct(folder: Path, margin: float) -> pd.DataFrame:
     """
     ligands, names = vectors(folder, "ligand")
     receptors, owners = vectors(folder, "receptor")
-    rows = []
+    most, first = min(CANDIDATES, len(ligands)), min(TOP, len(ligands))
+    index, score = np.empty((len(receptors), first), np.int64), np.empty((len(receptors), first), np.float32)
+    product = torch.empty(len(ligands))  # one for all: freed and made anew, they would leave holes in the memory
     for number, receptor in enumerate(receptors):
-        product = torch.mv(ligands, receptor)
-        high = product.topk(min(CANDIDATES, len(product)))
-        last = high.values[min(TOP, len(product)) - 1] - SURE
-        assert len(product) <= CANDIDATES or high.values[-1] < last, "too many are close to the last of the list"
-        near = np.sort(high.indices[high.values >= last].numpy())
-        score = compared_vectors(ligands[torch.from_numpy(near)], receptor.expand(len(near), -1), margin).score.numpy()
-        order = np.argsort(-score, kind="stable")[:TOP]
-        rows.append(pd.DataFrame({"receptor": owners[number], "ligand": names[near[order]], "score": score[order]}))
-    return pd.concat(rows, ignore_index=True)
+        high = torch.mv(ligands, receptor, out=product).topk(most)
+        last = high.values[first - 1] - SURE
+        assert most == len(ligands) or high.values[-1] < last, "too many are close to the last of the list"
+        near = torch.sort(high.indices[high.values >= last]).values
+        exact = compared_vectors(ligands[near], receptor.expand(len(near), -1), margin).score.numpy()
+        order = np.argsort(-exact, kind="stable")[:first]
+        index[number], score[number] = near.numpy()[order], exact[order]
+    return pd.DataFrame({"receptor": np.repeat(owners, first), "ligand": names[index.ravel()], "score": score.ravel()})
 
 
 def vectors(folder: Path, side: str) -> tuple[torch.Tensor, np.ndarray[tuple[int], np.dtype[np.object_]]]:
