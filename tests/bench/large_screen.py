@@ -12,7 +12,6 @@ tasks finish the screen.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from pyarrow import ipc
 from safetensors.torch import load_file
 
 from hpc.disk.files import file_digest
+from hpc.disk.sealed import read_sealed
 from snw_dist.model.pair import compared_vectors
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.towers import Towers
@@ -197,7 +197,7 @@ def main() -> None:
     done("every pair directly")
     eight, three = result(folder / "eight"), result(folder / "three")
     keys = {
-        "pairs": json.loads((folder / "three" / "result.json").read_text())["content"]["pairs"],
+        "pairs": read_sealed(folder / "three" / "result.json")["pairs"],
         "exit_code_with_killed_tasks": code,
         "files": len(eight),
         "files_with_other_bytes": sum(eight.get(name) != three.get(name) for name in {*eight, *three}),
