@@ -87,7 +87,7 @@ def _prune(where: Path) -> None:
     from snw_dist.runs.shown import size
 
     idle = [run.folder for run in runs_in(where) if not _job(run.folder)]
-    found = [one for folder in idle if (one := prunable(folder)) is not None]
+    found = [one for one in map(prunable, idle) if one is not None]
     folders = [path for one in found for path in (*one.checkpoints, *one.set_aside)]
     for path in folders:
         print(f"  {printable(str(path))}")

@@ -27,7 +27,10 @@ def test_it_is_kept_without_outputs(notebook: NotebookNode) -> None:
 @pytest.mark.distributed
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's own packages
-def test_it_runs_and_shows_its_pictures(notebook: NotebookNode, tmp_path: Path) -> None:
+def test_it_runs_and_shows_its_pictures(
+    notebook: NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MPLBACKEND")  # which tests set: Jupyter's own shows pictures in the notebook
     for name in ("launch", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "SNW_config.json", tmp_path)  # paths in it begin at its folder
