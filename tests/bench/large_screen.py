@@ -126,7 +126,8 @@ def direct(folder: Path, margin: float) -> pd.DataFrame:
 
 def vectors(folder: Path, side: str) -> tuple[torch.Tensor, np.ndarray[tuple[int], np.dtype[np.object_]]]:
     """[n, size] vectors and [n] sequences, read with safetensors and pyarrow alone."""
-    [found] = folder.glob(f"{side}*")
+    # Beside the library there are sets of what its hits are compared with, such as receptors of the training.
+    found = max(folder.glob(f"{side}*"), key=lambda one: (one / "sequences.arrow").stat().st_size)
     with ipc.open_file(found / "sequences.arrow") as file:
         table = file.read_all()
     sequences = table.column(0).to_numpy().astype(object)
