@@ -25,7 +25,9 @@ class InputFiles:
 
     paths: Mapping[Table, Path]
     names: Mapping[Table, str]
-    """Their paths below the deepest folder they share, so that outputs do not depend on where that is."""
+    """Their paths below the deepest folder they share, so that outputs do not depend on where that is.
+
+    Files that share none but the root keep their whole paths."""
 
 
 def input_files(ligands: str, receptors: str, pairs: str) -> InputFiles:
@@ -35,7 +37,8 @@ def input_files(ligands: str, receptors: str, pairs: str) -> InputFiles:
         _check_readable(path, f"data.{table}")
     absolute = {table: path.absolute() for table, path in paths.items()}
     base = os.path.commonpath([path.parent for path in absolute.values()])
-    return InputFiles(paths, {table: path.relative_to(base).as_posix() for table, path in absolute.items()})
+    below = {table: path if base == path.anchor else path.relative_to(base) for table, path in absolute.items()}
+    return InputFiles(paths, {table: path.as_posix() for table, path in below.items()})
 
 
 def _check_readable(path: Path, setting: str) -> None:

@@ -9,6 +9,9 @@ from snw_dist.scoring.table.progress import shown_progress
 from snw_dist.scoring.table.sides import Pair
 from snw_dist.scoring.table.source import Source
 
+_SHOWN = 5
+"""Lengths of ligands without a percentile that are named; the rows themselves have empty cells."""
+
 
 def wanted_by(source: Source) -> Wanted:
     """The backgrounds that the rows of a source need; raises `InputError` for too many."""
@@ -24,9 +27,11 @@ def wanted_by(source: Source) -> Wanted:
 
 def prepare_backgrounds(wanted: Wanted, percentiles: Percentiles) -> None:
     """Say what is computed and what has no percentile, and compute it; an earlier run may have done a part."""
-    for length in percentiles.without(wanted.rows):
+    if without := percentiles.without(wanted.rows):
+        rows = count_of(sum(wanted.rows[length] for length in without), "row")
+        shown = ", ".join([*(f"{length:,}" for length in without[:_SHOWN]), *(["..."] if without[_SHOWN:] else [])])
         tell(
-            f"no snw_percentile for {count_of(wanted.rows[length], 'row')} with a ligand of {length:,} residues: "
+            f"no snw_percentile for {rows} with ligands of {count_of(len(without), 'length')} ({shown} residues): "
             f"{percentiles.background.why_none}."
         )
     needed = percentiles.needed(wanted.groups)

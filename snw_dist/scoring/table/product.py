@@ -13,7 +13,7 @@ from hpc.errors import InputError
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.rejects import shorten
 from snw_dist.data.records.cleaning import check_id
-from snw_dist.scoring.table.sides import Refused, Side, pair_of
+from snw_dist.scoring.table.sides import Ids, Refused, Side, pair_of
 from snw_dist.scoring.table.source import CHUNK_ROWS, Chunk, Source, cells_table
 from snw_dist.scoring.table.survey import Counting, Survey
 
@@ -60,17 +60,22 @@ def refuse_too_many(ligands: int, receptors: int, what: str, top: int | None) ->
 
 
 def read_records(side: Side, path: Path | None) -> list[Record]:
-    """What was given for the side, or else all records of its file."""
+    """What was given for the side, or else all records of its file.
+
+    Raises `InputError` for an id that stands for different sequences.
+    """
     if side.given is not None:
         return [Record(*side.given)]
     assert path is not None
-    found = []
+    found, ids = [], Ids(path)
     for record in read_fasta(path):
         problem = check_id(record)
         reason = Refused(f"{side.kind} {shorten(record.id)!r}: {problem.reason}") if problem else None
         long = Refused(f"{side.kind} {shorten(record.id)!r}: the record is too long") if record.overlong else None
         sequence = reason or long or side.clean(record.text)
-        if isinstance(sequence, Refused):
+        if isinstance(sequence, str):
+            ids.add(record.id, record.line, sequence.encode())
+        else:
             sequence = sequence._replace(id=shorten(record.id))
         found.append(Record(record.id, sequence))
     return found

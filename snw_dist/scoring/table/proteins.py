@@ -12,6 +12,7 @@ from hpc.errors import InputError
 from snw_dist.data.files.fasta import FastaRecord, read_fasta
 from snw_dist.data.files.rejects import shorten
 from snw_dist.data.records.cleaning import Nucleotides, check_id
+from snw_dist.scoring.table.sides import Ids
 from snw_dist.scoring.table.windows import Letters, Numbering
 
 _BLANKS = str.maketrans(dict.fromkeys(" \t\n"))
@@ -39,14 +40,16 @@ def read_proteins(path: Path) -> Iterator[Letters]:
 def survey_proteins(path: Path, lengths: Sequence[int]) -> tuple[Proteins, list[str]]:
     """All proteins with their windows of these lengths, and notes on what is odd about them.
 
-    Raises as `read_proteins`.
+    Raises as `read_proteins`, and `InputError` for an id that stands for different sequences.
     """
-    names, lines, sizes, nucleotides = [], [], [], Nucleotides()
+    names, lines, sizes, nucleotides, ids = [], [], [], Nucleotides(), Ids(path)
     for record in read_fasta(path):
         nucleotides.add(record)
         names.append(record.id)
         lines.append(record.line)
-        sizes.append(len(_letters(record)))
+        letters = _letters(record)
+        ids.add(record.id, record.line, letters.tobytes())
+        sizes.append(len(letters))
     notes = nucleotides.notes(path.name)
     short = [name for name, size in zip(names, sizes, strict=True) if size < max(lengths)]
     if short:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,23 @@ class Side:
             long = f"{self.kind}: {len(sequence):,} residues, the networks take {self.longest:,} at most"
             return Refused(long, shorten(sequence))
         return sequence
+
+
+class Ids:
+    """The ids of a FASTA file whose records have rows by their ids: each stands for one sequence."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._seen = path, dict[str, tuple[int, bytes]]()
+
+    def add(self, identifier: str, line: int, sequence: bytes) -> None:
+        """Note a record; raises `InputError` for an id that stands for another sequence: its rows could not be told."""
+        digest = hashlib.blake2b(sequence, digest_size=16).digest()
+        first, known = self._seen.setdefault(identifier, (line, digest))
+        if known != digest:
+            raise InputError(
+                f"{self._path}:{line}: {shorten(identifier)}: the id stands for different sequences (lines {first} and "
+                f"{line}). Keep one of them or give them ids of their own."
+            )
 
 
 def pair_of(ligand: str | Refused, receptor: str | Refused) -> Pair | Refused:

@@ -30,6 +30,11 @@ def test_names_are_those_below_the_deepest_folder_that_all_share(tmp_path: Path)
     assert tuple(found(paths)) == TABLES
 
 
+def test_files_that_share_no_folder_but_the_root_keep_their_whole_paths(tmp_path: Path) -> None:
+    paths = three_files(tmp_path) | {"ligands": Path("/etc/passwd")}
+    assert found(paths) == {table: str(path) for table, path in paths.items()}
+
+
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe"])
 def test_what_is_no_file_is_told_by_its_setting(tmp_path: Path, kind: str, table: str) -> None:

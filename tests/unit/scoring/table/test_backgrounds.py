@@ -12,9 +12,9 @@ from typing import cast
 import pytest
 
 from snw_dist.scoring.columns import Column, _percentile
-from snw_dist.scoring.percentile import Percentiles
+from snw_dist.scoring.percentile import Percentiles, Wanted
 from snw_dist.scoring.scorer import PairScorer
-from snw_dist.scoring.table.backgrounds import wanted_by
+from snw_dist.scoring.table.backgrounds import prepare_backgrounds, wanted_by
 from snw_dist.scoring.table.run import Accounting, Output, predict_table
 from snw_dist.scoring.table.scan import scan_source
 from snw_dist.scoring.table.text import text_source
@@ -57,10 +57,18 @@ def test_every_row_has_its_percentile_or_is_said_to_have_none(
     assert found[1] == ("A" * 13, "MKV", "")
     for ligand, receptor, share in (found[0], *found[2:]):
         assert float(share) == pytest.approx(counted_one_by_one(ligand, receptor))
-    assert "no snw_percentile for 1 row with a ligand of 13 residues: too long." in told.messages
+    assert "no snw_percentile for 1 row with ligands of 1 length (13 residues): too long." in told.messages
     assert any(f"to score: {3 * SIZE:,} pairs of {2 * SIZE:,} peptides" in line for line in told.messages)
     assert not any("receptors: snw_score ranks" in line for line in told.messages)
     assert scorer.num_scored == 5 + 3 * SIZE
+
+
+def test_many_lengths_without_a_background_are_one_line(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    wanted = Wanted.of(["A" * length for length in range(13, 20)] + ["A" * 13, "SIINFEKL"], ["MKV"] * 9)
+    prepare_backgrounds(wanted, percentiles_in(tmp_path / "cache", CountingScorer()))
+    assert {line for line in told.messages if line.startswith("no ")} == {
+        "no snw_percentile for 8 rows with ligands of 7 lengths (13, 14, 15, 16, 17, ... residues): too long."
+    }
 
 
 def test_a_run_that_was_killed_computes_no_background_twice(table: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.kit.table_tools import sides
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
-    (tmp_path / "l.fasta").write_text(">a\nAA\n>bad\nA1\n>a\nCC\n")
+    (tmp_path / "l.fasta").write_text(">a\nAA\n>bad\nA1\n>c\nCC\n")
     (tmp_path / "r.fasta").write_text(">x\nMKV\n>y\nGG\n")
     return tmp_path / "l.fasta", tmp_path / "r.fasta"
 
@@ -24,11 +24,21 @@ def test_every_record_has_its_rows(files: tuple[Path, Path]) -> None:
     chunks = list(product_source(sides(), files, None, rows=4).chunks())
     assert [(chunk.rows[0], len(chunk.pairs)) for chunk in chunks] == [(1, 4), (5, 2)]
     cells = [tuple(row.values()) for chunk in chunks for row in chunk.cells.to_pylist()]
-    assert cells == [(ligand, receptor) for receptor in "xy" for ligand in ("a", "bad", "a")]
+    assert cells == [(ligand, receptor) for receptor in "xy" for ligand in ("a", "bad", "c")]
     pairs = [pair for chunk in chunks for pair in chunk.pairs]
     assert pairs[0] == Pair("AA", "MKV")
     assert isinstance(pairs[1], Refused)
     assert pairs[5] == Pair("CC", "GG")
+
+
+def test_an_id_with_two_sequences_is_refused_and_one_that_is_there_twice_is_not(files: tuple[Path, Path]) -> None:
+    files[0].write_text(">a\nAA\n>b\nCC\n>a\na a\n")
+    assert len(next(iter(product_source(sides(), files, None).chunks())).pairs) == 6
+    files[0].write_text(">a\nAA\n>b\nCC\n>a\nAC\n")
+    with pytest.raises(
+        InputError, match=r"l.fasta:5: a: the id stands for different sequences \(lines 1 and 5\)\. Keep"
+    ):
+        product_source(sides(), files, None)
 
 
 def test_one_pair() -> None:

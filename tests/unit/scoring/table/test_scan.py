@@ -147,6 +147,9 @@ def test_what_is_refused_before_anything_starts(files: tuple[Path, Path]) -> Non
     files[0].write_text(">good\nMKV\n>\nMKV\n")
     with pytest.raises(InputError, match=r"proteins.fasta:3: the id is empty\. Put an id directly after"):
         source(files, 1)
+    files[0].write_text(">p\nMKV\n>p\nmkv*\n>p\nMKVV\n")
+    with pytest.raises(InputError, match=r"fasta:5: p: the id stands for different sequences \(lines 1 and 5\)"):
+        source(files, 1)
 
 
 def test_a_text_with_other_letters_keeps_its_places(files: tuple[Path, Path], tmp_path: Path) -> None:
