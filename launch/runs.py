@@ -14,7 +14,7 @@ import typer
 from rich.table import Column, Table
 
 from hpc.errors import SnwError
-from hpc.shown import console, printable
+from hpc.shown import console, count_of, printable
 from hpc.submit.status import jobs_to_show
 from launch._cli import DEFAULT_CONFIG, ConfigOption, SetOption, main, new_app, read_settings
 
@@ -78,7 +78,7 @@ def _compare(where: Path, one: str, other: str) -> None:
     shown = Table(*(Column(title, overflow="fold") for title in ("setting", one, other)))
     for line in found:
         shown.add_row(*line)
-    console(120).print(shown if found else "The settings are the same, and so are the training pairs.")
+    console(120).print(shown if found else "No setting differs, nor do the training pairs of runs that have finished.")
 
 
 def _prune(where: Path) -> None:
@@ -94,9 +94,9 @@ def _prune(where: Path) -> None:
     if not folders:
         print("Nothing may be deleted: a run that has finished keeps its newest and its best checkpoint.")
         return
-    print(f"{len(folders)} folders of {size(sum(one.num_bytes for one in found))}. All else stays.")
+    print(f"{count_of(len(folders), 'folder')} of {size(sum(one.num_bytes for one in found))}. All else stays.")
     if typer.confirm("Delete them?"):
-        print(f"Deleted: {prune([one for one in found if not _job(one.run)])} folders")
+        print(f"Deleted: {count_of(prune([one for one in found if not _job(one.run)]), 'folder')}")
 
 
 if __name__ == "__main__":

@@ -32,17 +32,38 @@ RANK_VARIABLE = re.compile(
 )
 
 
+def listed_files() -> list[str]:
+    """Files that git knows or would take up with the next commit; without git all Python files that are there."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode == 0 and listed.stdout:
+        return listed.stdout.rstrip("\0").split("\0")
+    return [str(file.relative_to(ROOT)) for package in (*PACKAGES, "tests") for file in (ROOT / package).rglob("*.py")]
+
+
 def committed_names() -> set[str]:
     """Top-level names that git knows, or, without git, those in the folder that it would not ignore."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode == 0 and listed.stdout:
         return {name.split("/")[0] for name in listed.stdout.split("\0") if name}
-    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line]
     return {path.name for path in ROOT.iterdir() if not any(path.match(pattern) for pattern in ignored)} - {".git"}
 
 
 def test_the_top_level_holds_no_more_than_agreed() -> None:
     assert committed_names() <= TOP_LEVEL
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests"])
+def test_what_is_imported_of_ours_is_committed(package: str) -> None:
+    """A room whose name git ignores works where it was written, and is missing for everybody else."""
+    ours = {(ROOT / name).resolve() for name in listed_files()}
+    for file in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in (*PACKAGES, "tests"):
+                place = ROOT.joinpath(*node.module.split("."))
+                found = {place.with_suffix(".py"), place / "__init__.py"} & ours
+                assert found, f"{file.relative_to(ROOT)}, line {node.lineno}: {node.module} is not committed"
 
 
 def test_slurm_holds_no_python() -> None:
