@@ -33,11 +33,6 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
-def count_of(number: int, thing: str) -> str:
-    """Such as `1 row` or `2,000 rows`; `thing` is one of them, and several have an s at the end."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
 def spreadsheet_cell(text: str) -> str:
     """The text for a table that people open in a spreadsheet: an apostrophe keeps it from being run as a formula."""
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from hpc.amounts import duration
 from hpc.disk.reading import BadFileError, open_regular
 from hpc.shown import printable
 
@@ -106,17 +107,6 @@ def _bar(work: Work, done: threading.Event) -> None:
     while not done.wait(bars.REFRESH_S):
         bars.move(bar, work)
     bars.end(bar)
-
-
-def duration(seconds: float) -> str:
-    """Such as `4.2 s`, `3 min 05 s`, `2 h 07 min` or, from two days on, `3 days 04 h`."""
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60:02d} min" if hours < 48 else f"{hours // 24:,} days {hours % 24:02d} h"
 
 
 def show_told() -> None:

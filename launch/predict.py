@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hpc.amounts import count_of
 from hpc.errors import InputError
-from hpc.shown import count_of, printable
+from hpc.shown import printable
 from launch._cli import main, new_app
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
+from hpc.amounts import count_of, duration, short
 from hpc.errors import SnwError
-from hpc.shown import console, count_of, printable
+from hpc.shown import console, printable
 from hpc.submit.status import jobs_to_show
 from launch._cli import DEFAULT_CONFIG, ConfigOption, SetOption, main, new_app, read_settings
 
@@ -50,15 +51,14 @@ def runs_command(
 
 def _list(where: Path) -> None:
     from snw_dist.runs.facts import runs_in
-    from snw_dist.runs.shown import age, size
 
     shown = Table(*(Column(title, overflow="fold") for title in ("run", "state", "job", "best on val", "held out")))
     for title in ("size", "checkpoints", "store", "changed"):
         shown.add_column(title, justify="right")
     for run in runs_in(where):
-        sizes = map(size, (run.num_bytes, run.checkpoint_bytes, run.store_bytes))
+        sizes = (short(num, "B") for num in (run.num_bytes, run.checkpoint_bytes, run.store_bytes))
         cells = (run.folder.name, run.stage, _job(run.folder), run.best, run.test, *sizes)
-        shown.add_row(*cells, age(time.time() - run.changed_at))
+        shown.add_row(*cells, f"{duration(max(0.0, time.time() - run.changed_at))} ago")
     console(160).print(shown)
 
 
@@ -84,7 +84,6 @@ def _compare(where: Path, one: str, other: str) -> None:
 def _prune(where: Path) -> None:
     from snw_dist.runs.facts import runs_in
     from snw_dist.runs.prune import prunable, prune
-    from snw_dist.runs.shown import size
 
     idle = [run.folder for run in runs_in(where) if not _job(run.folder)]
     found = [one for one in map(prunable, idle) if one is not None]
@@ -94,7 +93,7 @@ def _prune(where: Path) -> None:
     if not folders:
         print("Nothing may be deleted: a run that has finished keeps its newest and its best checkpoint.")
         return
-    print(f"{count_of(len(folders), 'folder')} of {size(sum(one.num_bytes for one in found))}. All else stays.")
+    print(f"{count_of(len(folders), 'folder')} of {short(sum(one.num_bytes for one in found), 'B')}. All else stays.")
     if typer.confirm("Delete them?"):
         print(f"Deleted: {count_of(prune([one for one in found if not _job(one.run)]), 'folder')}")
 

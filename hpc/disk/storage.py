@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -61,12 +62,30 @@ def check_room(needed: Mapping[Path, int]) -> None:
         first, before = disks.get(device, (folder, 0))
         disks[device] = first, before + count
     for folder, count in disks.values():
-        free = shutil.disk_usage(_existing(folder)).free
+        free = free_bytes(folder)
         if count > free:
             raise EnvironmentProblem(
                 f"{folder}: about {count:,} bytes are to be written, and {free:,} are free there. Make room, or choose "
                 "another folder."
             )
+
+
+def free_bytes(path: Path) -> int:
+    """How much room is left where `path` is, or would be."""
+    return shutil.disk_usage(_existing(path)).free
+
+
+def stored_below(folder: Path) -> tuple[int, float]:
+    """Bytes of the files below, links not followed, and when one was last written, in seconds since 1970; or 0."""
+    total, newest = 0, 0.0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # a job that writes here at this moment may have moved it
+                status = (Path(root) / name).lstat()
+                if stat.S_ISREG(status.st_mode):
+                    total += status.st_size
+                    newest = max(newest, status.st_mtime)
+    return total, newest
 
 
 def _existing(path: Path) -> Path:

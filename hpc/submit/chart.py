@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from rich.text import Text
 
+from hpc.amounts import number
 from hpc.curves import Curve
 
 STYLES = ("dim cyan", "bold yellow")
@@ -52,13 +53,6 @@ def sparkline(values: Sequence[float], width: int, plain: bool = False) -> str:
     low, high = _apart(min(values), max(values))
     means = [mean for mean in _means([*range(len(values))], values, (0, len(values) - 1), width) if mean is not None]
     return "".join(_LEVELS[min(7, int(8 * (mean - low) / (high - low)))] for mean in means)
-
-
-def number(value: float) -> str:
-    """Three digits, such as `0.517`, `12.7` or `1.2e-05`; whole numbers as they are."""
-    if value == int(value) and abs(value) < 1e6:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}" if abs(value) < 1e6 else f"{value:.2e}"
 
 
 def _title(curves: Sequence[Curve], width: int, plain: bool) -> Text:

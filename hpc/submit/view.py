@@ -15,14 +15,14 @@ from itertools import groupby
 
 from rich.text import Text
 
+from hpc.amounts import duration, number
 from hpc.curves import Curve
 from hpc.errors import ExitCode
 from hpc.progress import ProgressRecord, ProgressSummary
 from hpc.shown import printable
-from hpc.submit.chart import chart, number, sparkline
+from hpc.submit.chart import chart, sparkline
 from hpc.submit.look import Look, Restart
 from hpc.submit.submitted import JobState
-from hpc.told import duration
 
 _MOST_FIGURES = 8
 _MOST_RANKS = 8

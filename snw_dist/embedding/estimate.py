@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
+from hpc.amounts import short
+from hpc.disk.storage import free_bytes, stored_below
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.save.claims import refuse_in_use
 from snw_dist.config import SnwConfig
@@ -84,18 +82,18 @@ def check_embedding(
         return None
     refuse_in_use((planned.path / RECORDS, owner_name(task)) for task in tasks or range(config.cluster.array))
     estimate = StoreEstimate.of(planned, width, config.store.dtype)
-    free = shutil.disk_usage(_existing(planned.path)).free
+    free = free_bytes(planned.path)
     text = (
         f"{planned.path}: {estimate.num_sequences:,} distinct sequences, {estimate.num_residues:,} residues of "
         f"{width} {config.store.dtype}: {estimate.num_shards:,} shards, at most {estimate.num_files:,} files, "
-        f"{_size(estimate.num_bytes)} ({_size(free)} free)"
+        f"{short(estimate.num_bytes, 'B')} ({short(free, 'B')} free)"
     )
     if estimate.num_files > config.store.max_files:
         raise InputError(
             f"{text}. That is more than store.max_files = {config.store.max_files:,}: raise store.shard_rows "
             f"({config.store.shard_rows:,} now) for fewer, larger files."
         )
-    if estimate.num_bytes > free + _written(planned.path):
+    if estimate.num_bytes > free + stored_below(planned.path)[0]:
         raise EnvironmentProblem(f"{text}. There is not enough room: choose another store.path, or make room.")
     return f"{text}. {expected_time(config, estimate.num_residues)}"
 
@@ -112,23 +110,3 @@ def _refuse_other_rows(config: SnwConfig, made: StoreHeader, layers: list[int]) 
             f"{config.store_path}: complete, but made with other settings ({'; '.join(other)}). Choose another "
             "store.path, or the settings of the store."
         )
-
-
-def _written(part: Path) -> int:
-    """Bytes of a part that is being filled already."""
-    num_bytes = 0
-    for folder, _, names in os.walk(part):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # a job that fills it at this moment has moved the file
-                num_bytes += (Path(folder) / name).lstat().st_size
-    return num_bytes
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:,.2f} GB" if num_bytes >= 1e7 else f"{num_bytes / 1e6:,.2f} MB"

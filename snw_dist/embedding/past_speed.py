@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpc.amounts import duration
 from hpc.disk.json_lines import read_json_lines
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError
-from hpc.told import duration
 from snw_dist.config import SnwConfig, config_to_dict
 
 RECORDS_OF_RANKS = "embedding"

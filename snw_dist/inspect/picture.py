@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 
 from torch import nn
 
+from hpc.amounts import short
 from snw_dist.config import ModelSection
-from snw_dist.inspect.amounts import short, short_text
+from snw_dist.inspect.amounts import short_text
 from snw_dist.inspect.diagram import Diagram, diagram_of
 from snw_dist.inspect.placing import Heading, scene_of
 from snw_dist.inspect.svg import svg

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc.disk.reading import BadFileError, read_json
+from hpc.disk.storage import stored_below
 from hpc.errors import InputError, SnwError
 from snw_dist.data.tables import SUMMARY
 from snw_dist.trained_run.folder import newest_meta, read_finished
@@ -62,8 +61,8 @@ def runs_in(folder: Path) -> list[RunFacts]:
 
 def facts_of(folder: Path, stage: str = "") -> RunFacts:
     """What is seen of one run; what is damaged or cannot be read is left empty here, for other commands to tell."""
-    total, newest = measured(folder)
-    checkpoints, store = (measured(folder / name)[0] for name in (CHECKPOINTS, STORE))
+    total, newest = stored_below(folder)
+    checkpoints, store = (stored_below(folder / name)[0] for name in (CHECKPOINTS, STORE))
     best, test = "", ""
     with contextlib.suppress(SnwError, OSError, LookupError, TypeError, ValueError):
         best = _best(folder)
@@ -99,16 +98,3 @@ def _test(metrics: Mapping[str, Any]) -> str:
 
 def _figure(name: str, value: float, where: str) -> str:
     return f"{name.upper() if name == 'auroc' else name} {abs(float(value)):.3f} ({where})"
-
-
-def measured(folder: Path) -> tuple[int, float]:
-    """Bytes of the files below, links not followed, and when one was last written."""
-    total, newest = 0, 0.0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):  # it may go while one looks
-                status = (Path(root) / name).lstat()
-                if stat.S_ISREG(status.st_mode):
-                    total += status.st_size
-                    newest = max(newest, status.st_mtime)
-    return total, newest

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc.disk.reading import BadFileError, read_json
+from hpc.disk.storage import stored_below
 from hpc.errors import SnwError
 from hpc.save.checkpoint import committed_checkpoints, step_of
 from hpc.save.checkpoint_names import is_set_aside
@@ -25,7 +26,7 @@ from hpc.save.claims import refuse_in_use
 from hpc.save.fence import OWNER
 from hpc.save.retention import prune_checkpoints, remove
 from snw_dist.runs.compared import CONFIG
-from snw_dist.runs.facts import CHECKPOINTS, measured
+from snw_dist.runs.facts import CHECKPOINTS
 from snw_dist.trained_run.folder import Finished, read_finished
 
 
@@ -56,7 +57,7 @@ def prunable(run: Path) -> Prunable | None:
     root = run / CHECKPOINTS
     checkpoints = [path for path in committed_checkpoints(root)[:-1] if step_of(path) not in kept]
     aside = sorted(path for path in root.iterdir() if is_set_aside(path.name)) if root.is_dir() else []
-    num_bytes = sum(measured(path)[0] for path in (*checkpoints, *aside))
+    num_bytes = sum(stored_below(path)[0] for path in (*checkpoints, *aside))
     return Prunable(run, checkpoints, aside, kept, num_bytes) if checkpoints or aside else None
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hpc.amounts import count_of
 from hpc.disk.storage import check_room
 from hpc.errors import InputError
-from hpc.shown import count_of
 from hpc.told import long_work, tell
 from snw_dist.bundle.locate import find_bundle, refuse_inside
 from snw_dist.bundle.read import Bundle

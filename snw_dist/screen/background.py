@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from hpc.amounts import count_of
 from hpc.errors import CorruptError, InputError
-from hpc.shown import count_of
 from hpc.told import tell
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.predict.one_thread import passes_side_by_side

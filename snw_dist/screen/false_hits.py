@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc.amounts import count_of
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import InputError
-from hpc.shown import count_of
 from snw_dist.arrays import FloatArray, IntArray
 from snw_dist.bundle.calibration_pairs import CalibrationPairs
 from snw_dist.bundle.format import TRAINED_ON

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from hpc.amounts import count_of, duration
+from hpc.disk.storage import stored_below
 from hpc.errors import InputError
 from hpc.machine.processors import usable_processors
-from hpc.shown import count_of
-from hpc.told import duration
 from snw_dist.arrays import IntArray
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.product import MOST_PAIRS
@@ -77,16 +77,12 @@ class Estimate:
         What is in a folder already counts as done, so that the same command can go on.
         """
         lists = self.list_bytes + (self.result_bytes if exact else 0)
-        return {to: max(0, lists - _bytes_in(to)), vectors: max(0, self.vector_bytes - _bytes_in(vectors))}
+        return {to: max(0, lists - stored_below(to)[0]), vectors: max(0, self.vector_bytes - stored_below(vectors)[0])}
 
 
 def is_busy() -> bool:
     """Whether this machine has more to do than processors for it."""
     return os.getloadavg()[0] > usable_processors()
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def most_entries(num_ranked: int, num_owners: int, top: int | None, limited: bool, by: Kind = "receptor") -> int:

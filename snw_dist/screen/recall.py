@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc.shown import count_of
+from hpc.amounts import count_of
 from snw_dist.arrays import FloatArray, IntArray
 
 SHARE, FEWEST = 10, 1000

@@ -22,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from hpc.amounts import count_of
 from hpc.disk.files import atomic_write_bytes, file_digest, sweep_partial
 from hpc.disk.reading import BadFileError
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
-from hpc.shown import count_of
 from snw_dist.scoring.table.finish import write_text
 from snw_dist.screen.controls import controls_of, lines_of
 from snw_dist.screen.false_hits import CutoffUnits, said_of

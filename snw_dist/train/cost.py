@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from hpc.amounts import duration, short
 from hpc.disk.json_lines import read_json_lines
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError
 from hpc.save.checkpoint import step_of
-from hpc.told import duration
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import read_summary
 from snw_dist.embedding.store.reader import StoreReader
@@ -49,8 +49,8 @@ def training_cost(config: SnwConfig) -> str:
         count = count_parameters(config.model, StoreReader(config.store_path).header.row_width)
         at_once = section.keep_last + 2  # the best one, and the one that is being written
         text += (
-            f"; {count:,} parameters; a checkpoint is about {_size(count * _STATE_BYTES)}, and up to {at_once} of them "
-            "are there at once"
+            f"; {count:,} parameters; a checkpoint is about {short(count * _STATE_BYTES, 'B')}, and up to {at_once} of "
+            "them are there at once"
         )
     if done >= steps:
         return f"{text}."
@@ -90,7 +90,3 @@ def _seconds(metrics: Path) -> Iterator[float]:
     for record in read_json_lines(metrics):
         if record.get("kind") == "train":
             yield float(record["seconds"])
-
-
-def _size(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:,.2f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:,.1f} MB"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hpc.amounts import duration
 from hpc.save.checkpoint import checkpoint_name
-from hpc.told import duration
 from snw_dist.config import TrainSection
 from snw_dist.train.plan import TrainPlan, number_of_steps
 from snw_dist.train.progress import Progress

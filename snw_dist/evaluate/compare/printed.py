@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from hpc.told import duration
+from hpc.amounts import duration
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.measure.verdict import METRIC_NAMES, turned_round
 from snw_dist.evaluate.tables import (

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpc.amounts import duration
 from hpc.errors import CorruptError
-from hpc.told import duration, long_work
+from hpc.told import long_work
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.measure.verdict import turned_round
 from snw_dist.report.comparison.conclusion import conclusion, listed, runs_of_each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpc.shown import count_of
+from hpc.amounts import count_of
 from hpc.told import tell
 from snw_dist.scoring.percentile import Percentiles, Wanted
 from snw_dist.scoring.table.progress import shown_progress

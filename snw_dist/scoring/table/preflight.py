@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from hpc.shown import count_of
-from hpc.told import duration, long_work, tell
+from hpc.amounts import count_of, duration
+from hpc.told import long_work, tell
 from snw_dist.embedding.store.dtypes import torch_dtype
 from snw_dist.scoring.scorer import PairScorer
 from snw_dist.scoring.table.sides import Pair

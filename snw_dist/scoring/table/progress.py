@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from hpc.amounts import duration
 from hpc.shown import console
-from hpc.told import duration, tell
+from hpc.told import tell
 
 _LINE_INTERVAL_S = 10.0
 Done = Callable[[int, int], None]

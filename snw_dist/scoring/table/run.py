@@ -11,8 +11,8 @@ from typing import IO, NamedTuple
 
 import pyarrow as pa
 
+from hpc.amounts import count_of
 from hpc.errors import CorruptError
-from hpc.shown import count_of
 from hpc.told import tell
 from snw_dist.scoring.columns import VERSION, Column
 from snw_dist.scoring.percentile import Percentiles

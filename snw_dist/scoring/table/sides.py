@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from hpc.amounts import count_of
 from hpc.errors import InputError
-from hpc.shown import count_of
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.rejects import Rejects, shorten
 from snw_dist.data.records.cleaning import Problem

@@ -7,7 +7,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from hpc.shown import console, count_of, printable, spreadsheet_cell
+from hpc.shown import console, printable, spreadsheet_cell
 from tests.kit.ranks import REPOSITORY
 
 NAMES = ["pep[/]", "a[link=http://x]b", "[red]x[/red]", "[bold", ":smile:", "[/]", "100%[x"]
@@ -69,8 +69,3 @@ def test_no_terminal_is_too_poor_for_a_name(encoding: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"-lactamase" in done.stdout
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2_000, "2,000 rows")])
-def test_one_thing_is_not_several(number: int, text: str) -> None:
-    assert count_of(number, "row") == text

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hpc import told
-from hpc.told import TOLD, Told, duration, keep_told, long_work, show_told, tell
+from hpc.told import TOLD, Told, keep_told, long_work, show_told, tell
 from tests.kit.terminals import Terminal
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,23 +52,6 @@ def test_work_that_fails_does_not_claim_to_be_done(
     with pytest.raises(ZeroDivisionError), long_work("broken work"):
         fail()
     assert caplog.messages == ["broken work ..."]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (2.04, "2.0 s"),
-        (59.94, "59.9 s"),
-        (59.96, "1 min 00 s"),
-        (185, "3 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (7620, "2 h 07 min"),
-        (172_700, "47 h 58 min"),
-        (273_700, "3 days 04 h"),
-    ],
-)
-def test_times_in_words(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_command_prints_it_once_and_survives_a_terminal_that_has_gone(

@@ -1,6 +1,7 @@
 """What the system refuses is told with the file, the room left and the fix."""
 
 import errno
+import os
 import re
 import resource
 import shutil
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from hpc.disk.files import atomic_write_bytes
-from hpc.disk.storage import check_room, storage_problem
+from hpc.disk.storage import check_room, storage_problem, stored_below
 from hpc.errors import EnvironmentProblem, ExitCode
 from tests.kit.ranks import REPOSITORY, names, small_disk
 
@@ -80,3 +81,13 @@ def test_a_command_under_a_limit_of_file_sizes(tmp_path: Path, limit: int) -> No
     assert "ulimit -f" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_what_is_stored_below_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name, size, seconds in (("a/x", 10, 50), ("a/b/y", 5, 70)):
+        (tmp_path / name).write_bytes(bytes(size))
+        os.utime(tmp_path / name, (seconds, seconds))
+    (tmp_path / "a" / "link").symlink_to(tmp_path / "a" / "x")
+    assert stored_below(tmp_path) == (15, 70)
+    assert stored_below(tmp_path / "not there") == (0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hpc.curves import Curve
-from hpc.submit.chart import chart, number, sparkline
+from hpc.submit.chart import chart, sparkline
 
 FALLING = Curve("training", "loss", [1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])
 
@@ -70,18 +70,3 @@ def test_dots_of_braille() -> None:
 def test_a_curve_in_a_line(values: list[float], text: str) -> None:
     assert sparkline(values, 8).replace(" ", "") == text
     assert sparkline(values, 8, plain=True) == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.51734, "0.517"),
-        (1234567.0, "1.23e+06"),
-        (12.68, "12.7"),
-        (81.0, "81"),
-        (1.2e-5, "1.2e-05"),
-        (45123.4, "45,123"),
-    ],
-)
-def test_numbers_are_short(value: float, text: str) -> None:
-    assert number(value) == text
