@@ -135,7 +135,7 @@ def run_jobs(
     logs. Jobs of this name that wait or run are refused, unless these may work `beside` them.
     """
     from hpc.submit.executor import resolve_cluster
-    from hpc.submit.status import refuse_waiting
+    from hpc.submit.jobs_of_run import refuse_waiting
 
     here = allocation_of(section)
     cluster = "slurm" if section.cluster == "allocation" else resolve_cluster(section.cluster)

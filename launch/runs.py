@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from hpc.amounts import count_of, duration, short
 from hpc.errors import SnwError
 from hpc.shown import console, printable
-from hpc.submit.status import jobs_to_show
+from hpc.submit.jobs_of_run import jobs_to_show
 from launch._cli import DEFAULT_CONFIG, ConfigOption, SetOption, main, new_app, read_settings
 
 app = new_app()

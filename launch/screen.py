@@ -123,7 +123,7 @@ def screen_command(
 
 
 def _refuse_waiting(to: Path, name: str) -> None:
-    from hpc.submit.status import refuse_waiting
+    from hpc.submit.jobs_of_run import refuse_waiting
 
     refuse_waiting(to, name)
 

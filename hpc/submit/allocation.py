@@ -27,9 +27,9 @@ from hpc.ranks.requeue import time_limit_min
 from hpc.ranks.topology import Allocation, JobIdentity
 from hpc.submit.follow import report, say
 from hpc.submit.job_folder import new_name, rank_command, recorded, write_request
+from hpc.submit.jobs_of_run import submitted_jobs
 from hpc.submit.sbatch import REPOSITORY, srun_args
 from hpc.submit.schedulers import Seen, SlurmJobs
-from hpc.submit.status import submitted_jobs
 from hpc.submit.submitted import SubmittedJob
 
 

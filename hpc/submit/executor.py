@@ -26,11 +26,10 @@ from hpc.machine.processes import process_started
 from hpc.machine.processors import set_here
 from hpc.ranks.topology import set_by_a_launcher
 from hpc.submit.job_folder import new_name, rank_command, recorded, write_request
-from hpc.submit.sbatch import REPOSITORY, SITE_CHOICES, render_sbatch, run_sbatch
+from hpc.submit.sbatch import REPOSITORY, SITE_CHOICES, run_sbatch
 from hpc.submit.schedulers import LocalProcess, SlurmJobs, SlurmQueue, slurm_command
 from hpc.submit.submitted import CONTROLLER_LOG, Cluster, SubmittedJob
 
-__all__ = ["JobRequest", "render_sbatch", "resolve_cluster", "submit", "submit_array"]
 _SBATCH_ALWAYS_OURS = frozenset(
     f"SBATCH_{name}"
     for name in [

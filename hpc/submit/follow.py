@@ -1,4 +1,4 @@
-"""Watching a job until it ends: live bars on a terminal, sparse lines anywhere else."""
+"""Following a job until it ends: the live view on a terminal, sparse lines anywhere else; signals and exit code."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hpc.curves import WorkOf, nothing_known
 from hpc.errors import INTERRUPTED, ExitCode
 from hpc.progress import ProgressSummary, read_progress, summarise
 from hpc.shown import printable
+from hpc.submit.jobs_of_run import jobs_beside
 from hpc.submit.live import watch_live
 from hpc.submit.look import UNSEEN, attempts_before, end_of_failed, lookers
-from hpc.submit.status import jobs_beside
 from hpc.submit.submitted import JobState, SubmittedJob
 from hpc.submit.view import describe, figures, time_left
 from hpc.told import Told

@@ -1,4 +1,4 @@
-"""What `status` shows: the jobs of one folder or of all in it, once or until they end, for people or programs."""
+"""What `snw-dist status` shows: jobs of a folder, or of all runs in it, once or until they end; also as JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from hpc.errors import INTERRUPTED, CorruptError, InputError, explaining
 from hpc.submit.array import watch_jobs
 from hpc.submit.as_json import as_plain
 from hpc.submit.follow import say, signals_as_interrupt
+from hpc.submit.jobs_of_run import run_folders, shown_of, submitted_jobs
 from hpc.submit.live import by_importance, room_of
 from hpc.submit.look import Looker, lookers
-from hpc.submit.status import run_folders, shown_of, submitted_jobs
 from hpc.submit.submitted import SubmittedJob
 from hpc.submit.view import FULL, HEADER, jobs_lines
 

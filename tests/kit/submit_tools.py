@@ -1,6 +1,6 @@
 """A job to be submitted."""
 
-from hpc.submit.executor import JobRequest
+from hpc.job.request import JobRequest
 
 
 def request(folder, **changes):

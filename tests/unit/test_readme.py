@@ -172,3 +172,9 @@ def test_the_table_of_a_room_names_all_its_files(room: Path) -> None:
     files = {path.name for path in room.glob("*.py")} - {"__init__.py"}
     inner = {f"{path.parent.name}/" for path in room.glob("*/__init__.py")}
     assert named == files | inner
+
+
+def test_hpc_says_of_each_file_of_its_rooms_what_it_does() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_]+\.py)`", section("## Which file does what", "hpc/README.md"))
+    files = [path for path in (ROOT / "hpc").glob("*/*.py") if path.name != "__init__.py"]
+    assert sorted(named) == sorted(str(path.relative_to(ROOT / "hpc")) for path in files)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.ranks.topology import set_by_a_launcher
-from hpc.submit.status import submitted_jobs
+from hpc.submit.jobs_of_run import submitted_jobs
 from launch import doctor
 from launch._submit import cluster_overrides
 

@@ -27,7 +27,7 @@ def test_a_job_of_compare_is_called_by_its_network_and_seed(
         return 0
 
     monkeypatch.setattr("hpc.submit.array.run_array", run_array)
-    monkeypatch.setattr("hpc.submit.status.refuse_waiting", lambda folder, name, own: refused.append(name))
+    monkeypatch.setattr("hpc.submit.jobs_of_run.refuse_waiting", lambda folder, name, own: refused.append(name))
     split = {"method": "receptor_cold", "clusters": "identical", "folds": 3}
     run = {"name": "peptides", "folder": str(tmp_path)}
     settings = config_from_dict({"run": run, "data": {"split": split}, "cluster": {"cluster": "local"}})

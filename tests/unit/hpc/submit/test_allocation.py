@@ -19,8 +19,8 @@ from hpc.job.profile import EnvironmentVariable, SiteProfile
 from hpc.job.request import JobRequest, read_request
 from hpc.ranks.topology import Allocation, JobIdentity
 from hpc.submit.allocation import begun_before, run_in_allocation
+from hpc.submit.jobs_of_run import submitted_jobs
 from hpc.submit.sbatch import render_sbatch
-from hpc.submit.status import submitted_jobs
 
 PROFILE = SiteProfile(
     cpus_per_task=7, mpi="pmi2", srun_args=["--cpu-bind=none"], environment=[EnvironmentVariable("HERE", "1", "why")]

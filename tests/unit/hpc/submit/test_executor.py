@@ -10,7 +10,8 @@ import pytest
 from hpc.disk.strict import validated
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.job.profile import SiteProfile, load_profile
-from hpc.submit.executor import render_sbatch, resolve_cluster, submit
+from hpc.submit.executor import resolve_cluster, submit
+from hpc.submit.sbatch import render_sbatch
 from hpc.submit.site_setup import setup_lines
 from hpc.submit.submitted import load_submitted
 from tests.kit.submit_tools import request

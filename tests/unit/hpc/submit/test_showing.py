@@ -20,7 +20,7 @@ from hpc.ranks.outcome import Outcome, write_outcome
 from hpc.submit.showing import as_json_lines, found_jobs, show_once
 from tests.kit.ranks import REPOSITORY
 from tests.kit.terminals import Terminal
-from tests.unit.hpc.submit.test_status import submitted
+from tests.unit.hpc.submit.test_jobs_of_run import submitted
 
 
 def shown(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Which jobs of run folders are shown, from any terminal, and which a second submission would be refused beside."""
+"""The jobs of a run folder: all, those that are shown, and those beside which a second submission is refused."""
 
 from __future__ import annotations
 

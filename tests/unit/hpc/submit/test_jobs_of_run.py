@@ -8,11 +8,11 @@ import time
 import pytest
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
+from hpc.job.request import JobRequest
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, write_outcome
-from hpc.submit.executor import JobRequest
 from hpc.submit.job_folder import new_name, write_request
-from hpc.submit.status import jobs_to_show, refuse_waiting
+from hpc.submit.jobs_of_run import jobs_to_show, refuse_waiting
 from hpc.submit.submitted import submission_number
 
 
