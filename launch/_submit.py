@@ -12,7 +12,7 @@ import typer
 
 from hpc.disk.strict import validated
 from hpc.job.profile import SiteProfile, load_profile, profile_from
-from hpc.job.request import JobRequest
+from hpc.job.request import Device, JobRequest
 from hpc.shown import console
 from launch._allocation import allocation_of, overrides_here, run_here
 from snw_dist.config import ClusterSection, SnwConfig, config_to_dict
@@ -81,7 +81,7 @@ def submit_and_follow(
     config: SnwConfig,
     kind: str,
     entry_point: str,
-    device: str,
+    device: Device,
     partition: str | None,
     detach: bool,
     dry_run: bool = False,
@@ -105,7 +105,7 @@ def run_all(
     tasks: Sequence[SnwConfig],
     kind: str,
     entry_point: str,
-    device: str,
+    device: Device,
     partition: str | None,
     detach: bool = False,
 ) -> int | None:
@@ -124,7 +124,7 @@ def run_jobs(
     jobs: Sequence[tuple[str, dict[str, Any]]],
     array_name: str,
     entry_point: str,
-    device: str,
+    device: Device,
     partition: str | None,
     detach: bool = False,
     beside: bool = False,
@@ -142,7 +142,7 @@ def run_jobs(
     require(*(["submitit"] if cluster == "slurm" and here is None else []))
     profile = _profile(section.profile, partition)
     for name in dict.fromkeys(name for name, _ in jobs) if not beside else ():
-        refuse_waiting(folder, name, here and here.identity.job_id)
+        refuse_waiting(folder, name, None if here is None else here.identity.job_id)
     requests = _requests(section, profile, folder, jobs, array_name, entry_point, device)
     if here is not None:
         return run_here(requests, profile, here, partition, detach)
@@ -156,7 +156,7 @@ def _requests(
     jobs: Sequence[tuple[str, dict[str, Any]]],
     array_name: str,
     entry_point: str,
-    device: str,
+    device: Device,
 ) -> list[JobRequest]:
     return [
         JobRequest(
@@ -176,7 +176,9 @@ def _requests(
     ]
 
 
-def _shown(config: SnwConfig, kind: str, entry_point: str, device: str, partition: str | None, num_tasks: int) -> str:
+def _shown(
+    config: SnwConfig, kind: str, entry_point: str, device: Device, partition: str | None, num_tasks: int
+) -> str:
     """The batch script of a job; where there is none, what is started."""
     from hpc.submit.executor import resolve_cluster
     from hpc.submit.job_folder import rank_command

@@ -51,8 +51,10 @@ def init_command(
     from snw_dist.starting.written import refuse_existing, write_configuration
 
     refuse_existing(config)
-    files = {"ligands": ligands, "receptors": receptors, "pairs": pairs}
-    guesses = first_settings(Path(), config.parent, files, values_of(set_values), run)
+    given = values_of(set_values)
+    guesses = first_settings(
+        Path(), config.parent, {"ligands": ligands, "receptors": receptors, "pairs": pairs}, given, run
+    )
     write_configuration(config, guesses)
     shown = Table(*(Column(title, overflow="fold") for title in ("setting", "value", "why")), show_lines=True)
     for guess in guesses:

@@ -16,13 +16,13 @@ from hpc.amounts import count_of
 from hpc.errors import InputError
 from hpc.shown import printable
 from launch._cli import main, new_app
+from launch._scoring import BackgroundOption, BundleOption, DeviceOption, EncoderOption, PercentileOption
 
 if TYPE_CHECKING:
     from snw_dist.scoring.scorer import PairScorer
     from snw_dist.scoring.table.run import Accounting, Output
 
 app = new_app()
-BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What snw-dist export made.")]
 TableArgument = Annotated[
     str | None, typer.Argument(metavar="[TABLE]", help="CSV, TSV or Parquet with pairs; - is standard input.")
 ]
@@ -59,19 +59,8 @@ PartOption = Annotated[
     str | None, typer.Option("--part", metavar="I/N", help="Only this part of the table, with an output of its own.")
 ]
 MembersOption = Annotated[bool, typer.Option("--members", help="Also the score of each member.")]
-PercentileOption = Annotated[
-    bool, typer.Option("--percentile", help="Also the share of natural peptides that score better.")
-]
-BackgroundOption = Annotated[
-    Path | None,
-    typer.Option("--background", metavar="FASTA", help="Percentiles by windows of these proteins."),
-]
 OnInvalidOption = Annotated[
     str, typer.Option("--on-invalid", metavar="error|skip", help="Exit 2 (default) or 0 where rows were rejected.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Default: auto.")]
-EncoderOption = Annotated[
-    str | None, typer.Option("--encoder", metavar="FILE|FOLDER|HUB_ID", help="Where ESM C is, if elsewhere.")
 ]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", metavar="STORE", help="What this store holds is not embedded again.")
@@ -108,10 +97,10 @@ def predict_command(
     """Score pairs: every row with its own columns and ours behind them, or a reason why it has none."""
     from snw_dist.scoring.table.asked import Asked, check, predict
 
-    sides = {"files": (ligands, receptors), "given": (ligand, receptor), "columns": (ligand_column, receptor_column)}
-    options = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "part": part}
+    sides = (ligands, receptors), (ligand, receptor), (ligand_column, receptor_column)
+    options: dict[str, Any] = {"no_header": no_header, "all_pairs": all_pairs, "scan": scan, "top": top, "part": part}
     options |= {"members": members, "percentile": background or percentile}
-    asked = Asked(table, **sides, **options, to=to, bundle=bundle)
+    asked = Asked(table, *sides, **options, to=to, bundle=bundle)
     _check_words(on_invalid, device)
     check(asked)
     stdout = sys.stdout.buffer

@@ -9,14 +9,16 @@ if not __package__:  # run by its path: the repository takes the place of launch
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from hpc.job.request import Device
 from hpc.shown import printable
 from launch._allocation import queued_again
 from launch._cli import main, new_app
 from launch._report import DRAWING, say_report
+from launch._scoring import BackgroundOption, BundleOption, DeviceOption, EncoderOption, PercentileOption
 from launch._submit import (
     ClusterOption,
     DetachOption,
@@ -31,7 +33,6 @@ from launch._submit import (
 )
 
 app = new_app()
-BundleOption = Annotated[str, typer.Option("--bundle", metavar="FOLDER|HUB_ID", help="What snw-dist export made.")]
 LigandsOption = Annotated[Path, typer.Option("--ligands", metavar="FASTA", help="The library that is ranked.")]
 ReceptorsOption = Annotated[Path, typer.Option("--receptors", metavar="FASTA", help="Each gets a list of hits.")]
 ToOption = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="For the result; kept work is in it, too.")]
@@ -49,12 +50,6 @@ RerankOption = Annotated[
 RerankTopOption = Annotated[
     int | None, typer.Option("--rerank-top", metavar="N", help="At how many ligands of each receptor.")
 ]
-PercentileOption = Annotated[
-    bool, typer.Option("--percentile", help="Also the share of natural peptides that score better.")
-]
-BackgroundOption = Annotated[
-    Path | None, typer.Option("--background", metavar="FASTA", help="Percentiles by windows of these proteins.")
-]
 ArrayOption = Annotated[int | None, typer.Option("--array", metavar="N", help="Tasks of a Slurm job array.")]
 VectorsOption = Annotated[
     Path | None, typer.Option("--vectors", metavar="FOLDER", help="Kept here for later screens; default: TO/vectors.")
@@ -62,13 +57,9 @@ VectorsOption = Annotated[
 VectorDtypeOption = Annotated[
     str, typer.Option("--vector-dtype", metavar="float32|float16", help="Of the kept vectors; default: float32.")
 ]
-EncoderOption = Annotated[
-    str | None, typer.Option("--encoder", metavar="FILE|FOLDER|HUB_ID", help="Where ESM C is, if elsewhere.")
-]
 OnInvalidOption = Annotated[
     str, typer.Option("--on-invalid", metavar="error|skip", help="Refuse bad records (default), or leave them out.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Default: auto.")]
 BlockOption = Annotated[
     int | None, typer.Option("--block-residues", metavar="N", help="Residues embedded as one unit of work.")
 ]
@@ -119,7 +110,8 @@ def screen_command(
     if digest is None:
         return
     jobs = [(name, {"to": str(to.absolute()), "plan": digest})] * section.array
-    _say_result(to, run_jobs(section, to, jobs, name, _ENTRY_POINT, device, partition, detach, beside=True))
+    code = run_jobs(section, to, jobs, name, _ENTRY_POINT, cast(Device, device), partition, detach, beside=True)
+    _say_result(to, code)
 
 
 def _refuse_waiting(to: Path, name: str) -> None:
