@@ -12,13 +12,13 @@ from typing import Any
 from hpc.disk.json_lines import JsonLines
 from hpc.errors import EnvironmentProblem, InputError, Preempted
 from hpc.job.runtime import Runtime
+from hpc.machine.matrix_rate import matrix_rate
 from hpc.ranks.work_queue import claim_units, shared_counter
 from hpc.save.fence import Fence, claimed_together
 from snw_dist.config import SnwConfig, config_from_dict
 from snw_dist.data.prepared import Prepared, load_prepared
 from snw_dist.embedding.encoder import Encoder, build_encoder, load_encoder_weights
 from snw_dist.embedding.esmc.batch_size import agreed_tokens_per_batch
-from snw_dist.embedding.esmc.gemm import gemm_rate
 from snw_dist.embedding.meter import Meter
 from snw_dist.embedding.store.commits import is_committed, num_without_record
 from snw_dist.embedding.store.dtypes import torch_dtype
@@ -211,7 +211,7 @@ def _fill(
     """Compute and commit this rank's share; a stop request is honoured between forward passes."""
     plan, part, model = planned.plan, planned.path, encoder.model
     shards = own_shards(plan.num_shards, runtime.array_task, runtime.num_array_tasks)
-    limit = gemm_rate(model.shape, model.device, model.dtype)
+    limit = matrix_rate(model.shape.products, model.device, model.dtype)
     dtype, on_gpu = torch_dtype(config.store.dtype), model.device.type == "cuda"
     records = JsonLines(config.run_folder / "embedding" / _record_name(runtime))
     meter = Meter(runtime.progress, sum(int(plan.lengths_of(shard).sum()) for shard in shards), limit)

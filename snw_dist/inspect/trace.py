@@ -14,10 +14,9 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
+from hpc.machine.operations import OperationCounter, counted
 from snw_dist.inspect.origins import NOWHERE, Origins, Source, tensors_in
 from snw_dist.model.complex import ComplexEncoder
 from snw_dist.model.pair import PairModel, PairNetwork, Parts, Side
@@ -63,14 +62,12 @@ class Trace:
 def trace(network: nn.Module, ligand: Side, receptor: Side) -> Trace:
     """Run a `PairModel` on a small batch, as it is used (no dropout, no gradient), and watch.
 
-    Operations are those of `torch.utils.flop_counter`: matrix products, convolutions and attention, where a
-    multiplication and an addition are two.
+    Operations are those of `counted`.
     """
-    watch, counter, model = _Watch(network), FlopCounterMode(display=False), cast(PairModel, network)
+    watch, model = _Watch(network), cast(PairModel, network)
     training = network.training
     network.eval()
-    # The plain form of attention is the one whose operations are counted on every machine.
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), watch.hooked(counter), counter, watch.origins:
+    with torch.no_grad(), counted() as counter, watch.hooked(counter), watch.origins:
         ligands = watch.side("ligand", model.ligands, ligand)
         receptors = watch.side("receptor", model.receptors, receptor)
         watch.phase = "pairs"
@@ -78,7 +75,7 @@ def trace(network: nn.Module, ligand: Side, receptor: Side) -> Trace:
     network.train(training)
     there = {name: value for name, value in found._asdict().items() if value is not None}
     outputs = {name: (tuple(value.shape), watch.origins.of(value)) for name, value in there.items()}
-    return Trace(watch.calls, outputs, counter.get_total_flops())
+    return Trace(watch.calls, outputs, counter.total)
 
 
 def blocks(network: nn.Module, name: str = "") -> dict[str, nn.Module]:
@@ -111,7 +108,7 @@ class _Watch:
         return parts
 
     @contextlib.contextmanager
-    def hooked(self, counter: FlopCounterMode) -> Iterator[None]:
+    def hooked(self, counter: OperationCounter) -> Iterator[None]:
         """With hooks on every frame, every block and every module in a block."""
         handles: list[RemovableHandle] = []
         boxes = blocks(self.network)
@@ -131,10 +128,12 @@ class _Watch:
     def _left(self) -> None:
         self._frames.pop()
 
-    def _watch_module(self, path: str, name: str, module: nn.Module, counter: FlopCounterMode) -> list[RemovableHandle]:
+    def _watch_module(
+        self, path: str, name: str, module: nn.Module, counter: OperationCounter
+    ) -> list[RemovableHandle]:
         def before(_: nn.Module, args: Any, kwargs: Any) -> None:
             if self._depth == 0:
-                self._before = counter.get_total_flops()
+                self._before = counter.total
                 self._open(path, name == path, (args, kwargs))
             self._depth += 1
             self.calls[-1].modules.add(name)
@@ -142,7 +141,7 @@ class _Watch:
         def after(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             self._depth -= 1
             if self._depth == 0:
-                self.calls[-1].flops += counter.get_total_flops() - self._before
+                self.calls[-1].flops += counter.total - self._before
                 self.calls[-1].outputs = _shapes(output)
                 self.origins.put(output, frozenset([len(self.calls) - 1]))
 

@@ -16,8 +16,8 @@ from esm.models.esmc import ESMC
 from esm.tokenization import EsmSequenceTokenizer
 from transformers import EsmcTokenizer
 
+from hpc.machine.matrix_rate import matrix_rate
 from snw_dist.embedding.encoder import Encoder, build_encoder
-from snw_dist.embedding.esmc.gemm import gemm_rate
 from snw_dist.embedding.store.plan import plan_embedding
 from snw_dist.embedding.weights.read import LoadedWeights, tiny_random_weights
 from snw_dist.embedding.weights.reference import transformers_model
@@ -111,12 +111,12 @@ def main() -> None:
     variants: dict[str, Callable[[], float]] = {"ours": lambda: seconds(lambda: run_ours(encoder, sequences))}
     for way in ways:
         variants[f"esm {way}"] = lambda way=way: seconds(lambda: run_esm(esm, sequences, way))
-        variants[f"limit after esm {way}"] = lambda: gemm_rate(encoder.model.shape, CPU, torch.float32)
+        variants[f"limit after esm {way}"] = lambda: matrix_rate(encoder.model.shape.products, CPU, torch.float32)
         variants[f"transformers {way}"] = lambda way=way: seconds(
             lambda: run_transformers(transformers, sequences, way)
         )
     variants["ours again"] = variants["ours"]
-    variants["limit"] = lambda: gemm_rate(encoder.model.shape, CPU, torch.float32)
+    variants["limit"] = lambda: matrix_rate(encoder.model.shape.products, CPU, torch.float32)
     found = medians(chosen.rounds, variants)
     limit = float(np.median([value for name, value in found.items() if name.startswith("limit")]))
     ours = (found["ours"] + found["ours again"]) / 2

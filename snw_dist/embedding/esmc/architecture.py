@@ -71,6 +71,12 @@ class EsmcShape:
         """Attention heads, of 64 channels each."""
         return self.d_model // HEAD_SIZE
 
+    @property
+    def products(self) -> list[tuple[int, int]]:
+        """The matrix products of a block: columns of their input and of their output."""
+        d, inner = self.d_model, self.intermediate
+        return [(d, 3 * d), (d, d), (d, 2 * inner), (inner, d)]
+
     def blank(self) -> EsmcWeights:
         """Weights of these sizes, all zero, to be loaded into."""
         d, zeros = self.d_model, torch.zeros

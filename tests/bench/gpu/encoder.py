@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from transformers import EsmcTokenizer
 
+from hpc.machine.matrix_rate import matrix_rate
 from snw_dist.embedding.encoder import Encoder
 from snw_dist.embedding.esmc.batch_size import measured_tokens_per_batch
-from snw_dist.embedding.esmc.gemm import gemm_rate
 from snw_dist.embedding.esmc.packed import tokenize
 from snw_dist.embedding.esmc.windows import batch_stop
 from snw_dist.embedding.store.plan import plan_embedding
@@ -37,7 +37,7 @@ WAYS = ("file_order", "sorted", "by_tokens")
 def measure(scale: Scale, place: Path) -> dict[str, Any]:
     """All figures of this part; nothing is kept in `place`."""
     encoder, sequences = encoder_of(scale), natural_sequences(scale.sequences, 0.2)
-    limit = gemm_rate(encoder.model.shape, scale.place, scale.dtype)
+    limit = matrix_rate(encoder.model.shape.products, scale.place, scale.dtype)
     found: dict[str, Any] = {"gemm_tflops": round(limit / 1e12, 1)}
     found["forward"] = {str(tokens): forward_pass(encoder, scale, tokens, limit) for tokens in scale.tokens}
     say(str(found))
