@@ -24,7 +24,7 @@ from hpc.submit.chart import chart, sparkline
 from hpc.submit.look import Look, Restart
 from hpc.submit.submitted import JobState
 
-_MOST_FIGURES = 8
+_MOST_FIGURES = 9
 _MOST_RANKS = 8
 """In a live view; a table of more says the slowest and those that have been silent for longest."""
 _MOST_RESTARTS = 3
@@ -159,7 +159,9 @@ def figures(item: ProgressSummary) -> str:
 def _figure(name: str, value: float | None) -> str:
     if value is None:
         return f"{name}=nan"
-    return f"{name}={100 * value:.0f}%" if name.endswith("_share") else f"{name}={value:.4g}"
+    if not name.endswith("_share"):
+        return f"{name}={value:.4g}"
+    return f"{name}={100 * value:.{1 if value < 0.1 else 0}f}%"
 
 
 def _restarts(restarts: Sequence[Restart], now: float, room: Room) -> list[str]:

@@ -28,6 +28,7 @@ from snw_dist.train.feed import Feed
 from snw_dist.train.identity import Identity
 from snw_dist.train.inputs import Inputs, read_inputs
 from snw_dist.train.lines import start_line
+from snw_dist.train.meter import Meter
 from snw_dist.train.objective import Objective
 from snw_dist.train.plan import TrainPlan, learning_rate
 from snw_dist.train.precheck import check_precision
@@ -58,6 +59,7 @@ class Training:
     checkpoints: Checkpoints
     best: BestWeights
     feed: Feed
+    meter: Meter
     started: float
     """Of `time.monotonic`: when this job had built its network and owned the run folder."""
 
@@ -73,6 +75,7 @@ def build_training(config: SnwConfig, runtime: Runtime) -> Iterator[Training]:
     inputs = read_inputs(config)
     plan, rate, objective = _plan(config, inputs), _rate(config), _objective(config)
     network, encoder = _network(config, inputs, runtime)
+    meter = Meter.of(network, inputs.header.row_width, section.precision, runtime.device, comm)
     torch.manual_seed(config.run.seed * 1_000_003 + comm.rank)  # dropout differs between ranks
     engine = _engine(config, network, runtime)
     identity = Identity.of(config, inputs, runtime)
@@ -83,7 +86,7 @@ def build_training(config: SnwConfig, runtime: Runtime) -> Iterator[Training]:
         best = BestWeights(identity, inputs.header, encoder, fence)
         with (
             contextlib.closing(_begin_record(begun, identity, plan, runtime)) as record,
-            contextlib.closing(_feed(config, inputs, plan, begun.progress.step, runtime)) as feed,
+            contextlib.closing(_feed(config, inputs, plan, meter, begun.progress.step, runtime)) as feed,
         ):
             checkpoints = Checkpoints(saves, engine, identity, record, comm, runtime.guard, begun.saved)
             yield Training(
@@ -101,6 +104,7 @@ def build_training(config: SnwConfig, runtime: Runtime) -> Iterator[Training]:
                 checkpoints,
                 best,
                 feed,
+                meter,
                 started,
             )
 
@@ -188,11 +192,12 @@ def _begin_record(begun: TakenUp, identity: Identity, plan: TrainPlan, runtime: 
     return record
 
 
-def _feed(config: SnwConfig, inputs: Inputs, plan: TrainPlan, first_step: int, runtime: Runtime) -> Feed:
+def _feed(config: SnwConfig, inputs: Inputs, plan: TrainPlan, meter: Meter, first_step: int, runtime: Runtime) -> Feed:
     return Feed(
         inputs.train,
         inputs.reader,
         plan,
+        meter,
         first_step=first_step,
         rank=runtime.comm.rank,
         world_size=runtime.comm.world_size,

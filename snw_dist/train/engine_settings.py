@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from snw_dist.config import Precision
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Of the arithmetic, by `train.precision`."""
 _MOST_AT_ONCE = 50_000_000
 """Elements of gradients that DeepSpeed brings together in stages 1 and 2: 100 MB in 16 bits.
 

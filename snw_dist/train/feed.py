@@ -14,6 +14,7 @@ from hpc.machine.prefetch import Prefetch
 from snw_dist.embedding.row_reader import RowReader
 from snw_dist.predict.batches import IndexedPairs, PairBatch, make_batch
 from snw_dist.train.balance import equal_parts, rank_share
+from snw_dist.train.meter import Meter
 from snw_dist.train.plan import TrainPlan
 from snw_dist.trained_run.trajectory import accumulation_steps
 
@@ -23,6 +24,8 @@ class StepBatches(NamedTuple):
 
     num_pairs: int
     """Of the step, over all ranks."""
+    operations: float
+    """Likewise: those that the pairs need, see `Meter`."""
     micro_batches: list[tuple[PairBatch, int]]
     """With the weights in the mean over the step, and the most pairs that any rank has in this micro-batch."""
 
@@ -35,6 +38,7 @@ class Feed:
         table: IndexedPairs,
         reader: RowReader,
         plan: TrainPlan,
+        meter: Meter,
         *,
         first_step: int,
         rank: int,
@@ -43,7 +47,7 @@ class Feed:
         max_length: int,
         device: torch.device,
     ) -> None:
-        self._table, self._reader, self._plan = table, reader, plan
+        self._table, self._reader, self._plan, self._meter = table, reader, plan, meter
         self._rank, self._world_size, self._micro_batch_size = rank, world_size, micro_batch_size
         self._num_micro = accumulation_steps(plan.global_batch_size, micro_batch_size, world_size)
         self._lengths = np.minimum(reader.lengths, max_length)
@@ -89,4 +93,5 @@ class Feed:
                 batch = batch._replace(target=batch.target._replace(weight=weight))
                 micro_batches.append((batch, micro.num_rows))
         copied = None if self._stream is None else self._stream.record_event()
-        return StepBatches(len(pairs), micro_batches), copied
+        operations = self._meter.operations(self._lengths, ligand, receptor, parts)
+        return StepBatches(len(pairs), operations, micro_batches), copied

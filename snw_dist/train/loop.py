@@ -9,6 +9,7 @@ import torch
 from hpc.errors import Preempted
 from hpc.told import tell
 from snw_dist.train.build import Training
+from snw_dist.train.feed import StepBatches
 from snw_dist.train.finite import NotFiniteError, refuse_not_finite
 from snw_dist.train.lines import best_of, end_lines, nothing_to_do, reason_to_end, validation_line
 from snw_dist.train.validation import validate
@@ -80,10 +81,10 @@ def take_step(run: Training) -> None:
     mean = settle_step(engine, comm, run.progress, run.config.train.precision, total)
     mean /= comm.world_size * len(batches.micro_batches)
     run.progress.step = step + 1
-    _record_step(run, mean, rate, batches.num_pairs, time.monotonic() - started)
+    _record_step(run, mean, rate, batches, time.monotonic() - started)
 
 
-def _record_step(run: Training, loss: float, rate: float, num_pairs: int, seconds: float) -> None:
+def _record_step(run: Training, loss: float, rate: float, batches: StepBatches, seconds: float) -> None:
     step, skipped, waited = run.progress.step, run.progress.skipped, run.feed.waited_s
     values: dict[str, float | None] = {
         "loss": loss,
@@ -92,10 +93,11 @@ def _record_step(run: Training, loss: float, rate: float, num_pairs: int, second
         "skipped_steps": skipped,
         "data_wait_s": waited,
     }
-    run.record.log("train", step, values, seconds, num_pairs)
+    run.record.log("train", step, values, seconds, batches.num_pairs)
     figures = {
         "epoch": (step - 1) // run.plan.steps_per_epoch + 1,
-        "pairs_per_s": num_pairs / seconds,
+        "pairs_per_s": batches.num_pairs / seconds,
+        "machine_share": run.meter.share(batches.operations, seconds),
         "data_wait_share": waited / seconds,
         "saves_share": run.checkpoints.held_s / (time.monotonic() - run.started),
     }

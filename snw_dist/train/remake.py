@@ -17,11 +17,11 @@ from hpc.save.checkpoint import Checkpoint, checkpoint_name, verify_checkpoint
 from snw_dist.config import Precision
 from snw_dist.predict.export import verify_export
 from snw_dist.predict.manifest import AGAIN, FIRST
+from snw_dist.train.engine_settings import DTYPES
 from snw_dist.train.portable import Piece, read_into
 from snw_dist.train.progress import Progress
 
 log = logging.getLogger(__name__)
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def lost_export(run_folder: Path, progress: Progress) -> Checkpoint | None:
@@ -70,7 +70,7 @@ def weights_of(found: Checkpoint, network: nn.Module, precision: Precision) -> d
     adam = torch.optim.AdamW(trained.values())  # whose moments are read too, and forgotten
     read_into(found.path, num_files, pieces, adam, 0)
     whole = {name: item.detach() for name, item in network.named_parameters()}
-    rounded = _DTYPES[precision]  # as training has them: what is not trained has no float32 master
+    rounded = DTYPES[precision]  # as training has them: what is not trained has no float32 master
     return {name: item if name in trained else item.to(rounded).float() for name, item in whole.items()}
 
 

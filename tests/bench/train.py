@@ -24,20 +24,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from hpc.ranks.communicator import Communicator
 from snw_dist.config import Precision, config_to_dict
 from snw_dist.data.prepared import load_prepared
 from snw_dist.embedding.encoder import build_encoder
 from snw_dist.embedding.store.reader import StoreReader
 from snw_dist.embedding.weights.read import tiny_random_weights
-from snw_dist.model import tower
 from snw_dist.model.build import build_model
 from snw_dist.model.losses import contrastive_loss
 from snw_dist.model.pseudo_siamese import PseudoSiamese
 from snw_dist.predict.batches import make_batch
 from snw_dist.predict.stored_pairs import indexed_pairs
+from snw_dist.train.meter import Meter
 from snw_dist.train.plan import TrainPlan
 from tests.bench.common import finish, medians, parser, say, seconds, show
 from tests.bench.train_inputs import WIDTH, Input, mhc_binding, pep_receptor
@@ -97,30 +96,15 @@ def _loss_and_gradient(model: PseudoSiamese, distance: torch.Tensor, label: torc
     return loss.item(), float(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).norm())
 
 
-def operations_per_pair(data: Input, steps: int = 2) -> float:
-    """Matrix operations of forward and backward pass that real residues need, in steps as training makes them."""
-    reader = StoreReader(data.config.store_path)
+def machine_share(data: Input, pairs_per_s: float, steps: int = 2) -> float:
+    """What the job of one rank shows as `machine_share` at this rate, by some of its steps."""
+    reader, train = StoreReader(data.config.store_path), data.config.train
     table = indexed_pairs(load_prepared(data.config.data_folder), reader, "train")
-    train = data.config.train
     plan = TrainPlan(table.receptor, train.global_batch_size, 1, None, 1, train.pairs_per_receptor)
-    model = build_model(data.config.model, WIDTH, seed=1).train()
-    overhead, tower.OVERHEAD["cpu"] = tower.OVERHEAD["cpu"], 0  # then every length is a group, and nothing is padded
-    with FlopCounterMode(display=False) as counter:
-        for step in range(steps):
-            batch = make_batch(table, plan.pairs_of_step(step), reader, 2048, CPU)
-            model(batch.ligand, batch.receptor).distance.sum().backward()
-    tower.OVERHEAD["cpu"] = overhead
-    return float(counter.get_total_flops() / (steps * train.global_batch_size))
-
-
-def gemm_rate() -> float:
-    """Best rate of `F.linear` over the network's own shapes at 4,096 residues, in operations a second."""
-    best = 0.0
-    for inputs, outputs in ((WIDTH, 128), (640, 128), (128, 384), (128, 256), (256, 128)):
-        x, weight = torch.randn(4096, inputs), torch.randn(outputs, inputs)
-        took = min(seconds(partial(F.linear, x, weight)) for _ in range(5))
-        best = max(best, 2.0 * 4096 * inputs * outputs / took)
-    return best
+    meter = Meter.of(build_model(data.config.model, WIDTH, seed=1), WIDTH, "fp32", CPU, Communicator.alone())
+    chosen = [plan.pairs_of_step(step) for step in range(steps)]
+    needed = [meter.operations(reader.lengths, table.ligand[p], table.receptor[p], [np.arange(len(p))]) for p in chosen]
+    return meter.share(sum(needed), sum(map(len, chosen)) / pairs_per_s)
 
 
 def encoding_rate(residues: int, layers: int = 30) -> float:
@@ -181,10 +165,9 @@ def main() -> None:
         inputs["half"] = dataclasses.replace(pep, config=dataclasses.replace(pep.config, train=half))
         key = "pep_receptor ours, ranks 1, half the batch"
         variants[key] = partial(run, key, "ours", "half", 1, chosen.steps)
-        variants["limit"] = gemm_rate
         rate = medians(chosen.rounds, variants)
         ours, one = rate["pep_receptor ours"], rate["pep_receptor ours, ranks 1"]
-        operations = operations_per_pair(inputs["pep_receptor"])
+        share = machine_share(inputs["pep_receptor"], one)
         encoding = residues_per_pair(inputs["pep_receptor"]) / encoding_rate(chosen.residues)
     in_loop = 1 / (encoding + 1 / one)
     runs = [result for key, results in kept.items() if " ours" in key for result in results]
@@ -193,7 +176,7 @@ def main() -> None:
         "ratio_ddp_h5py": round(ours / rate["pep_receptor ddp h5py"], 3),
         "ratio_ddp_pt_shared": round(rate["mhc_binding ours"] / rate["mhc_binding ddp pt"], 3),
         "ratio_in_loop": round(one / in_loop, 1),
-        "gemm_share": round(one * operations / rate["limit"], 3),
+        "gemm_share": round(share, 3),
         "data_wait_share": round(float(np.median([result["wait"] for result in runs])), 4),
         "save_stall_share": round(float(np.median([result["stall"] for result in runs])), 4),
         "two_ranks_vs_one": round(rate["pep_receptor ours, ranks 2"] / one, 3),
@@ -201,13 +184,11 @@ def main() -> None:
             rate["pep_receptor ours, ranks 2"] / rate["pep_receptor ours, ranks 1, half the batch"], 3
         ),
         "ratio_ddp_h5py_capped_by_side": round(ours / rate["pep_receptor ddp h5py, capped by side"], 3),
-        "pairs_per_s": {name: round(value, 1) for name, value in rate.items() if name != "limit"},
+        "pairs_per_s": {name: round(value, 1) for name, value in rate.items()},
     }
     if not chosen.json:
         rows = [
-            [name, f"{value:,.1f}", f"{np.median([r['wait'] for r in kept[name]]):.2%}"]
-            for name, value in rate.items()
-            if name in kept
+            [name, f"{value:,.1f}", f"{np.median([r['wait'] for r in kept[name]]):.2%}"] for name, value in rate.items()
         ]
         rows.append(["ESM C in the loop, one rank", f"{in_loop:,.3f}", ""])
         show(f"128 pairs a step, {chosen.ranks} ranks of one thread", ["", "pairs/s", "waiting for data"], rows)

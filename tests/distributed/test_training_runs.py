@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hpc.errors import CorruptError
+from hpc.progress import read_progress
 from hpc.save.checkpoint import committed_checkpoints
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.ensure import ensure_prepared
@@ -75,6 +76,8 @@ def test_early_stop(base: SnwConfig, tmp_path: Path) -> None:
     assert "2 validations" in finished["reason"]
     assert json.loads((config.run_folder / "checkpoints.json").read_text()).keys() == {"best", "last"}
     assert list((config.run_folder / "tensorboard").iterdir())
+    [shown] = read_progress(tmp_path / "job" / "progress")
+    assert 0 < (shown.figures["machine_share"] or 0) < 1
 
 
 def test_trackers_have_every_step_once_of_a_run_that_goes_on(

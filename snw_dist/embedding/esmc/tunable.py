@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from hpc.machine.operations import counted
 from snw_dist.embedding.esmc.architecture import EsmcLayer, EsmcWeights
 from snw_dist.embedding.esmc.attention import PackedLengths, attend
 from snw_dist.embedding.esmc.packed import BOS, EOS, Combine, combined
@@ -91,6 +92,16 @@ class TunableEsmc(nn.Module):
         parts = torch.split(x, [len(side.tokens) for side in packed])
         return [side.unpacked(rows, mask) for side, rows, (_, mask) in zip(packed, parts, sides, strict=True)]
 
+    def operations(self, length: int) -> int:
+        """Those that one more sequence of so many residues needs, forward and backward, see `counted`.
+
+        What is computed again to save memory is not needed, and updates of low rank are made once for all sequences.
+        """
+        if not self.blocks:
+            return 0
+        one, two = (_operations(self.blocks[0], number * [length + 2]) for number in (1, 2))  # with BOS and EOS
+        return len(self.blocks) * (two - one)
+
     def _states(self, tokens: torch.Tensor, positions: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
         """Packed: tokens and their positions [tokens] -> [tokens, row_width]."""
         packed = PackedLengths.of(lengths, tokens.device)
@@ -112,6 +123,22 @@ class TunableEsmc(nn.Module):
         # Reentrant, because the other form compares the shapes of parameters, which under ZeRO-3 come and go.
         again: torch.Tensor = checkpoint(block, x, *others, use_reentrant=True, preserve_rng_state=False)
         return again
+
+
+def _operations(block: nn.Module, lengths: Sequence[int]) -> int:
+    """Of a block over sequences of so many tokens; on the `meta` device, so that nothing is copied or computed."""
+    meta = torch.device("meta")
+    weights = {
+        name: torch.empty_like(weight, device=meta).requires_grad_(weight.requires_grad)
+        for name, weight in block.named_parameters()
+    }
+    x = torch.empty(sum(lengths), len(weights["norm_weight"]), device=meta, requires_grad=True)
+    rotation = rotation_of(torch.arange(len(x), device=meta), inverse_frequencies(meta))
+    wanted = [item for item in (x, *weights.values()) if item.requires_grad]
+    with torch.enable_grad(), counted() as counter:
+        made = torch.func.functional_call(block, weights, (x, rotation, PackedLengths.of(lengths, meta)))
+        torch.autograd.grad(made, wanted, torch.ones_like(made))
+    return counter.total
 
 
 def _full(weight: torch.Tensor) -> torch.Tensor:

@@ -12,13 +12,17 @@ import torch
 from hpc.errors import CorruptError
 from snw_dist.embedding.store.commits import shard_path
 from snw_dist.embedding.store.reader import StoreReader
+from snw_dist.model.operations import Operations
 from snw_dist.predict.batches import IndexedPairs, PairBatch
 from snw_dist.train.feed import Feed, StepBatches
+from snw_dist.train.meter import Meter
 from snw_dist.train.plan import TrainPlan
 from tests.kit.train_tools import stored
 
 CPU = torch.device("cpu")
 NUM_PAIRS = 90
+METER = Meter(Operations(np.zeros(7), np.zeros(7), np.array([1.0, 0, 0, 0])), limit=1.0)
+"""For which an operation is a pair."""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,8 @@ def steps_of(
 ) -> list[StepBatches]:
     plan = TrainPlan(table.receptor, 20, 2, None, seed=5, pairs_per_receptor=4)
     feed = Feed(
-        table, reader, plan, first_step=first, rank=rank, world_size=world_size, micro_batch_size=micro, max_length=50,
-        device=CPU,
+        table, reader, plan, METER, first_step=first, rank=rank, world_size=world_size, micro_batch_size=micro,
+        max_length=50, device=CPU,
     )  # fmt: skip
     steps = [next(feed) for _ in range(plan.num_steps - first)]
     with pytest.raises(StopIteration):
@@ -73,6 +77,7 @@ def test_the_ranks_share_the_pairs_of_one_process(
         assert sorted(chain.from_iterable(of_ranks)) == sorted(pairs)
         assert len({len(share[number].micro_batches) for share in shares}) == 1
         assert {share[number].num_pairs for share in shares} == {len(pairs)}
+        assert {share[number].operations for share in shares} == {len(pairs)}
     assert sorted(chain.from_iterable(pairs_of(alone)[:5])) == list(range(NUM_PAIRS))
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from snw_dist.embedding.esmc import tunable as tunable_module
 from snw_dist.embedding.esmc.architecture import EsmcWeights
 from snw_dist.embedding.esmc.packed import Combine, PackedEsmc, tokenize
 from snw_dist.embedding.esmc.tunable import TunableEsmc
@@ -69,3 +72,17 @@ def test_the_gradient_is_that_without_checkpoints(weights: EsmcWeights, monkeypa
         gradients.append([parameter.grad for parameter in tunable.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+def test_operations_of_a_sequence(weights: EsmcWeights, rank: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch counts them in real passes of one and of two sequences that compute nothing again."""
+    tunable = TunableEsmc(weights, [2], "concat", rank)
+    monkeypatch.setattr(tunable_module, "checkpoint", lambda block, *inputs, **_: block(*inputs))
+    found = []
+    for number in (1, 2):
+        with FlopCounterMode(display=False) as peer, sdpa_kernel(SDPBackend.MATH):
+            tunable(side(["ACDEFGHIK"] * number))[0].sum().backward()
+        found.append(peer.get_total_flops())
+    assert tunable.operations(9) == found[1] - found[0]
+    assert all(parameter.device.type == "cpu" for parameter in tunable.parameters())

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from hpc.curves import Curve
-from hpc.progress import ProgressRecord
+from hpc.progress import ProgressRecord, summarise
 from hpc.submit.live import by_importance, room_of
 from hpc.submit.look import LastCheckpoint, LogEnd, Look, Restart
 from hpc.submit.submitted import JobState, SubmittedJob
@@ -125,6 +125,8 @@ def test_shares_are_per_cent() -> None:
     )
     [summary] = item.progress
     assert figures(summary) == "loss=0.5 machine_share=40%"
+    [summary] = summarise([record(0, machine_share=0.0046)])
+    assert figures(summary) == "loss=0.5 machine_share=0.5%"
 
 
 @pytest.mark.parametrize(
