@@ -15,10 +15,14 @@ from hpc.disk.strict import SETTINGS
 class ColumnNames:
     """Names of the columns in the pair table."""
 
-    ligand: str = "ligand_id"
-    """Column with the id of the ligand."""
-    receptor: str = "receptor_id"
-    """Column with the id of the receptor."""
+    ligand: str | None = "ligand_id"
+    """Column with the id of the ligand; null, or absent under this name: made from its sequence in the table."""
+    receptor: str | None = "receptor_id"
+    """Column with the id of the receptor; likewise."""
+    ligand_sequence: str | None = None
+    """Column with the sequence of the ligand itself; then `data.ligands` is not read."""
+    receptor_sequence: str | None = None
+    """Column with the sequence of the receptor itself; then `data.receptors` is not read."""
     label: str = "label"
     """Numbers in [0, 1], or a binary column of 0 / 1 / true / false / bound / unbound; not read with `scores.term`."""
     binary: str | None = None
@@ -31,6 +35,25 @@ class ColumnNames:
     """Name of each decoy where a row is one, so that one given twice is found."""
     score_file: str | None = None
     """A Rosetta score or silent file for each pair, with its decoys; relative to the folder of the table."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> ColumnNames:
+        for side in ("ligand", "receptor"):
+            if getattr(self, side) is None and getattr(self, f"{side}_sequence") is None:
+                raise ValueError(
+                    f"data.columns.{side} is null, so nothing names a {side}: give the column with its id, or that "
+                    f"with its sequence as data.columns.{side}_sequence"
+                )
+        return self
+
+    @property
+    def may_lack(self) -> set[str]:
+        """Columns of ids that the table need not have: the sequence is there, and only the default names the id."""
+        default = ColumnNames()
+        sides = ("ligand", "receptor")
+        return {
+            one for one in sides if getattr(self, f"{one}_sequence") and getattr(self, one) == getattr(default, one)
+        }
 
 
 @dataclass(config=SETTINGS, frozen=True)
@@ -126,9 +149,9 @@ class DataSection:
     """The input tables and how they are cleaned."""
 
     ligands: str = "ligands.fasta"
-    """FASTA, plain or packed."""
+    """FASTA, plain or packed; not read with `data.columns.ligand_sequence`."""
     receptors: str = "receptors.fasta"
-    """FASTA, plain or packed."""
+    """FASTA, plain or packed; not read with `data.columns.receptor_sequence`."""
     pairs: str = "pairs.csv"
     """By its ending: CSV, TSV, Parquet, or a Rosetta score file (`.sc`, `.fasc`) or silent file (`.silent`, `.out`)."""
     symmetric: bool = False
@@ -163,6 +186,17 @@ class DataSection:
             raise ValueError("data.columns.inequality needs data.scores.term and data.scores.transform = log_affinity")
         if not self.scores.term and (self.scores.description or self.columns.score_file or self.columns.decoy):
             raise ValueError("decoys need data.scores.term, the name of the score")
+        in_table = self.columns.ligand_sequence, self.columns.receptor_sequence
+        if self.scores.description and any(in_table):
+            raise ValueError(
+                "data.columns.ligand_sequence and data.columns.receptor_sequence have no meaning for a Rosetta score "
+                "file, which data.scores.description is for: set them to null and give FASTA files"
+            )
+        if self.symmetric and any(in_table) and not all(in_table):
+            raise ValueError(
+                "with data.symmetric both sides are one set of sequences: set data.columns.ligand_sequence and "
+                "data.columns.receptor_sequence both, or neither"
+            )
         if self.symmetric and self.split.method in ("ligand_cold", "receptor_cold"):
             raise ValueError(
                 f"data.split.method {self.split.method} has no meaning where data.symmetric is true, because a protein "
@@ -171,3 +205,9 @@ class DataSection:
         if self.symmetric and self.scores.per_receptor:
             raise ValueError("data.scores.per_receptor has no meaning where data.symmetric is true: set it to false")
         return self
+
+    @property
+    def fasta(self) -> tuple[str | None, str | None]:
+        """The FASTA files of ligands and receptors; None where the pair table has the sequences."""
+        ligand, receptor = self.columns.ligand_sequence, self.columns.receptor_sequence
+        return None if ligand else self.ligands, None if receptor else self.receptors

@@ -17,6 +17,7 @@ from snw_dist.bundle.format import MemberEntry, RowsEntry
 from snw_dist.bundle.members import settings_of
 from snw_dist.bundle.read import open_bundle
 from snw_dist.config import SnwConfig
+from snw_dist.data.files.inputs import TABLES
 from snw_dist.data.prepared import load_prepared, read_summary
 from snw_dist.data.trained import data_digest, read_record, rows_of
 from snw_dist.embedding.store.header import read_header
@@ -72,7 +73,7 @@ def _links(member: MemberEntry, rows: RowsEntry, run_folder: Path, settings: Snw
     yield Link("record of the training pairs", record, lambda: len(read_record(run_folder, digest)) > 0)
     yield Link("split", data, lambda: data_digest(rows_of(load_prepared(data))) == digest)
     inputs = read_summary(data)["made_from"]["inputs"] if data.exists() else {}
-    for name in ("ligands", "receptors", "pairs"):
+    for name in [table for table in TABLES if table in inputs or not inputs]:  # sequences may be in the pair table
         file, expected = Path(getattr(settings.data, name)), inputs.get(name)
         yield Link(f"data.{name}", file, _has_digest(file, expected))
 

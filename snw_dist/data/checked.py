@@ -125,5 +125,6 @@ class Checked:
         for table, (sequences, index) in used.items():
             num_unused = len(sequences.sequences) - len(np.unique(index))
             if num_unused:
-                notes.append(f"{self.inputs.names[table]}: {num_unused:,} {table} are in no pair (kept).")
+                name = self.inputs.names.get(table, self.inputs.names["pairs"])
+                notes.append(f"{name}: {num_unused:,} {table} are in no pair (kept).")
         return notes

@@ -45,7 +45,7 @@ def with_prepared(config: SnwConfig, check: Callable[[Prepared], T], allow_chang
     if (folder / SUMMARY).is_file():
         summary = read_summary(folder)
         given = summary.get("given", {})
-        inputs = input_files(config.data.ligands, config.data.receptors, config.data.pairs)
+        inputs = input_files(*config.data.fasta, config.data.pairs)
         if summary["made_from"] == made_from(inputs, config.data, config.split_seed):
             return check(load_prepared(folder))
     found: list[T] = []

@@ -10,8 +10,11 @@ from typing import Any
 from hpc.disk.files import file_digest
 from snw_dist.config_data import DataSection
 from snw_dist.data.files.entries import score_paths
-from snw_dist.data.files.inputs import InputFiles
+from snw_dist.data.files.inputs import TABLES, InputFiles
 from snw_dist.data.tables import FORMAT
+
+_LATER = ("data.columns.ligand_sequence", "data.columns.receptor_sequence")
+"""Settings that are not told while they are null: what was made before there were any is not made again."""
 
 
 def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any]:
@@ -19,7 +22,11 @@ def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any
 
     The score files that the pair table names count as one input.
     """
-    settings = flat("data", dataclasses.asdict(data) | dict(inputs.names)) | {"data.split.seed": seed}
+    names = {table: inputs.names.get(table) for table in TABLES}
+    settings = flat("data", dataclasses.asdict(data) | names) | {"data.split.seed": seed}
+    for key in _LATER:
+        if settings[key] is None:
+            del settings[key]
     for key in ("data.folder", "data.license"):  # where data go, and who may use them, is not what they are made from
         del settings[key]
     digests = {str(table): file_digest(path) for table, path in inputs.paths.items()}

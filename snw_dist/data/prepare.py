@@ -31,19 +31,19 @@ from snw_dist.data.bound import refuse_other_pairs
 from snw_dist.data.checked import Checked
 from snw_dist.data.counts import check_splits, count_files, count_splits
 from snw_dist.data.files.entries import read_entries
-from snw_dist.data.files.inputs import InputFiles, Table, input_files
+from snw_dist.data.files.inputs import Table, input_files
 from snw_dist.data.files.rejects import MAX_SHOWN, Rejects, raise_rejects, rejects_csv, rejects_told
 from snw_dist.data.made_from import made_from
-from snw_dist.data.records.ids import known_in
 from snw_dist.data.records.pairs import PairTable, pairs_of_rows
 from snw_dist.data.records.rows import Rows, read_rows
-from snw_dist.data.records.sequences import SequenceTable, read_sequences
+from snw_dist.data.records.sequences import SequenceTable
 from snw_dist.data.scores.decoys import pairs_of_decoys
 from snw_dist.data.scores.labelling import with_labels
+from snw_dist.data.sides import read_sides, wanted_columns
 from snw_dist.data.splits.clusters import Distinct, distinct_sequences
 from snw_dist.data.splits.split import check_split_names, fold_of, fractions
 from snw_dist.data.summary import PrepareSummary
-from snw_dist.data.symmetric import both_sides, nothing_more, rows_in_order, same_file, without_known
+from snw_dist.data.symmetric import rows_in_order
 from snw_dist.data.tables import DROPPED, PAIRS, REJECTS, SCORES, SEQUENCES, SUMMARY, TRANSFORM
 from snw_dist.data.write_tables import write_dropped, write_pairs, write_scores, write_sequences
 
@@ -61,21 +61,21 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     Raises `EnvironmentProblem` where MMseqs2 is needed and missing.
     """
     data, seed = config.data, config.split_seed
-    inputs = input_files(data.ligands, data.receptors, data.pairs)
+    inputs = input_files(*data.fasta, data.pairs)
     origin = made_from(inputs, data, seed)  # before reading: a file changed meanwhile is noticed next time
     paths, names = inputs.paths, inputs.names
     rejects = Rejects(MAX_SHOWN if data.on_invalid == "error" else None)
     with long_work("reading the sequences", unit="records"):
-        files = _both_files(inputs, data, rejects)
-        ligands, receptors = both_sides(*files) if data.symmetric else files
-    sequences: dict[Table, int] = {"ligands": files[0].read, "receptors": files[1].read}
+        sides = read_sides(inputs, data, rejects)
+    ligands, receptors = sides.tables
+    sequences: dict[Table, int] = {"ligands": sides.read[0].read, "receptors": sides.read[1].read}
     with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}", unit="rows"):
-        entries = read_entries(paths["pairs"], _columns(data), data.scores.description, known_in(ligands, receptors))
-        rows = read_rows(entries, _kind(data), names["pairs"], ligands, receptors, rejects)
+        entries = read_entries(paths["pairs"], wanted_columns(data), sides.is_known)
+        rows = read_rows(entries, _kind(data), names["pairs"], sides.found_by, rejects)
         if data.symmetric:
             rows = rows_in_order(rows, ligands.sequences, names["pairs"])
         pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)
-    counts = count_files(*files, rows.read, pairs, rejects.counts)
+    counts = count_files(*sides.read, rows.read, pairs, rejects.counts)
     distinct = _distinct(ligands, receptors, data)
     checked = Checked(inputs, ligands, receptors, distinct, rows, pairs, data.positive_from, rejects, counts, origin)
     if stop_at_rejects:
@@ -141,44 +141,11 @@ def write_prepared(
     return summary
 
 
-def _sequences(table: Table, inputs: InputFiles, data: DataSection, rejects: Rejects) -> SequenceTable:
-    return read_sequences(
-        table,
-        inputs.paths[table],
-        inputs.names[table],
-        rejects,
-        non_standard=data.non_standard,
-        min_length=data.min_length,
-        max_length=data.max_length,
-    )
-
-
-def _both_files(inputs: InputFiles, data: DataSection, rejects: Rejects) -> tuple[SequenceTable, SequenceTable]:
-    """What each FASTA file gives; with `symmetric` the second one what the first has not."""
-    paths = inputs.paths["ligands"], inputs.paths["receptors"]
-    ligands = _sequences("ligands", inputs, data, rejects)
-    if data.symmetric and same_file(paths):
-        return ligands, nothing_more(ligands)
-    receptors = _sequences("receptors", inputs, data, rejects)
-    return ligands, without_known(ligands, receptors, paths) if data.symmetric else receptors
-
-
 def _kind(data: DataSection) -> str:
     """What the values are: label, affinity or score (of a decoy)."""
     if data.scores.term is None:
         return "label"
     return "affinity" if data.scores.transform == "log_affinity" else "score"
-
-
-def _columns(data: DataSection) -> dict[str, str]:
-    """The columns that are read, by what they hold."""
-    columns = {key: name for key, name in dataclasses.asdict(data.columns).items() if name}
-    if data.split.method != "column":
-        del columns["split"]
-    if data.scores.term is not None:
-        del columns["label"]
-        columns["score"] = data.scores.term
-    return columns
 
 
 def _pairs(

@@ -1,4 +1,4 @@
-"""The meaning of label and score cells."""
+"""The meaning of label and score cells, and what programs write for an empty one."""
 
 from __future__ import annotations
 
@@ -16,12 +16,20 @@ INEQUALITIES = {
     **dict.fromkeys((">", ">=", "=>", ">>", "≥", "⩾", "≫"), 1),
 }
 """Of an affinity. A limit that may be reached says as much as one that is passed: the number is one side's end."""
+MISSING = ("NA", "NaN", "nan", "None", "null", "NULL")
+"""What programs write for an empty cell. NA and NaN are peptides, too, but hardly ever meant: a row that is refused is
+seen, a missing value with a score or a label is not."""
 _WITH_INEQUALITY = re.compile(r"(<=|>=|=<|=>|<<|>>|==|[<>=≤≥⩽⩾≪≫])\s*(.*)")
 _NUMBER_AND_MORE = re.compile(r"[^0-9a-zA-Z]*[0-9]")
 _MOST_CHARACTERS = 500
 """Of a number. What is not one takes time that grows with the square of its length to tell."""
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def as_text(cell: Any) -> str:
+    """A cell as text; empty where it holds nothing."""
+    return "" if cell is None else str(cell)
 
 
 def is_number(text: str) -> bool:

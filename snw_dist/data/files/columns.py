@@ -72,6 +72,10 @@ def _no_column(where: str, header: Sequence[str], columns: Mapping[str, str], se
     hint = f", perhaps {shorten(close[0])!r}" if close else ""
     if setting in _OPTIONAL:
         hint += ", or take that setting out (null)"
+    if f"{setting}_sequence" in columns:
+        hint += ", or take that setting out (null): ids are then made from the sequences"
+    elif setting.endswith((".ligand", ".receptor")):
+        hint += f", or {setting}_sequence where the table has the sequences themselves"
     if setting.endswith(".split"):
         hint += f", or have one made: {MAKE_SPLIT}"
     elif 0 < len(numbers := [one for one in header if is_number(one)]) < len(header):

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from hpc.errors import InputError
 from snw_dist.data.files.columns import MAKE_SPLIT, IsKnown
 from snw_dist.data.files.pyrosetta import plain_tag
 from snw_dist.data.files.rosetta import ENDINGS, is_rosetta, read_decoys
-from snw_dist.data.files.table import Cell, read_table
+from snw_dist.data.files.table import Cell, RawTable, read_table
 
 _MOST_TAG = 1_000
 """Characters of the name of a decoy: the user's expression may need time that grows with their square."""
@@ -43,7 +43,7 @@ class Entries(NamedTuple):
     """All entries, to be read once."""
 
     keys: list[str]
-    """What each cell of an entry is: ligand, receptor, label or score, binary, split, inequality, decoy, score_file."""
+    """What each cell of an entry is: a field of `data.columns`, or score."""
     other_columns: list[str]
     rows: Iterator[Entry]
     files: list[Path]
@@ -52,26 +52,50 @@ class Entries(NamedTuple):
     """What there is to say of the files."""
 
 
-def read_entries(
-    path: Path, columns: Mapping[str, str], description: str | None, is_known: IsKnown = lambda text: False
-) -> Entries:
-    """Open the pairs at `path`; `columns` maps keys (see `Entries.keys`) to names, `score` to a column or a term.
+class Wanted(NamedTuple):
+    """What is to be read of the pairs."""
 
-    `description` is the expression for tags, `is_known` as in `read_table`. Raises `InputError` for a file that cannot
+    columns: Mapping[str, str]
+    """From keys (see `Entries.keys`) to names; `score` to a column or a term."""
+    description: str | None = None
+    """The expression for tags."""
+    may_lack: Collection[str] = ()
+    """Keys whose columns need not be there."""
+
+
+def read_entries(path: Path, wanted: Wanted, is_known: IsKnown = lambda text: False) -> Entries:
+    """Open the pairs at `path`; `is_known` as in `read_table`.
+
+    Raises `InputError` for a file that cannot
     be read at all, and for a kind of file that cannot hold what is wanted.
     """
+    columns = wanted.columns
     if is_rosetta(path):
-        return _of_rosetta_file(path, columns, description)
-    if description is not None:
+        return _of_rosetta_file(path, columns, wanted.description)
+    if wanted.description is not None:
         raise InputError(
             f"{path}: data.scores.description is for a Rosetta file as data.pairs, and this is none: {_NO_ROSETTA}. "
             "Name the score file, or set data.scores.description to null."
         )
+    keys, table = read_cells(path, wanted, is_known)
     if "score_file" in columns:
-        return _of_score_files(path, columns, is_known)
-    table = read_table(path, {_setting(key): column for key, column in columns.items()}, is_known)
+        return _of_score_files(path, columns["score"], keys, table)
     rows = (Entry(0, *row) for row in table.rows)
-    return Entries(list(columns), table.other_columns, rows, [path], table.notes)
+    return Entries(keys, table.other_columns, rows, [path], table.notes)
+
+
+def read_cells(path: Path, wanted: Wanted, is_known: IsKnown) -> tuple[list[str], RawTable]:
+    """The keys of the columns that are there, and the rows; decoys that stand in other files are not in it.
+
+    Raises as `read_entries` does.
+    """
+    if is_rosetta(path):
+        _refuse_columns(path, wanted.columns)
+    elsewhere = ("score", "decoy") if "score_file" in wanted.columns else ()
+    columns = {_setting(key): column for key, column in wanted.columns.items() if key not in elsewhere}
+    table = read_table(path, columns, is_known, {_setting(key) for key in wanted.may_lack})
+    keys = {_setting(key): key for key in wanted.columns}
+    return [keys[setting] for setting in table.columns], table
 
 
 def score_paths(path: Path, column: str) -> Iterator[Path]:
@@ -85,12 +109,23 @@ def _setting(key: str) -> str:
     return "data.scores.term" if key == "score" else f"data.columns.{key}"
 
 
-def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
+def _refuse_columns(path: Path, columns: Mapping[str, str]) -> None:
+    for key in ("ligand_sequence", "receptor_sequence"):
+        if key in columns:
+            side = key.removesuffix("_sequence")
+            raise InputError(
+                f"{path}: a Rosetta file has no column of sequences. Set {_setting(key)} to null, and name a FASTA "
+                f"file as data.{side}s."
+            )
     if "split" in columns:
         raise InputError(f"{path}: a Rosetta file has no splits. Have one made: {MAKE_SPLIT}.")
     for key in ("binary", "inequality", "decoy", "score_file"):
         if key in columns:
             raise InputError(f"{path}: a Rosetta file has no such column. Set {_setting(key)} to null.")
+
+
+def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | None) -> Entries:
+    _refuse_columns(path, columns)
     if "score" not in columns or description is None:
         raise InputError(
             f"{path}: a Rosetta file needs data.scores.term, such as I_sc, and data.scores.description, such as "
@@ -113,10 +148,8 @@ def _of_rosetta_file(path: Path, columns: Mapping[str, str], description: str | 
     return Entries(["ligand", "receptor", "score", "decoy"], [], rows(), [path], [])
 
 
-def _of_score_files(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> Entries:
-    of_table = {key: column for key, column in columns.items() if key not in ("score", "decoy")}
-    table = read_table(path, {_setting(key): column for key, column in of_table.items()}, is_known)
-    file_at = list(of_table).index("score_file")
+def _of_score_files(path: Path, term: str, keys: list[str], table: RawTable) -> Entries:
+    file_at = keys.index("score_file")
     files = [path]
     first_line: dict[str, int] = {}
 
@@ -130,7 +163,7 @@ def _of_score_files(path: Path, columns: Mapping[str, str], is_known: IsKnown) -
             try:
                 if name in first_line:
                     raise InputError(f"the score file {name[:60]!r} is also named at line {first_line[name]}")
-                decoys = list(read_decoys(_score_file(path.parent, name), columns["score"]))
+                decoys = list(read_decoys(_score_file(path.parent, name), term))
             except InputError as error:
                 yield Entry(0, line, (), str(error).replace(f"{path.parent}/", ""), _FIX_FILE)
                 continue
@@ -139,7 +172,7 @@ def _of_score_files(path: Path, columns: Mapping[str, str], is_known: IsKnown) -
             for decoy in decoys:
                 yield Entry(len(files) - 1, decoy.line, (*cells, decoy.score, decoy.tag), decoy.problem, _FIX_DECOY)
 
-    return Entries([*of_table, "score", "decoy"], table.other_columns, rows(), files, table.notes)
+    return Entries([*keys, "score", "decoy"], table.other_columns, rows(), files, table.notes)
 
 
 def _score_file(folder: Path, name: str) -> Path:

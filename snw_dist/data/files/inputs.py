@@ -1,4 +1,4 @@
-"""The three input files: which they are, where they lie, and what they are called in what is made from them.
+"""The input files, mostly three: which they are, where they lie, and what they are called in what is made from them.
 
 Also who only reads prepared tables imports this module, so it imports nothing that reads an input.
 """
@@ -21,7 +21,7 @@ MAX_TOTAL_BYTES = 1 << 34
 
 @dataclass(frozen=True)
 class InputFiles:
-    """The input files of a configuration."""
+    """The input files of a configuration; no FASTA file of a side whose sequences are in the pair table."""
 
     paths: Mapping[Table, Path]
     names: Mapping[Table, str]
@@ -30,9 +30,10 @@ class InputFiles:
     Files that share none but the root keep their whole paths."""
 
 
-def input_files(ligands: str, receptors: str, pairs: str) -> InputFiles:
+def input_files(ligands: str | None, receptors: str | None, pairs: str) -> InputFiles:
     """The input files at these paths; raises `InputError` for one that cannot be read."""
-    paths: dict[Table, Path] = {"ligands": Path(ligands), "receptors": Path(receptors), "pairs": Path(pairs)}
+    given: dict[Table, str | None] = {"ligands": ligands, "receptors": receptors, "pairs": pairs}
+    paths = {table: Path(path) for table, path in given.items() if path is not None}
     for table, path in paths.items():
         _check_readable(path, f"data.{table}")
     absolute = {table: path.absolute() for table, path in paths.items()}
@@ -44,7 +45,15 @@ def input_files(ligands: str, receptors: str, pairs: str) -> InputFiles:
 def _check_readable(path: Path, setting: str) -> None:
     """Raise `InputError` naming `setting` unless `path` is a regular file that can be opened."""
     if not path.exists():
-        raise InputError(f"{path}: no such file. Correct {setting} in the configuration.")
+        inside = (
+            ""
+            if setting == "data.pairs"
+            else (
+                f" Where the pair table has the sequences themselves, name their column: data.columns."
+                f"{setting.removeprefix('data.').removesuffix('s')}_sequence."
+            )
+        )
+        raise InputError(f"{path}: no such file. Correct {setting} in the configuration.{inside}")
     if not path.is_file():
         raise InputError(f"{path}: not a regular file. Correct {setting} in the configuration.")
     try:

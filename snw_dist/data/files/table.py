@@ -12,7 +12,7 @@ import contextlib
 import csv
 import decimal
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ Cell = str | float | None
 
 DELIMITERS_OF = {".csv": ",", ".tsv": "\t"}
 _BATCH_ROWS = 1 << 16
+_BATCH_ROWS_OF_SEQUENCES = 1 << 12
 MAX_BATCH_BYTES = 1 << 28
 MOST_HEADER_LINES = 200
 """Comments and the line of names."""
@@ -49,24 +50,29 @@ class Row(NamedTuple):
 class RawTable(NamedTuple):
     """The columns that are not used, and the rows, to be read once."""
 
+    columns: Mapping[str, str]
+    """The wanted ones that are there, by setting, in the order of the cells."""
     other_columns: list[str]
     rows: Iterator[Row]
     notes: list[str]
     """What was read otherwise than the ending says, such as another delimiter."""
 
 
-def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambda text: False) -> RawTable:
+def read_table(
+    path: Path, columns: Mapping[str, str], is_known: IsKnown = lambda text: False, may_lack: Collection[str] = ()
+) -> RawTable:
     """Open a pair table; `columns` maps settings (`data.columns.label`) to the column each of them names.
 
-    Cells come in the order of `columns`. `is_known` says of a text that it is an id or a sequence of the input, and so
-    no name of a column. Raises `InputError` for another ending, a missing or repeated column, a table without a header
-    line, an empty table and, while reading, for NUL, a broken quote or damaged Parquet data.
+    Cells come in the order of `columns`, of which those in `may_lack` need not be there. `is_known` says of a text that
+    it is an id or a sequence of the input, and so no name of a column. Raises `InputError` for another ending, a
+    missing or repeated column, a table without a header line, an empty table and, while reading, for NUL, a broken
+    quote or damaged Parquet data.
     """
     suffix = Path(without_packing(path)).suffix
     if path.name.lower().endswith(".parquet"):
-        return _read_parquet(path, columns, is_known)
+        return _read_parquet(path, columns, is_known, may_lack)
     if suffix in DELIMITERS_OF:
-        return _read_csv(path, columns, DELIMITERS_OF[suffix], is_known)
+        return _read_csv(path, columns, DELIMITERS_OF[suffix], is_known, may_lack)
     with contextlib.closing(read_lines(path)) as lines:
         next(lines, "")  # what it is may be known by its first bytes
     raise InputError(
@@ -75,13 +81,17 @@ def read_table(path: Path, columns: Mapping[str, str], is_known: IsKnown = lambd
     )
 
 
-def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: IsKnown) -> RawTable:
+def _read_csv(
+    path: Path, columns: Mapping[str, str], delimiter: str, is_known: IsKnown, may_lack: Collection[str]
+) -> RawTable:
     with contextlib.closing(csv_lines(path, 1)) as lines:
         first = list(itertools.islice(lines, MOST_HEADER_LINES))
-        header = read_header(first, [*columns.values()], delimiter, is_known)
+        needed = [column for setting, column in columns.items() if setting not in may_lack]
+        header = read_header(first, needed, delimiter, is_known)
     if header is None:
         raise InputError(f"{path}:1: the table is empty. It must have a header line and one line for each pair.")
     names, where = header.names, f"{path}:{header.line}"
+    columns = _present(columns, names, may_lack)
     rows = csv_rows(path, header)
     next(rows)  # the names, of which a broken quote is told here
     refuse_data_as_header(where, names, columns, is_known)
@@ -97,7 +107,11 @@ def _read_csv(path: Path, columns: Mapping[str, str], delimiter: str, is_known: 
             else:
                 yield Row(line, cells)
 
-    return RawTable([name for i, name in enumerate(names) if i not in indices], wanted(), header.notes)
+    return RawTable(columns, [name for i, name in enumerate(names) if i not in indices], wanted(), header.notes)
+
+
+def _present(columns: Mapping[str, str], names: Collection[str], may_lack: Collection[str]) -> dict[str, str]:
+    return {setting: column for setting, column in columns.items() if setting not in may_lack or column in names}
 
 
 def of_other_size(line: int, row: list[str], size: int, delimiter: str) -> Row:
@@ -153,7 +167,7 @@ def csv_lines(path: Path, first: int) -> Generator[str]:
             yield line + "\n"
 
 
-def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> RawTable:
+def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown, may_lack: Collection[str]) -> RawTable:
     with path.open("rb") as content:
         if content.read(4) != b"PAR1":
             raise InputError(
@@ -162,17 +176,21 @@ def _read_parquet(path: Path, columns: Mapping[str, str], is_known: IsKnown) -> 
             )
     file = open_parquet(path, list(columns.values()), InputError, "Write it again, or as CSV.")
     schema = file.schema_arrow
+    columns = _present(columns, schema.names, may_lack)
     refuse_data_as_header(str(path), schema.names, columns, is_known)
     find_columns(str(path), schema.names, columns)
     for setting, name in columns.items():
         _check_type(path, setting, schema.field(name))
-    return RawTable([n for n in schema.names if n not in columns.values()], _parquet_rows(path, file, columns), [])
+    others = [name for name in schema.names if name not in columns.values()]
+    return RawTable(columns, others, _parquet_rows(path, file, columns), [])
 
 
 def _parquet_rows(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> Iterator[Row]:
     row = 0
+    long = any(setting.endswith("_sequence") for setting in columns)
+    at_once = _BATCH_ROWS_OF_SEQUENCES if long else _BATCH_ROWS
     try:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns.values())):
+        for batch in file.iter_batches(batch_size=at_once, columns=list(columns.values())):
             batch.validate(full=True)
             if sum(map(text_bytes, batch.columns)) > MAX_BATCH_BYTES:
                 raise InputError(

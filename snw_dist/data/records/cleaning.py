@@ -66,14 +66,21 @@ class Problem(NamedTuple):
     value: str
 
 
+def id_problem(identifier: str) -> tuple[str, str] | None:
+    """What is wrong with an id, wherever it stands, and the fix; None where nothing is."""
+    if not identifier:
+        return "the id is empty", "Put an id directly after >."
+    if not identifier.isprintable():
+        return "the id has unprintable characters", "Use visible ones only."
+    if len(identifier) > MAX_ID_CHARS:
+        return f"the id is longer than {MAX_ID_CHARS} characters", "Shorten it."
+    return None
+
+
 def check_id(record: FastaRecord) -> Problem | None:
     """What is wrong with the id of a record, if anything."""
-    if not record.id:
-        return Problem(record.line, "the id is empty", "Put an id directly after >.", record.description)
-    if not record.id.isprintable():
-        return Problem(record.line, "the id has unprintable characters", "Use visible ones only.", record.id)
-    if len(record.id) > MAX_ID_CHARS:
-        return Problem(record.line, f"the id is longer than {MAX_ID_CHARS} characters", "Shorten it.", record.id)
+    if problem := id_problem(record.id):
+        return Problem(record.line, *problem, record.id or record.description)
     if _PIR.match(record.id):
         reason = "the record is one of a PIR file: the line after the header is a title"
         return Problem(record.line, reason, "Convert the file to FASTA.", record.id)
@@ -148,13 +155,14 @@ class Nucleotides:
         if _is_nucleotides(size, num):
             self._lines.append(record.line)
 
-    def notes(self, name: str) -> list[str]:
-        """A sentence where the file, or some of its records, are not of proteins."""
+    def notes(self, name: str, what: str = "records") -> list[str]:
+        """A sentence where the file, or some of its records, are not of proteins; `what` they are."""
         if _is_nucleotides(self._letters, self._of_nucleotides):
-            return [f"{name}: nearly all letters are those of nucleotides (A C G T U N): translate them."]
+            which = "" if what == "records" else f" of the {what}"
+            return [f"{name}: nearly all letters{which} are those of nucleotides (A C G T U N): translate them."]
         if not self._lines:
             return []
-        some = f"{len(self._lines):,} of {self._records:,} records"
+        some = f"{len(self._lines):,} of {self._records:,} {what}"
         return [f"{name}: {some} look like nucleotides (first at {name}:{self._lines[0]})."]
 
 
@@ -180,8 +188,8 @@ class Changes:
                 self.records[kind] = self.records.get(kind, 0) + 1
                 self.first.setdefault(kind, line)
 
-    def notes(self, name: str) -> list[str]:
-        """One sentence for each kind of change."""
+    def notes(self, name: str, what: str = "records") -> list[str]:
+        """One sentence for each kind of change; `what` was changed."""
         sentences = {
             "lower": "with lower-case letters, read as upper case",
             "blank": "with blanks in the sequence, removed",
@@ -189,7 +197,7 @@ class Changes:
             "x": f"with B, J, O, U or Z, {self.letters:,} letters replaced by X",
         }
         return [
-            f"{name}: {self.records[kind]:,} records {sentence} (first at {name}:{self.first[kind]})."
+            f"{name}: {self.records[kind]:,} {what} {sentence} (first at {name}:{self.first[kind]})."
             for kind, sentence in sentences.items()
             if kind in self.records
         ]

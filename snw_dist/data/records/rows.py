@@ -3,6 +3,7 @@
 | in the table | rule |
 |---|---|
 | id that is not in the FASTA file, or whose sequence was rejected | row rejected, suggesting a similar id |
+| sequence in the table itself | see `in_table` |
 | label: number in [0, 1] or a word (`labels`) | accepted; empty, NaN, infinite, out of range: row rejected |
 | score | a finite number, an affinity also above 0; else row rejected |
 | binary column, when named | 0, 1 or a word, else row rejected |
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from hpc.errors import InputError
 from hpc.told import did
 from snw_dist.data.files.cells import (
+    as_text,
     parse_affinity,
     parse_binary,
     parse_inequality,
@@ -40,8 +42,8 @@ from snw_dist.data.files.cells import (
 )
 from snw_dist.data.files.entries import Entries
 from snw_dist.data.files.rejects import Rejects, shorten, shown_names
-from snw_dist.data.records.ids import UnknownIdError, lookups
-from snw_dist.data.records.sequences import SequenceTable
+from snw_dist.data.records.ids import Lookup, UnknownIdError
+from snw_dist.data.records.in_table import InTable
 
 MAX_SPLITS = 100
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -79,35 +81,55 @@ class Rows:
     notes: list[str]
 
 
+class _Side:
+    """What the cells of a row say of one side."""
+
+    def __init__(self, kind: str, place: Mapping[str, int], found_by: Lookup | InTable) -> None:
+        self.found_by, self._id, self._sequence = found_by, place.get(kind), place.get(f"{kind}_sequence")
+
+    def position(self, cells: tuple[Any, ...]) -> int:
+        """Of the sequence, in the `SequenceTable` of the side; raises `UnknownIdError` where there is none."""
+        if isinstance(self.found_by, InTable):
+            return self.found_by.position(*self._texts(cells))
+        return self.found_by(self._texts(cells)[0] or "")
+
+    def shown(self, cells: tuple[Any, ...]) -> str:
+        """The id, for messages."""
+        identifier, text = self._texts(cells)
+        return self.found_by.shown(identifier, text) if isinstance(self.found_by, InTable) else identifier or ""
+
+    def _texts(self, cells: tuple[Any, ...]) -> tuple[str | None, str]:
+        identifier = None if self._id is None else as_text(cells[self._id])
+        return identifier, "" if self._sequence is None else as_text(cells[self._sequence])
+
+
 class _Cells:
     """What the cells of a row say, by the rules above."""
 
-    def __init__(self, entries: Entries, kind: str, ligands: SequenceTable, receptors: SequenceTable) -> None:
+    def __init__(self, entries: Entries, kind: str, sides: tuple[Lookup | InTable, Lookup | InTable]) -> None:
         place = {key: i for i, key in enumerate(entries.keys)}
-        self._ligand, self._receptor = place["ligand"], place["receptor"]
+        self._ligand, self._receptor = _Side("ligand", place, sides[0]), _Side("receptor", place, sides[1])
         self._value = place["label" if kind == "label" else "score"]
         self._at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
         self._is_affinity, self._parse, self._table = kind == "affinity", _PARSERS[kind], entries.files[0]
-        self.find_ligand, self.find_receptor = lookups(ligands, receptors)
         self.splits: dict[str, int] = {}
         self.num_inside = 0
         """Affinities with an inequality in the cell."""
         self.cell: Any = None
         """Read last: it is what is wrong where `read` raises."""
 
-    def pair(self, cells: tuple[Any, ...]) -> tuple[str, str]:
-        """The ids of ligand and receptor as they stand there."""
-        return _as_text(cells[self._ligand]), _as_text(cells[self._receptor])
+    def pair(self, cells: tuple[Any, ...]) -> str:
+        """The ids of ligand and receptor, for messages."""
+        return f"{self._ligand.shown(cells)}/{self._receptor.shown(cells)}"
 
     def read(self, line: int, cells: tuple[Any, ...]) -> tuple[int, int, float, int, int, int, int]:
         """The columns of `Rows` from `ligand` to `decoy`; raises `UnknownIdError` and `ValueError` for a bad row."""
         binary, split, inequality, decoy = -1, -1, 0, 0
-        ligand, receptor = self.pair(cells)
         self.cell = None
         if (at := self._at["split"]) is not None:
-            self.cell = _as_text(cells[at])
+            self.cell = as_text(cells[at])
             split = _split_index(self.cell, self.splits, self._table, line)
-        ligand_index, receptor_index = self.find_ligand(ligand), self.find_receptor(receptor)
+        ligand, receptor = self._ligand.position(cells), self._receptor.position(cells)
         self.cell = cells[self._value]
         own, number = split_inequality(self.cell) if self._is_affinity else (None, self.cell)
         value = self._parse(number)
@@ -121,25 +143,26 @@ class _Cells:
             inequality = _agreed(own, inequality, cells, self._value, self._at["inequality"])
             self.num_inside += 1
         if (at := self._at["decoy"]) is not None:
-            decoy = _digest(_as_text(cells[at]))
-        return ligand_index, receptor_index, value, binary, split, inequality, decoy
+            decoy = _digest(as_text(cells[at]))
+        return ligand, receptor, value, binary, split, inequality, decoy
 
     def notes(self, name: str) -> list[str]:
         """Sentences about how the cells were read."""
         inside = f"{name}: {self.num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read."
-        found = [look_up.note(name) for look_up in dict.fromkeys((self.find_ligand, self.find_receptor))]
+        sides = dict.fromkeys((self._ligand.found_by, self._receptor.found_by))
+        found = [side.note(name) for side in sides if isinstance(side, Lookup)]
         return [*([inside] if self.num_inside else []), *(note for note in found if note)]
 
 
 def read_rows(
-    entries: Entries, kind: str, name: str, ligands: SequenceTable, receptors: SequenceTable, rejects: Rejects
+    entries: Entries, kind: str, name: str, sides: tuple[Lookup | InTable, Lookup | InTable], rejects: Rejects
 ) -> Rows:
     """Read and check all rows by the rules above; bad ones go to `rejects`, `name` is for the notes.
 
-    `kind` says what the value is: label, score or affinity. Raises `InputError` for a table without rows and for more
-    than `MAX_SPLITS` splits.
+    `kind` says what the value is: label, score or affinity; `sides` find ligand and receptor. Raises `InputError` for a
+    table without rows and for more than `MAX_SPLITS` splits.
     """
-    parser = _Cells(entries, kind, ligands, receptors)
+    parser = _Cells(entries, kind, sides)
     columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
     read = 0
     for file, line, cells, problem, fix in entries.rows:
@@ -152,10 +175,10 @@ def read_rows(
         try:
             row = (file, line, *parser.read(line, cells))
         except UnknownIdError as unknown:
-            rejects.add("pairs", line, "/".join(parser.pair(cells)), unknown.reason, unknown.fix, unknown.value, where)
+            rejects.add("pairs", line, parser.pair(cells), unknown.reason, unknown.fix, unknown.value, where)
         except ValueError as error:
-            fix, value = "Correct the cell or remove the row.", _as_text(parser.cell)
-            rejects.add("pairs", line, "/".join(parser.pair(cells)), str(error), fix, value, where)
+            fix, value = "Correct the cell or remove the row.", as_text(parser.cell)
+            rejects.add("pairs", line, parser.pair(cells), str(error), fix, value, where)
         else:
             for column, item in zip(columns, row, strict=True):
                 column.append(item)
@@ -174,10 +197,6 @@ def _agreed(own: int, column: int, cells: tuple[Any, ...], value_at: int, column
     if column_at is not None and cells[column_at] not in (None, "") and column != own:
         raise ValueError(f"the value {cells[value_at]!r} and the inequality {cells[column_at]!r} contradict each other")
     return own
-
-
-def _as_text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
 
 
 def _digest(name: str) -> int:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from hpc.amounts import count_of
 from hpc.errors import InputError
+from snw_dist.data.files.cells import MISSING
 from snw_dist.data.files.fasta import read_fasta
 from snw_dist.data.files.rejects import Rejects, shorten
 from snw_dist.data.records.cleaning import Problem
@@ -22,9 +23,6 @@ NAMES = {
     "receptor": ("receptor", "receptor_sequence", "mhc", "allele", "protein", "target", "receptor_id"),
 }
 """What the column of a side may be called, in any case, the likeliest first."""
-_MISSING = ("NA", "NaN", "nan", "None", "null", "NULL")
-"""What programs write for an empty cell. NA and NaN are peptides, too, but hardly ever meant: a row that is refused is
-seen, a missing value with a score is not."""
 _MOST_REMEMBERED = 50_000
 _NOTHING = SequenceTable({}, 0, 0, {}, [])
 
@@ -94,7 +92,7 @@ class Side:
         return next((folded[name] for name in order if name in folded), None)
 
     def _in_cell(self, text: str) -> str | Refused:
-        if text in _MISSING:
+        if text in MISSING:
             way = (
                 ""
                 if isinstance(self.rules.clean(text), Problem)
