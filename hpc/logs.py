@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 _MARK = "_hpc_logs_handler"
+_WARNING = re.compile(r"^\S.*\.py:\d+: \w*Warning: .*\n(?:  .*\n?)?", re.MULTILINE)
+"""As Python shows a warning: one line, and below it the line of the source."""
 
 
 def setup_logging(rank: int, world_size: int, job_folder: Path, verbose: Iterable[str] = ("hpc",)) -> None:
@@ -46,7 +49,7 @@ def log_file(job_folder: Path, rank: int) -> Path:
 
 
 def log_tail(path: Path, most: int = 15) -> list[str]:
-    """The last lines of a log that may be very long."""
+    """The last lines of a log that may be very long, without Python's warnings: they are no reason of an end."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -54,7 +57,7 @@ def log_tail(path: Path, most: int = 15) -> list[str]:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return []
-    return [line for line in text.splitlines() if line.strip()][-most:]
+    return [line for line in _WARNING.sub("", text).splitlines() if line.strip()][-most:]
 
 
 def _remove_own_handlers(root: logging.Logger) -> None:

@@ -37,6 +37,8 @@ _MOST_BYTES = 2**20
 _KEPT = 100
 LIMIT = "its time limit came near"
 """Why an attempt has ended, where its limit has ended it."""
+PREEMPTED = "preempted: a more urgent job needed its nodes"
+"""Likewise, where Slurm says so."""
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import Literal
 
-from hpc.ranks.attempts import LIMIT, signal_is_of_limit
+from hpc.ranks.attempts import LIMIT, PREEMPTED, signal_is_of_limit
 from hpc.ranks.communicator import Communicator
 from hpc.ranks.preemption import PreemptionGuard
 from hpc.ranks.topology import JobIdentity
@@ -30,12 +30,12 @@ def ended_by(
     signals = comm.gather(guard.first_signal)
     if all(number is None for number in signals):
         return LIMIT
+    if comm.broadcast(comm.rank == 0 and _is_preempted(identity)):
+        return PREEMPTED
     if signal.SIGTERM in signals:
         return "asked to stop by SIGTERM: preempted, its node drained, or stopped by hand"
     near = limit_s is not None and signal_is_of_limit(time.monotonic() - begun, limit_s)
-    if not comm.any(near) or comm.broadcast(comm.rank == 0 and _is_preempted(identity)):
-        return "preempted (SIGUSR2)"
-    return LIMIT
+    return LIMIT if comm.any(near) else "asked to stop by SIGUSR2, long before its time limit"
 
 
 def job_begun(identity: JobIdentity, begun: float) -> float:

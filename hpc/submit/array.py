@@ -15,11 +15,12 @@ from hpc.job.profile import SiteProfile
 from hpc.job.request import JobRequest
 from hpc.progress import ProgressSummary, add_up, read_progress, summarise
 from hpc.submit.executor import submit, submit_array
-from hpc.submit.follow import follow, report, say, signals_as_interrupt, summary_line
+from hpc.submit.follow import follow, report, say, signals_as_interrupt
 from hpc.submit.jobs_of_run import jobs_beside
 from hpc.submit.live import watch_live
 from hpc.submit.look import Looker, lookers
 from hpc.submit.submitted import Cluster, JobState, SubmittedJob
+from hpc.submit.words import summary_line
 
 _POLL_S = 1.0
 _LINE_INTERVAL_S = 10.0

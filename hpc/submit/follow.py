@@ -20,7 +20,7 @@ from hpc.submit.jobs_of_run import jobs_beside
 from hpc.submit.live import watch_live
 from hpc.submit.look import UNSEEN, attempts_before, end_of_failed, lookers
 from hpc.submit.submitted import JobState, SubmittedJob
-from hpc.submit.view import describe, figures, time_left
+from hpc.submit.words import describe, summary_line
 from hpc.told import Told
 
 _POLL_S = 0.5
@@ -120,12 +120,6 @@ def _print_progress(job: SubmittedJob, console: Console) -> None:
 def _progress(job: SubmittedJob) -> list[ProgressSummary]:
     found = summarise(read_progress(job.progress_folder))
     return [item for item in found if item.total]  # nothing to do is no progress
-
-
-def summary_line(item: ProgressSummary) -> str:
-    """Progress of one kind in words."""
-    parts = (f"{item.kind} {item.done}/{item.total} {item.unit}", time_left(item), figures(item))
-    return " ".join(part for part in parts if part)
 
 
 def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:

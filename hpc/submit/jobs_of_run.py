@@ -11,7 +11,7 @@ from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
 from hpc.ranks.outcome import has_ended
 from hpc.submit.schedulers import SILENT, SlurmQueue
 from hpc.submit.submitted import RECORD, JobState, SubmittedJob, load_submitted, submission_number
-from hpc.submit.view import describe
+from hpc.submit.words import describe
 
 log = logging.getLogger(__name__)
 

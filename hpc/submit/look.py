@@ -79,10 +79,19 @@ class Look:
     """The last line in the log of a job that runs and has reported no progress yet."""
 
     @property
+    def starts_again(self) -> bool:
+        """Whether it runs, and all that its ranks have reported is of the attempt before."""
+        ended = self.restarts[-1].ended if self.restarts else None
+        if self.state.status != "running" or ended is None or not self.ranks:
+            return False
+        return max(record.updated for record in self.ranks) <= ended
+
+    @property
     def progress(self) -> list[ProgressSummary]:
-        """Of all ranks together; there is no time left for a job that does not run."""
+        """Of all ranks together; there is no time left for a job that does not work."""
         found = [item for item in summarise(self.ranks) if item.total]  # nothing to do is no progress
-        return found if self.state.status == "running" else [replace(item, eta_s=None) for item in found]
+        works = self.state.status == "running" and not self.starts_again
+        return found if works else [replace(item, eta_s=None) for item in found]
 
 
 class Looker:
@@ -155,14 +164,19 @@ def attempts_before(job: SubmittedJob, attempt: int) -> list[Restart]:
 
 
 def _earlier_job(job: SubmittedJob) -> list[Restart]:
-    """How an earlier job of the same name has ended, where a rank of it has said so; nothing else is asked."""
-    outcomes = {rank: each for rank, each in read_outcomes(job.job_folder).items() if not each.echo}
+    """How an earlier job of the same name has ended, where a rank of it has said so; nothing else is asked.
+
+    Where a rank was killed, the others have only said that it is gone.
+    """
+    outcomes = read_outcomes(job.job_folder)
     if not outcomes:
         return []
-    rank = min(outcomes, key=lambda each: (outcomes[each].exit_code == 0, each))
+    rank = min(outcomes, key=lambda each: (outcomes[each].echo, outcomes[each].exit_code == 0, each))
+    gone = outcomes[rank].gone
+    why = outcomes[rank].message if gone is None else f"rank {gone} was killed, or its node failed"
     with contextlib.suppress(OSError):
         ended = outcome_file(job.job_folder, rank).stat().st_mtime
-        return [Restart(job.job_id, outcomes[rank].restarts + 1, ended, outcomes[rank].message, None)]
+        return [Restart(job.job_id, outcomes[rank].restarts + 1, ended, why, None)]
     return []
 
 

@@ -125,6 +125,23 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 
+_PLAIN = {
+    "Resources": "no free nodes yet",
+    "Priority": "more urgent jobs are before it",
+    "BeginTime": "its time to start has not come yet",
+    "Dependency": "another job must end first",
+    "Licenses": "no free license yet",
+    "Reservation": "its reservation has not begun yet",
+    "Prolog": "its nodes are being prepared",
+    "Cleaning": "what is left of its last attempt is being ended",
+}
+
+
+def plainly(reason: str) -> str:
+    """A reason that ends by itself in words, with its name for who looks it up; any other as it is."""
+    words = _PLAIN.get(reason)
+    return f"{words} ({reason})" if words else reason
+
 
 def meaning(reason: str, job_id: str) -> str | None:
     """What the reason of a pending job means and what to do; None where the job starts by itself, or it is unknown."""

@@ -211,6 +211,8 @@ class SubmittedJob:
         silent.sort(key=lambda rank: -named[rank])
         word = seen.of_ranks.get(silent[0], seen.word) if named else seen.word
         text = f"The job ended without a word of its own: {word}{_WHY_ENDED.get(word, '')}."
+        if named and word not in _WHY_ENDED:
+            text += f" Rank {silent[0]} was killed, or its node failed. The same command goes on from what is saved."
         for rank in silent:
             tail = log_tail(self.log_path(rank))
             if any(map(is_thread_limit, tail)):
@@ -220,7 +222,7 @@ class SubmittedJob:
         controller = self.log_folder / CONTROLLER_LOG
         if self.cluster == "local" and (tail := log_tail(controller)):
             return f"{text} Last lines of {controller}:\n" + "\n".join(tail)
-        return f"{text} Nothing in {self.log_path(silent[0])}."
+        return f"{text} Nothing in {self.log_path(silent[0])} says why."
 
 
 @checked_dataclass(frozen=True, config=ConfigDict(extra="forbid"))

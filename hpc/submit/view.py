@@ -6,11 +6,12 @@ stays, those that have ended first. What is left out is said.
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rich.text import Text
@@ -21,14 +22,15 @@ from hpc.errors import ExitCode
 from hpc.progress import ProgressRecord, ProgressSummary
 from hpc.shown import printable
 from hpc.submit.chart import chart, sparkline
-from hpc.submit.look import Look, Restart
-from hpc.submit.submitted import JobState
+from hpc.submit.look import Look
+from hpc.submit.words import describe, figures, time_left, why_so
 
-_MOST_FIGURES = 9
 _MOST_RANKS = 8
 """In a live view; a table of more says the slowest and those that have been silent for longest."""
 _MOST_RESTARTS = 3
 _SILENT_S = 60.0
+_LOGGED = re.compile(r"^(\d\d:\d\d:\d\d) r\d+ [A-Z]+ +[\w.]+: ")
+"""The beginning of a line of our logs."""
 _STYLES = {"running": "bold green", "done": "green", "failed": "bold red", "cancelled": "yellow"}
 HEADER, SHORT, FULL = 0, 1, 2
 """How much is shown of a job."""
@@ -51,19 +53,6 @@ class Room:
         return self.width or 100
 
 
-def describe(state: JobState, num_tasks: int) -> str:
-    """A state in words, such as `running on 4 ranks` or `requeued (attempt 2): BeginTime`."""
-    attempt = f"attempt {state.attempt}"
-    text: str = state.status
-    if state.status == "running":
-        text = f"running on {num_tasks} rank{'s' if num_tasks > 1 else ''}"
-    if state.status == "requeued":
-        text = f"requeued ({attempt})"
-    elif state.attempt > 1:
-        text = f"{text} ({attempt})"
-    return f"{text}: {state.message}" if state.message else text
-
-
 def jobs_lines(looks: Sequence[Look], room: Room, rest: int = FULL, now: float | None = None) -> list[Text]:
     """Lines for all jobs, as much of each as there is room for; the first ones are the most important.
 
@@ -84,16 +73,16 @@ def jobs_lines(looks: Sequence[Look], room: Room, rest: int = FULL, now: float |
 
 def job_lines(look: Look, room: Room, most: int, now: float) -> list[Text]:
     """Lines for one job."""
-    lines = [_header(look, room, most)]
     if most == HEADER:
-        return lines
+        return [_header(look, room, most)]
+    lines = _headed(look, room, most)
     for item in look.progress:
         lines.append(_bar(item, room))
         if shown := figures(item):
             lines += wrapped(shown, room, "dim", indent=4)
-    if look.state.status == "running" and not look.ranks:
-        lines += wrapped(f"starting: {look.starting or 'nothing is in its log yet'}", room, "dim", indent=2)
-    for text in (_restarts(look.restarts, now, room), _checkpoint(look, now), _silent(look, now)):
+    if look.state.status == "running" and (look.starts_again or not look.ranks):
+        lines += wrapped(_starting(look), room, "dim", indent=2)
+    for text in (_restarts(look, now, room), _checkpoint(look, now), _silent(look, now)):
         lines += [line for part in text for line in wrapped(part, room, indent=2)]
     if look.state.ended and look.state.message and look.state.status != "done":
         lines += wrapped(look.state.message, room, _STYLES.get(look.state.status, ""), indent=2)
@@ -109,10 +98,19 @@ def job_lines(look: Look, room: Room, most: int, now: float) -> list[Text]:
     return lines
 
 
+def _headed(look: Look, room: Room, most: int) -> list[Text]:
+    """The header; where it has no room for why a job is as it is, that stands below."""
+    line = _header(look, room, most)
+    if room.width is None or line.cell_len <= room.width or look.state.ended or not look.state.message:
+        return [cropped(line, room)]
+    short = replace(look, state=replace(look.state, message=None))
+    return [cropped(_header(short, room, most), room), *wrapped(why_so(look.state), room, "yellow", indent=2)]
+
+
 def _header(look: Look, room: Room, most: int) -> Text:
     job, state = look.job, look.state
     stopped = state.status == "failed" and state.exit_code == ExitCode.PREEMPTED
-    in_a_word = describe(state if not state.ended else JobState(state.status, attempt=state.attempt), job.num_tasks)
+    in_a_word = describe(replace(state, message=None) if state.ended else state, job.num_tasks)
     if stopped:
         in_a_word = f"stopped, exit code {state.exit_code}: the same command goes on from what is saved"
     elif state.status == "failed":
@@ -124,7 +122,7 @@ def _header(look: Look, room: Room, most: int) -> Text:
         item = look.progress[-1]
         line.append(f"  {item.kind} {item.done:,} / {item.total:,} {item.unit} {time_left(item)}")
         line.append(" " + sparkline(look.curves[-1].y, 12, room.plain) if look.curves else "", "bold yellow")
-    return cropped(line, room)
+    return cropped(line, room) if most == HEADER else line
 
 
 def _bar(item: ProgressSummary, room: Room) -> Text:
@@ -143,37 +141,27 @@ def _bar(item: ProgressSummary, room: Room) -> Text:
     return cropped(line, room)
 
 
-def time_left(item: ProgressSummary) -> str:
-    """Time left in words; empty while it is not known."""
-    if item.eta_s is None or item.done >= item.total:
-        return ""
-    hours, rest = divmod(round(item.eta_s), 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d} left"
+def _starting(look: Look) -> str:
+    """What a job does that runs and has not worked yet: it loads its programs, which takes half a minute or more."""
+    if look.starts_again:
+        return "starting again"
+    logged = _LOGGED.sub(r"at \1: ", look.starting)
+    return f"starting; last in its log, {logged}" if look.starting else "starting; nothing is in its log yet"
 
 
-def figures(item: ProgressSummary) -> str:
-    """The first figures as `name=value`, shares of what the machine can do in per cent."""
-    return " ".join(_figure(name, value) for name, value in list(item.figures.items())[:_MOST_FIGURES])
-
-
-def _figure(name: str, value: float | None) -> str:
-    if value is None:
-        return f"{name}=nan"
-    if not name.endswith("_share"):
-        return f"{name}={value:.4g}"
-    return f"{name}={100 * value:.{1 if value < 0.1 else 0}f}%"
-
-
-def _restarts(restarts: Sequence[Restart], now: float, room: Room) -> list[str]:
+def _restarts(look: Look, now: float, room: Room) -> list[str]:
+    restarts = look.restarts
     if not restarts:
         return []
     shown = restarts if room.height is None else restarts[-_MOST_RESTARTS:]
     more = f", the last {len(shown)}" if len(shown) < len(restarts) else ""
-    lines = [f"started {len(restarts)} time{'s' if len(restarts) > 1 else ''} before{more}:"]
+    lines = [f"started {f'{len(restarts)} times' if len(restarts) > 1 else 'once'} before{more}:"]
+    unit = look.progress[0].unit if look.progress else "units of work"
     for each in shown:
+        job = "" if each.job == look.job.job_id else f"job {each.job}, "
         ago = "" if each.ended is None else f", {_since(each.ended, now)} ago"
-        done = "" if each.done is None else f"; saved at {each.done:,}"
-        lines.append(f"  job {each.job}, attempt {each.attempt}{ago}: {each.why.splitlines()[0]}{done}")
+        done = "" if each.done is None else f"; {each.done:,} {unit} are saved"
+        lines.append(f"  {job}attempt {each.attempt}{ago}: {each.why.splitlines()[0]}{done}")
     return lines
 
 
@@ -185,7 +173,7 @@ def _checkpoint(look: Look, now: float) -> list[str]:
 def _silent(look: Look, now: float) -> list[str]:
     """Who runs and has said nothing for a while."""
     newest = max((record.updated for record in look.ranks), default=now)
-    if look.state.status != "running" or now - newest < _SILENT_S:
+    if look.state.status != "running" or look.starts_again or now - newest < _SILENT_S:
         return []
     return [f"no progress has been reported for {_since(newest, now)}; logs: {look.job.log_path(0)}"]
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from hpc.logs import setup_logging
+from hpc.logs import log_tail, setup_logging
 
 
 @pytest.fixture
@@ -48,3 +48,12 @@ def test_rank_0_speaks_and_a_second_call_replaces_the_first(tmp_path, root_logge
     assert "r0000 INFO  hpc.job.run: once" in error
     assert "not on" not in error
     assert (tmp_path / "logs" / "rank_00000.log").read_text().count("once") == 1
+
+
+def test_the_end_of_a_log_has_no_warnings_of_python(tmp_path):
+    """They were all that was shown of a rank that was killed, and looked like the reason."""
+    warning = "/a/c10d.py:83: FutureWarning: `x` is deprecated. Use `y`.\n  return func(*args)\n"
+    (tmp_path / "log").write_text(f"step 7\n{warning}  indented\n{warning}Error: no such device\n{warning}")
+    assert log_tail(tmp_path / "log") == ["step 7", "  indented", "Error: no such device"]
+    (tmp_path / "log").write_text(warning * 2)
+    assert log_tail(tmp_path / "log") == []

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from hpc.errors import EnvironmentProblem
-from hpc.ranks.attempts import ATTEMPTS, Attempt, note_attempt, read_attempts, signal_is_of_limit, verdict
+from hpc.ranks.attempts import (
+    ATTEMPTS,
+    LIMIT,
+    PREEMPTED,
+    Attempt,
+    note_attempt,
+    read_attempts,
+    signal_is_of_limit,
+    verdict,
+)
 from hpc.ranks.requeue import job_begun, time_limit_min
 from hpc.ranks.topology import JobIdentity
 from tests.kit.ranks import Finished, start_ranks
@@ -93,16 +102,18 @@ def attempts(
 
 
 @pytest.mark.parametrize(
-    ("sent", "preempted", "last"),
+    ("sent", "preempted", "last", "why"),
     [
-        (None, "None", 4),  # the limit itself, no step in any attempt
-        (signal.SIGUSR2, "None", 4),  # what Slurm sends before the limit
-        (signal.SIGUSR2, "2026-01-01T00:00:00", 75),  # what it sends before a preemption
-        (signal.SIGTERM, "None", 75),  # a preemption after a moment, four times
+        (None, "None", 4, LIMIT),  # the limit itself, no step in any attempt
+        (signal.SIGUSR2, "None", 4, LIMIT),  # what Slurm sends before the limit
+        (signal.SIGUSR2, "2026-01-01T00:00:00", 75, PREEMPTED),  # what it sends before a preemption
+        (signal.SIGTERM, "2026-01-01T00:00:00", 75, PREEMPTED),  # likewise, as most sites have it
+        (signal.SIGTERM, "None", 75, "asked to stop by SIGTERM: preempted, its node drained, or stopped by hand"),
     ],
 )
-def test_starts_of_a_real_job(tmp_path: Path, sent: signal.Signals | None, preempted: str, last: int) -> None:
+def test_starts_of_a_real_job(tmp_path: Path, sent: signal.Signals | None, preempted: str, last: int, why: str) -> None:
     done = attempts(tmp_path, 3, sent, preempted, gain=0, work_s=0)
+    assert {each.why for each in read_attempts(tmp_path / "job" / ATTEMPTS)} == {why}
     assert [each.returncode for each in done] == [75, 75, last], done[-1].log
     if last == 4:
         assert "Raise --time-min" in done[-1].outcome["message"]

@@ -87,7 +87,7 @@ def test_tasks_of_their_own_names_are_named(tmp_path: Path) -> None:
     code, lines = follow(tasks)
     assert code == 3
     assert lines[:3] == ["2 jobs, array 41 (slurm)", "job 41_0: compare-x-siamese-1", "job 41_1: compare-x-triplet-1"]
-    assert [line.partition(":")[0] for line in lines if " 3/8 steps" in line] == [task.name for task in tasks]
+    assert [line.partition(":")[0] for line in lines if " 3 / 8 steps" in line] == [task.name for task in tasks]
     assert "job 41_1, compare-x-triplet-1:" in lines
 
 

@@ -67,11 +67,11 @@ def test_lines_for_each_change_of_state(tmp_path):
     assert code == 0
     assert text.splitlines()[0].startswith("train[1]: job 41 (slurm)")
     assert text.splitlines()[1:] == [
-        "pending: Resources",
+        "waiting in the queue: no free nodes yet (Resources)",
         "running on 4 ranks",
-        "requeued (attempt 2)",
+        "queued again (attempt 2)",
         "running on 4 ranks (attempt 2)",
-        "train 5/5 steps loss=0.25",
+        "train 5 / 5 steps, loss 0.25",
         "done",
     ]
 

@@ -15,7 +15,7 @@ import pytest
 from hpc.curves import CurveFile, Wanted, Work
 from hpc.job.request import REQUEST
 from hpc.progress import ProgressFile
-from hpc.ranks.attempts import LIMIT, Attempt, note_attempt
+from hpc.ranks.attempts import LIMIT, PREEMPTED, Attempt, note_attempt
 from hpc.ranks.outcome import Outcome, write_outcome
 from hpc.submit.look import UNSEEN, Looker, attempts_before, end_of_failed, last_checkpoint, lookers
 from hpc.submit.schedulers import Seen
@@ -109,14 +109,14 @@ def test_many_jobs_share_what_may_be_read(tmp_path: Path) -> None:
 def test_everything_of_a_run_that_was_preempted(tmp_path: Path) -> None:
     mine = job(tmp_path, seen=Seen("pending", "BeginTime", restarts=2))
     ProgressFile(mine.progress_folder, 0).update("train", 70, 100, "steps", force=True)
-    note_attempt(mine.job_folder, Attempt(70, 60.0, 5.0, "preempted (SIGUSR2)", 1, 1234.5), 600.0)
+    note_attempt(mine.job_folder, Attempt(70, 60.0, 5.0, PREEMPTED, 1, 1234.5), 600.0)
     (tmp_path / "m.jsonl").write_text('{"kind": "train", "step": 70, "loss": 0.5}\n')
     (tmp_path / "checkpoints" / "step_0000000070").mkdir(parents=True)
     look = Looker(mine, works(tmp_path)).look()
     assert look.state.status == "requeued"
     assert [(r.attempt, r.why, r.done, r.ended) for r in look.restarts] == [
         (1, UNSEEN, None, None),
-        (2, "preempted (SIGUSR2)", 70, 1234.5),
+        (2, PREEMPTED, 70, 1234.5),
     ]
     assert look.checkpoint is not None
     assert look.checkpoint.name == "step_0000000070"
@@ -127,19 +127,19 @@ def test_everything_of_a_run_that_was_preempted(tmp_path: Path) -> None:
 def test_a_job_that_was_requeued_and_that_only_accounting_knows_has_ended_well(tmp_path: Path) -> None:
     """It was told as `failed: ended without a word: COMPLETED`."""
     mine = job(tmp_path, seen=Seen("ended", "COMPLETED"))
-    note_attempt(mine.job_folder, Attempt(70, 60.0, 5.0, "preempted (SIGUSR2)", 0, 1234.5), 600.0)
+    note_attempt(mine.job_folder, Attempt(70, 60.0, 5.0, PREEMPTED, 0, 1234.5), 600.0)
     write_outcome(mine.job_folder, 0, Outcome(0, "done", 1))
     look = Looker(mine, works(tmp_path)).look()
     assert (look.state.status, look.state.attempt) == ("done", 2)
-    assert [restart.why for restart in look.restarts] == ["preempted (SIGUSR2)"]
+    assert [restart.why for restart in look.restarts] == [PREEMPTED]
 
 
 def test_attempts_by_their_numbers_and_the_limit_counts_alone(tmp_path: Path) -> None:
     mine = job(tmp_path)
     for number in range(4):
-        note_attempt(mine.job_folder, Attempt(5, 60.0, 50.0, "preempted (SIGUSR2)", number, 1.0), 60.0)
+        note_attempt(mine.job_folder, Attempt(5, 60.0, 50.0, PREEMPTED, number, 1.0), 60.0)
     note_attempt(mine.job_folder, Attempt(5, 60.0, 50.0, LIMIT, 4, 1.0), 60.0)
-    assert [each.why for each in attempts_before(mine, 6)] == ["preempted (SIGUSR2)"] * 4 + [LIMIT]
+    assert [each.why for each in attempts_before(mine, 6)] == [PREEMPTED] * 4 + [LIMIT]
 
 
 def test_an_earlier_job_of_the_name_is_a_restart(tmp_path: Path) -> None:
@@ -150,6 +150,15 @@ def test_an_earlier_job_of_the_name_is_a_restart(tmp_path: Path) -> None:
     [looker] = lookers([second], lambda *_: None, [first, second, other])
     [restart] = looker.look().restarts
     assert (restart.job, restart.attempt, restart.why) == ("41", 1, "asked to stop; state of step 7 is saved")
+
+
+def test_an_earlier_job_of_which_a_rank_was_killed_is_a_restart(tmp_path: Path) -> None:
+    """Nobody but those who have seen it go has left a word."""
+    first, second = job(tmp_path, 1), job(tmp_path, 2)
+    write_outcome(first.job_folder, 0, Outcome(1, "rank 1 on n2 has gone without a word; see its log", echo=True))
+    [looker] = lookers([second], lambda *_: None, [first, second])
+    [restart] = looker.look().restarts
+    assert (restart.job, restart.why) == ("41", "rank 1 was killed, or its node failed")
 
 
 def test_the_log_of_the_rank_that_failed_and_of_no_other(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def test_the_first_cause_is_told_and_no_echo_of_it(job, scheduler):
     job.log_path(1).write_text("Segmentation fault\n")
     state = job.poll()
     assert (state.status, state.exit_code) == ("failed", 1)
+    assert "Rank 1 was killed, or its node failed. The same command goes on" in state.message
     assert state.message.endswith("41_1_log.err:\nSegmentation fault")
     assert "GLHF" not in state.message
     leave(job, 1, 3, "shard 7 is damaged")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from hpc.curves import Curve
-from hpc.progress import ProgressRecord, summarise
+from hpc.progress import ProgressRecord
+from hpc.ranks.attempts import PREEMPTED
 from hpc.submit.live import by_importance, room_of
 from hpc.submit.look import LastCheckpoint, LogEnd, Look, Restart
-from hpc.submit.submitted import JobState, SubmittedJob
-from hpc.submit.view import Room, describe, figures, jobs_lines
+from hpc.submit.submitted import JobState
+from hpc.submit.view import Room, jobs_lines
 from tests.unit.hpc.submit.test_look import job
 
 NOW = 10_000.0
@@ -30,7 +32,7 @@ def record(rank: int = 0, rate: float = 2.0, seen_s: float = 1.0, **shown: float
 
 def look(run: Path, state: JobState, number: int = 1, num_ranks: int = 1) -> Look:
     ranks = [record(rank) for rank in range(num_ranks)]
-    restarts = [Restart("41", 1, NOW - 180, "preempted (SIGUSR2)", 70)]
+    restarts = [Restart("41", 1, NOW - 180, PREEMPTED, 70)]
     saved = LastCheckpoint("step_0000000080", NOW - 12)
     return Look(job(run, number, num_ranks=num_ranks), state, ranks, restarts, saved, CURVES)
 
@@ -44,17 +46,18 @@ RUNNING, DONE = JobState("running", attempt=2), JobState("done", 0)
 
 def test_everything_of_a_running_job_in_80_columns(tmp_path: Path) -> None:
     shown = lines([look(tmp_path, RUNNING)], Room(80, 24))
-    assert shown[:6] == [
+    assert shown[:7] == [
         "train-x  job 41 (slurm)  running on 1 rank (attempt 2)",
         "  train    ━━━━━━━━━━━━── 90 / 100 steps  2 a second  0:00:05 left",
-        "    loss=0.5",
-        "  started 1 time before:",
-        "    job 41, attempt 1, 3 min 00 s ago: preempted (SIGUSR2); saved at 70",
+        "    loss 0.5",
+        "  started once before:",
+        "    attempt 1, 3 min 00 s ago: preempted: a more urgent job needed its nodes; 70",
+        "      steps are saved",
         "  last checkpoint step_0000000080, 12.0 s old",
     ]
-    assert shown[6].startswith("  loss  train 0.5  val 0.6")
-    assert "AUROC  0.9" in shown[6]
-    assert len(shown) == 13
+    assert shown[7].startswith("  loss  train 0.5  val 0.6")
+    assert "AUROC  0.9" in shown[7]
+    assert len(shown) == 14
 
 
 def test_on_no_terminal_the_curves_are_words_and_nothing_is_wrapped(tmp_path: Path) -> None:
@@ -115,30 +118,32 @@ def test_who_has_been_silent_for_long_is_named(tmp_path: Path) -> None:
 
 def test_a_job_that_waits_says_why_and_what_to_do(tmp_path: Path) -> None:
     [header, *rest] = lines([Look(job(tmp_path), JobState("pending", message="PartitionTimeLimit"))], Room(80))
-    assert header.endswith("pending: PartitionTimeLimit")
+    assert header.endswith("waiting in the queue: PartitionTimeLimit")
     assert "lower --time-min" in " ".join(" ".join(rest).split())
 
 
-def test_shares_are_per_cent() -> None:
-    item = Look(
-        SubmittedJob.__new__(SubmittedJob), RUNNING, [record(0, machine_share=0.6), record(1, machine_share=0.2)]
-    )
-    [summary] = item.progress
-    assert figures(summary) == "loss=0.5 machine_share=40%"
-    [summary] = summarise([record(0, machine_share=0.0046)])
-    assert figures(summary) == "loss=0.5 machine_share=0.5%"
+def test_why_a_job_waits_has_a_line_of_its_own_where_the_header_is_too_narrow(tmp_path: Path) -> None:
+    waits = look(tmp_path, JobState("requeued", message="Resources", attempt=2))
+    assert lines([waits], Room(120))[0].endswith("queued again (attempt 2): no free nodes yet (Resources)")
+    first, second, *_ = lines([waits], Room(70, 24))
+    assert first == "train-x  job 41 (slurm)  queued again (attempt 2)"
+    assert second == "  no free nodes yet (Resources)"
 
 
-@pytest.mark.parametrize(
-    ("state", "text"),
-    [
-        (JobState("pending"), "pending"),
-        (JobState("requeued", message="BeginTime", attempt=3), "requeued (attempt 3): BeginTime"),
-        (JobState("running", message="completing"), "running on 1 rank: completing"),
-    ],
-)
-def test_states_in_words(state: JobState, text: str) -> None:
-    assert describe(state, 1) == text
+def test_a_job_that_starts_again_has_no_rate_of_its_last_attempt_and_is_not_silent(tmp_path: Path) -> None:
+    again = replace(look(tmp_path, RUNNING), ranks=[record(seen_s=181)])
+    shown = lines([again], Room(100))
+    assert "  starting again" in shown
+    assert not any("a second" in line or " left" in line or "no progress" in line for line in shown)
+    works = "\n".join(lines([replace(again, ranks=[record(seen_s=179)])], Room(100)))
+    assert "2 a second" in works
+    assert "starting" not in works
+
+
+def test_what_a_job_does_before_it_works_has_no_name_of_a_logger(tmp_path: Path) -> None:
+    starts = Look(job(tmp_path), RUNNING, starting="18:10:57 r00 INFO  hpc.job.run: rank 0 of 2 on n1")
+    assert lines([starts], Room(100))[1] == "  starting; last in its log, at 18:10:57: rank 0 of 2 on n1"
+    assert lines([replace(starts, starting="")], Room(100))[1] == "  starting; nothing is in its log yet"
 
 
 def test_the_room_is_that_of_the_terminal() -> None:
