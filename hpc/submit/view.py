@@ -156,11 +156,11 @@ def _restarts(look: Look, now: float, room: Room) -> list[str]:
     shown = restarts if room.height is None else restarts[-_MOST_RESTARTS:]
     more = f", the last {len(shown)}" if len(shown) < len(restarts) else ""
     lines = [f"started {f'{len(restarts)} times' if len(restarts) > 1 else 'once'} before{more}:"]
-    unit = look.progress[0].unit if look.progress else "units of work"
+    unit = f" {look.progress[0].unit}" if look.progress else ""
     for each in shown:
         job = "" if each.job == look.job.job_id else f"job {each.job}, "
         ago = "" if each.ended is None else f", {_since(each.ended, now)} ago"
-        done = "" if each.done is None else f"; {each.done:,} {unit} are saved"
+        done = "" if each.done is None else f"; saved at {each.done:,}{unit}"
         lines.append(f"  {job}attempt {each.attempt}{ago}: {each.why.splitlines()[0]}{done}")
     return lines
 

@@ -53,7 +53,12 @@ def reported(folder: Path, num_pairs: int = 900, num_receptors: int = 12, seed: 
         prepared=Prepared(ligands, receptors, pairs, _summary(pairs)),
         rejects=[Reason("ligands.fasta", "a letter that is no residue", 2, f"line 3: {HOSTILE}")],
         log=_log(120),
-        starts=[Start(0, ""), Start(30, "queued again: preempted"), Start(80, "started again by a new job")],
+        starts=[
+            Start(0),
+            Start(30, "queued again: preempted", "preempted"),
+            Start(60, "queued again: preempted", "preempted"),
+            Start(80, "started again by a new job", "new job"),
+        ],
         finished=Finished("all steps done", 120, {"step": 40}),
         provenance={},
         config=config_to_dict(SnwConfig()),

@@ -78,7 +78,7 @@ def read_run(settings: SnwConfig) -> RunFiles:
         load_prepared(settings.data_folder),
         reasons_of(settings.data_folder / REJECTS),
         list(read_json_lines(log)) if log.is_file() else [],
-        starts_of(folder / "jobs"),
+        starts_of(folder / "jobs", settings.run.name),
         read_finished(folder),
         _object(folder / "provenance.json"),
         _object(folder / "config.json"),

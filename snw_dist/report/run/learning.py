@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from snw_dist.report.page import Block, Cell, Column, Figure, Says, Section, Tab
 from snw_dist.report.run.files import RunFiles
 
 _STEP = Axis("step", low=0)
+_AGAIN: tuple[tuple[int, Literal["solid", "dash", "dot"]], ...] = ((3, "dot"), (6, "solid"), (4, "dot"), (5, "solid"))
+"""Colour and style of why a run was started again, in the order in which that has happened."""
 _LARGEST = 1e100
 """A value beyond it is damage, and no axis can be drawn to it."""
 
@@ -76,10 +78,12 @@ def _rules(run: RunFiles, validation: list[dict[str, Any]]) -> Iterator[Mark]:
     yield Rules(
         "step whose weights are used", (float(chosen),), colour=2, texts=(f"step {chosen:,}: its weights are used",)
     )
-    again = run.starts[1:]
-    if again:
+    for number, kind in enumerate(dict.fromkeys(start.kind for start in run.starts[1:])):
+        again = [start for start in run.starts[1:] if start.kind == kind]
         texts = tuple(f"step {start.step:,}: {start.why}" for start in again)
-        yield Rules("started again", tuple(float(start.step) for start in again), colour=3, style="dot", texts=texts)
+        at = tuple(float(start.step) for start in again)
+        colour, style = _AGAIN[number % len(_AGAIN)]
+        yield Rules(f"started again: {kind}", at, colour=colour, style=style, texts=texts)
 
 
 def _both(train: list[dict[str, Any]], name: str, label: str) -> list[Mark]:

@@ -47,14 +47,12 @@ def heat_figure(heat: Heat, found: Summed) -> Figure:
     return Figure("hits_heat_map", "Receptors and their hits", says, [panel])
 
 
-def frequent_figure(found: Summed) -> Figure | None:
-    """What is in most lists; None where nothing is in several."""
-    table = found.frequent[found.frequent["lists"] > 1].head(20) if found.rows else found.frequent
-    if table.empty:
-        return None
+def frequent_figure(found: Summed) -> Figure:
+    """What is in most lists, as far as it is in several."""
+    table = found.frequent[found.frequent["lists"] > 1].head(20)
     side, counts = other(found.by), table["lists"].to_numpy(np.float64)
     said = tuple(f"{name}: {count:,.0f} {found.by}s" for name, count in zip(table["id"], counts.tolist(), strict=True))
-    axes = Axis(f"{found.by}s that have it among their hits", low=0.0), Axis(names=tuple(table["id"]))
+    axes = Axis(f"{found.by}s with it among their hits", low=0.0), Axis(names=tuple(table["id"]))
     panel = Panel((_lying(f"{found.by}s", counts, said),), *axes, height=90 + _ROW * len(table))
     return Figure(f"promiscuous_{side}s", f"Promiscuous {side}s", _PROMISCUOUS[found.by], [panel])
 

@@ -66,7 +66,7 @@ def screen_page(folder: Path, known: pd.DataFrame | None = None) -> Page:
     sections = [
         Section("hits", "Hits", list(_hits(folder, content, found))),
         Section("trust", "How far to trust them", list(_trust(content, found))),
-        *([Section("false", "False hits", list(_false(folder, content, known)))] if content["false_hits"] else []),
+        *([Section("false", "False hits", false)] if (false := list(_false(folder, content, known))) else []),
         Section("records", "What became of every record", [_records(content)]),
         Section("provenance", "Where this comes from", list(_provenance(folder, content))),
     ]
@@ -113,17 +113,20 @@ def _hits(folder: Path, content: Content, found: Summed) -> Iterator[Block]:
         return
     yield heat_figure(heat, found)
     yield _receptors(found)
-    figure, side = frequent_figure(found), other(found.by)
-    if figure is None:
+    side, most = other(found.by), found.frequent["lists"]
+    if most.max() < 2:
         yield Says(f"No {side} is among the hits of several {found.by}s.")
         return
-    yield figure
+    if most.nunique() > 1:
+        yield frequent_figure(found)
+    else:
+        yield Says(f"Each of the {len(most)} {side}s below is among the hits of {most.max():,} {found.by}s.")
     columns = [Column(side), Column(f"{found.by}s"), Column("specificity", 3), Column("identity to training", 3)]
     says = (
         f"The {side}s that are in most lists. Specificity: the share of the other receptors of the screen with which a "
         "ligand scores no higher, the lowest of its rows. A low one means that it is no special match."
     )
-    yield Table("promiscuous", f"Promiscuous {side}s", says, columns, _rows(found.frequent))
+    yield Table("promiscuous", f"The {side}s in most lists", says, columns, _rows(found.frequent))
 
 
 def _receptors(found: Summed) -> Table:
@@ -152,8 +155,13 @@ def _trust(content: Content, found: Summed) -> Iterator[Block]:
 
 
 def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterator[Block]:
+    """What is promised of false hits, and what known labels say of them; nothing where there is neither."""
     said = content["false_hits"]
     by_labels = [] if known is None else realised(folder, known)
+    if said is None:
+        if known is not None:
+            yield from _labels(None, True, by_labels)
+        return
     yield rate_figure(said, by_labels)
     for line in said_of(said):
         yield Says(f"{line}.")
@@ -164,22 +172,26 @@ def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterat
         for one in said["lists"]
     ]  # fmt: skip
     columns = [Column("list"), Column("receptors"), Column("pairs"), Column("known negatives"), Column("cutoff", 4)]
-    columns += [Column("hits"), Column("estimate", 3), Column("lists cut by --top")]
+    columns += [Column("hits"), Column("estimate", 3), Column("lists cut at the top")]
     says = "Receptors that share a list share a promise. Without a cutoff nothing could be kept."
     yield Table("promises", "Lists with a promise", says, columns, rows)
-    refused: list[list[Cell]] = [[name, one["why"]] for one in said["refused"] for name in one["receptors"]]
+    refused: list[list[Cell]] = [
+        [one["why"], len(one["receptors"]), ", ".join(one["receptors"])] for one in said["refused"]
+    ]
     if refused:
         says = "These receptors have no hits, whatever the scores."
-        yield Table("nothing_promised", "Nothing is promised", says, [Column("receptor"), Column("why")], refused)
+        columns = [Column("why"), Column("receptors"), Column("which", longest=400)]
+        yield Table("nothing_promised", "Nothing is promised", says, columns, refused)
 
 
-def _labels(said: Content, known: bool, found: Sequence[Realised]) -> Iterator[Block]:
-    """What the known labels say."""
+def _labels(said: Content | None, known: bool, found: Sequence[Realised]) -> Iterator[Block]:
+    """What the known labels say, beside a promise or without one."""
     if not known:
         yield Says("No labels are given here. Those of a run join the report by: snw-dist report --run NAME")
     elif not found:
         yield Says("None of the hits has a known label.")
-    deciding = {"train": "made the network", "val": "chose the network", said["split"]: "made the cutoffs"}
+    deciding = {"train": "made the network", "val": "chose the network"}
+    deciding |= {} if said is None else {said["split"]: "made the cutoffs"}
     rows: list[list[Cell]] = [
         [one.split, one.known, one.false, one.false / one.known, one.low, one.high,
          "no: its pairs " + deciding[one.split] if one.split in deciding else "yes"]
@@ -187,9 +199,10 @@ def _labels(said: Content, known: bool, found: Sequence[Realised]) -> Iterator[B
     ]  # fmt: skip
     if rows:
         columns = [Column("split"), Column("known hits"), Column("false"), Column("share", 3), Column("from", 3)]
-        columns += [Column("to", 3), Column("independent of the promise")]
+        columns += [Column("to", 3), Column(f"independent of the {'network' if said is None else 'promise'}")]
         says = (
-            "Hits whose label is known, by the split of the pair. Only independent ones say something of the promise."
+            "Hits whose label is known, by the split of the pair, and the share of them that does not bind, with its "
+            "95 % interval. Only independent ones say something of the other hits."
         )
         yield Table("found_by_labels", "False hits among those that are known", says, columns, rows)
 

@@ -51,8 +51,8 @@ def test_everything_of_a_running_job_in_80_columns(tmp_path: Path) -> None:
         "  train    ━━━━━━━━━━━━── 90 / 100 steps  2 a second  0:00:05 left",
         "    loss 0.5",
         "  started once before:",
-        "    attempt 1, 3 min 00 s ago: preempted: a more urgent job needed its nodes; 70",
-        "      steps are saved",
+        "    attempt 1, 3 min 00 s ago: preempted: a more urgent job needed its nodes;",
+        "      saved at 70 steps",
         "  last checkpoint step_0000000080, 12.0 s old",
     ]
     assert shown[7].startswith("  loss  train 0.5  val 0.6")

@@ -39,9 +39,13 @@ def test_restarts_are_marked_on_every_axis_of_steps(run: RunFiles) -> None:
     panels = [p for block in blocks if isinstance(block, Figure) for p in block.panels if p.x.title == "step"]
     assert len(panels) == 6
     for panel in panels:
-        [again] = [mark for mark in panel.marks if isinstance(mark, Rules) and mark.name == "started again"]
-        assert again.at == (30.0, 80.0)
-        assert again.texts[0] == "step 30: queued again: preempted"
+        again = {mark.name: mark for mark in panel.marks if isinstance(mark, Rules) and "again" in mark.name}
+        assert {name: mark.at for name, mark in again.items()} == {
+            "started again: preempted": (30.0, 60.0),
+            "started again: new job": (80.0,),
+        }
+        assert again["started again: preempted"].texts[0] == "step 30: queued again: preempted"
+        assert len({(mark.colour, mark.style) for mark in again.values()}) == 2
     assert "train.epochs: 3, was 2" in " ".join(block.text for block in blocks if isinstance(block, Says))
 
 

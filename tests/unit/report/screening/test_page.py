@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from hpc.disk.sealed import read_sealed, write_sealed
 from hpc.errors import CorruptError, InputError
 from snw_dist.report.page import Commands, Figure, Table
+from snw_dist.report.screening import page as screening_page
 from snw_dist.report.screening.known import realised
 from snw_dist.report.screening.page import screen_page
 from tests.kit.page_tools import blocks_of, check_drawn, grid_of, named, text_of
@@ -44,7 +46,7 @@ def test_lists_of_ligands_have_a_page_of_their_own_words(screens: Screens, tmp_p
     check_drawn(page, tmp_path / "screen.html")
     assert ("asked for", "the best 2 receptors of each ligand") in page.about
     figure = named(page, Figure, "promiscuous_receptors")
-    assert figure.panels[0].x.title == "ligands that have it among their hits"
+    assert figure.panels[0].x.title == "ligands with it among their hits"
     assert "Scores of different receptors cannot be compared" in text_of(page)
     assert "--by ligand" in str(page.sections[-1].blocks[-1])
 
@@ -65,6 +67,37 @@ def test_a_promise_is_shown_beside_what_labels_say(screens: Screens, tmp_path: P
     promises = named(page, Table, "promises").rows
     assert sum(int(row[5] or 0) for row in promises) == len(hits)
     assert named(page, Figure, "false_hits").panels[0].y.names[-1] == f"known: {sorted(rows)[-1]}"
+
+
+def test_known_labels_are_told_without_a_promise_too(screens: Screens, tmp_path: Path) -> None:
+    """Until now --run said nothing where there was no --false-rate."""
+    page = screen_page(screens.plain, screens.known)
+    check_drawn(page, tmp_path / "screen.html")
+    table = named(page, Table, "found_by_labels")
+    assert sum(int(row[1] or 0) for row in table.rows) > 0
+    assert {row[0]: row[-1] for row in table.rows}["test"] == "yes", "no cutoff was made by its pairs"
+    assert not [block for block in blocks_of(page) if isinstance(block, Figure) and block.name == "false_hits"]
+    assert "false" not in {section.name for section in screen_page(screens.plain).sections}
+
+
+def test_what_is_in_equally_many_lists_is_no_figure(screens: Screens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty equal bars say nothing that a sentence does not."""
+    found = screening_page.summed(screens.plain, "receptor")
+    assert found.frequent["lists"].nunique() > 1, "this test needs different ones"
+    frequent = found.frequent.assign(lists=4)
+    monkeypatch.setattr(screening_page, "summed", lambda *_: dataclasses.replace(found, frequent=frequent))
+    page = screen_page(screens.plain)
+    assert f"Each of the {len(frequent)} ligands below is among the hits of 4 receptors." in text_of(page)
+    assert not [block for block in blocks_of(page) if isinstance(block, Figure) and "promiscuous" in block.name]
+    named(page, Table, "promiscuous")
+
+
+def test_receptors_of_which_nothing_is_promised_are_told_by_the_reason(screens: Screens) -> None:
+    content = read_sealed(screens.promised / "result.json")
+    refused = content["false_hits"]["refused"]
+    if refused:
+        rows = named(screen_page(screens.promised), Table, "nothing_promised").rows
+        assert [row[:2] for row in rows] == [[one["why"], len(one["receptors"])] for one in refused]
 
 
 def test_without_labels_or_without_the_plan_it_says_so(screens: Screens, tmp_path: Path) -> None:
