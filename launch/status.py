@@ -34,18 +34,18 @@ def status_command(
     as_json: JsonOption = False,
 ) -> None:
     """What the jobs of all runs in run.folder do, or those of one (--run): state, progress, restarts, curves."""
-    from hpc.submit.showing import as_json_lines, found_jobs, show_and_follow, show_once
+    from hpc.submit.showing import as_json_lines, found_and_joining, show_and_follow, show_once
     from snw_dist.trained_run.watched import work_of
 
     if folder is None:
         settings = read_settings(config, {"run.name": run}, set_values)
         folder = settings.run_folder if run else Path(settings.run.folder)
-    looking = found_jobs(folder, work_of)
+    looking, joining = found_and_joining(folder, work_of)
     if as_json:
-        for line in as_json_lines(looking, follow):
+        for line in as_json_lines(looking, follow, joining):
             print(line, flush=True)
     elif follow:
-        raise typer.Exit(show_and_follow(looking, console(160)))
+        raise typer.Exit(show_and_follow(looking, console(160), joining))
     else:
         show_once(looking, console(160))
 

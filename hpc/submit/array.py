@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ from hpc.progress import ProgressSummary, add_up, read_progress, summarise
 from hpc.submit.executor import submit, submit_array
 from hpc.submit.follow import follow, report, say, signals_as_interrupt
 from hpc.submit.jobs_of_run import jobs_beside
-from hpc.submit.live import watch_live
+from hpc.submit.live import Joining, nobody, watch_live
 from hpc.submit.look import Looker, lookers
 from hpc.submit.submitted import Cluster, JobState, SubmittedJob
 from hpc.submit.words import summary_line
@@ -85,33 +86,40 @@ def _say_progress(jobs: Sequence[SubmittedJob], console: Console) -> None:
             say(console, f"{f'{name}: ' if len(groups) > 1 else ''}{summary_line(item)}")
 
 
-def watch_jobs(looking: Sequence[Looker], console: Console, poll_s: float = _POLL_S) -> list[JobState]:
-    """Show jobs until all have ended: live on a terminal, in lines anywhere else; their states."""
+def watch_jobs(
+    looking: list[Looker], console: Console, poll_s: float = _POLL_S, joining: Joining = nobody
+) -> list[JobState]:
+    """Show jobs until all have ended: live on a terminal, in lines anywhere else; their states.
+
+    What `joining` finds on the way is appended to `looking`.
+    """
     if console.is_terminal:
         with contextlib.suppress(OSError):  # the terminal has gone
-            return [look.state for look in watch_live(looking, console, poll_s)]
-    return _watch_in_lines([looker.job for looker in looking], console, poll_s)
+            return [look.state for look in watch_live(looking, console, poll_s, joining=joining)]
+    return _watch_in_lines(looking, console, poll_s, joining)
 
 
-def _watch_in_lines(jobs: Sequence[SubmittedJob], console: Console, poll_s: float) -> list[JobState]:
-    states: dict[str, JobState] = {}
+def _watch_in_lines(looking: list[Looker], console: Console, poll_s: float, joining: Joining) -> list[JobState]:
+    states: dict[Path, JobState] = {}
     shown, printed = "", time.monotonic()
     told: set[str] = set()
     while True:
+        looking += joining()
+        jobs = [looker.job for looker in looking]
         for job in jobs:
-            if job.job_id not in states or not states[job.job_id].ended:
-                states[job.job_id] = job.poll()
+            if job.job_folder not in states or not states[job.job_folder].ended:
+                states[job.job_folder] = job.poll()
         counts = Counter(state.status for state in states.values())
         text = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         if text != shown:
             say(console, text)
             shown = text
-        for reason, job in {states[job.job_id].message: job for job in reversed(jobs)}.items():
-            if reason not in told and (advice := job.advice(states[job.job_id])) is not None:
+        for reason, job in {states[job.job_folder].message: job for job in reversed(jobs)}.items():
+            if reason not in told and (advice := job.advice(states[job.job_folder])) is not None:
                 told.add(reason or "")
                 say(console, advice)
         if all(state.ended for state in states.values()):
-            return [states[job.job_id] for job in jobs]
+            return [states[job.job_folder] for job in jobs]
         if time.monotonic() - printed >= _LINE_INTERVAL_S:
             printed = time.monotonic()
             _say_progress(jobs, console)

@@ -15,16 +15,29 @@ _MOST_POLLS = 20
 """Jobs a second whose state is looked at."""
 _ORDER = ("running", "failed", "requeued", "pending", "unknown", "cancelled", "done")
 
+Joining = Callable[[], "list[Looker]"]
+"""Asked again and again for jobs that are to be looked at, too."""
+
+
+def nobody() -> list[Looker]:
+    """Where no job can come later."""
+    return []
+
 
 def watch_live(
-    looking: Sequence[Looker], console: Console, poll_s: float, above: Callable[[], None] = lambda: None
+    looking: list[Looker],
+    console: Console,
+    poll_s: float,
+    above: Callable[[], None] = lambda: None,
+    joining: Joining = nobody,
 ) -> list[Look]:
     """Show the jobs until all have ended; their last looks. `above` prints what is to stay, above the view.
 
-    Raises `OSError` where the terminal has gone.
+    `joining` finds jobs that came later; they are appended to `looking`. Raises `OSError` where the terminal has gone.
     """
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
+            looking += joining()
             looks = [looker.look() for looker in looking]
             above()
             live.update(Group(*jobs_lines(by_importance(looks), room_of(console, live=True))), refresh=True)

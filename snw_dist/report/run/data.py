@@ -36,7 +36,7 @@ def _blocks(run: RunFiles) -> Iterator[Block]:
     yield _splits(summary)
     yield _splits_table(summary)
     yield _labels(run)
-    yield _lengths(run)
+    yield from _lengths(run)
     if not run.prepared.symmetric:
         yield _spread(run.prepared.pairs)
     for note in summary["notes"]:
@@ -138,25 +138,33 @@ def _histogram(name: str, values: FloatArray, edges: FloatArray, colour: int, sh
     return Lines(name, edges, height, np.zeros_like(height), height, colour=colour, steps=True)
 
 
-def _lengths(run: RunFiles) -> Figure:
+def _lengths(run: RunFiles) -> Iterator[Block]:
+    """A side whose sequences all have one length is a sentence: there is nothing to see of it."""
     prepared, pairs = run.prepared, run.prepared.pairs
     sides = [("ligand_id", prepared.ligands, "ligands"), ("receptor_id", prepared.receptors, "receptors")]
     held = pairs["split"] != "train"
-    panels = []
+    panels, alike = [], ""
     for column, sequences, name in sides:
         parts = [pairs.loc[chosen, column].unique() for chosen in (~held, held)]
         lengths = [np.array([len(sequences[key]) for key in part], dtype=np.float64) for part in parts]
-        edges = _edges(np.concatenate(lengths))
+        every = np.concatenate(lengths)
+        if every.size and every.min() == every.max():
+            alike += f" All {name} have {every[0]:,.0f} residues."
+            continue
+        edges = _edges(every)
         marks = tuple(
             _histogram(label, values, edges, colour, share=True)
             for label, values, colour in (("train", lengths[0], 0), ("held out", lengths[1], 1))
         )
         panels.append(Panel(marks, Axis("residues"), Axis("% of the sequences", low=0), name))
-    return Figure(
+    if not panels:
+        yield Says(f"**Lengths.**{alike}")
+        return
+    yield Figure(
         "data_lengths",
         "Lengths of the sequences",
         "Each sequence of a side counts once. Where train and the held-out splits differ, a figure of the "
-        "held-out splits is also about another length.",
+        f"held-out splits is also about another length.{alike}",
         panels,
     )
 

@@ -11,6 +11,8 @@ from snw_dist.report.page import Cell, Column, Table
 
 _WORST = 25
 """Of each kind."""
+_LETTERS = 24
+"""Of a sequence that are shown: more would take a second line, in each row of a long table."""
 
 
 def confusion_table(predictions: pd.DataFrame, splits: Sequence[str], threshold: float) -> Table:
@@ -55,8 +57,8 @@ def worst_table(
         "in the CSV file.",
         [
             *(Column("error"), Column("split"), Column("score", 3), Column("probability", 3), Column("label", 3)),
-            *(Column("ligand"), Column("sequence", mono=True, longest=40)),
-            *(Column("receptor"), Column("receptor sequence", mono=True, longest=40)),
+            *(Column("ligand"), Column("sequence", mono=True, longest=_LETTERS)),
+            *(Column("receptor"), Column("receptor sequence", mono=True, longest=_LETTERS)),
         ],
         rows,
     )

@@ -13,8 +13,10 @@ from snw_dist.report.page import Block, Cell, Column, Figure, Says, Section, Tab
 from snw_dist.report.run.files import RunFiles
 
 _STEP = Axis("step", low=0)
-_AGAIN: tuple[tuple[int, Literal["solid", "dash", "dot"]], ...] = ((3, "dot"), (6, "solid"), (4, "dot"), (5, "solid"))
+_AGAIN: tuple[tuple[int, Literal["solid", "dash", "dot"]], ...] = ((3, "dot"), (6, "solid"), (4, "dot"), (3, "solid"))
 """Colour and style of why a run was started again, in the order in which that has happened."""
+_WORTH_A_LOOK = 0.5
+"""Per cent of the time; an empty panel says less than a sentence."""
 _LARGEST = 1e100
 """A value beyond it is damage, and no axis can be drawn to it."""
 
@@ -207,15 +209,17 @@ def _ranks(run: RunFiles) -> Figure:
         texts=tuple(f"{n}: {v:.1f} %" for n, v in zip(names, waits, strict=True)),
     )
     height, axis = 70 + 26 * max(3, len(names)), Axis(names=tuple(names))
+    panels = [Panel((bars, mean), Axis("thousand residues", low=0), axis, "work", height=height)]
+    waited = " None of them waited for its files to be written."
+    if max(waits) >= _WORTH_A_LOOK:
+        panels.append(Panel((wait,), _percent(wait.length), axis, "wait for the writer", height=height))
+        waited = " In the second panel, the share of its time that a rank waited for its files to be written."
     return Figure(
         "learning_ranks",
         "How the ranks shared the embedding",
         "A **rank** is one process of a job. Ranks take pieces of the store as they finish: a faster one has "
-        "more. In the second panel, the share of its time that a rank waited for its files to be written.",
-        [
-            Panel((bars, mean), Axis("thousand residues", low=0), axis, "work", height=height),
-            Panel((wait,), _percent(wait.length), axis, "wait for the writer", height=height),
-        ],
+        f"more.{waited}",
+        panels,
     )
 
 

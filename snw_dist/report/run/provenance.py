@@ -34,7 +34,7 @@ def _blocks(run: RunFiles) -> Iterator[Block]:
     yield Table(
         "provenance_settings",
         "All settings",
-        "As `config.json` in the run folder has them.",
+        "As config.json in the run folder has them.",
         [Column("setting"), Column("value", mono=True)],
         [[key, value] for key, value in _flat(run.config)],
     )

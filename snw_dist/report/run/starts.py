@@ -17,7 +17,7 @@ _MOST_BYTES = 2**26
 _LINE = re.compile(r"^(?:resuming at|no checkpoint in .*: starting at) step (\d+) of \d+ \(epoch ", re.MULTILINE)
 """See `snw_dist.train.lines.start_line`."""
 _KINDS = {PREEMPTED: "preempted", LIMIT: "time limit"}
-_STOPPED, _KILLED, _NEW = "stopped", "killed or node failed", "new job"
+_STOPPED, _KILLED, _MORE, _NEW = "after a stop", "killed or node failed", "for more steps", "by a new job"
 
 
 class Start(NamedTuple):
@@ -70,7 +70,7 @@ def _after(outcomes: dict[int, Outcome]) -> tuple[str, str]:
         return f"started again by a new job: {who} of the one before was killed, or its node failed", _KILLED
     first = words[0][1]
     if first.exit_code == 0:
-        return "started again by a new job: the one before had done all of its steps", _NEW
+        return "started again by a new job: the one before had done all of its steps", _MORE
     said = first.message.splitlines()[0] if first.message.strip() else f"exit code {first.exit_code}"
     return f"started again by a new job: the one before had ended: {said}", _NEW
 

@@ -17,7 +17,8 @@ from hpc.errors import CorruptError, InputError
 from hpc.machine.processes import process_started
 from hpc.progress import ProgressFile
 from hpc.ranks.outcome import Outcome, write_outcome
-from hpc.submit.showing import as_json_lines, found_jobs, show_once
+from hpc.submit.array import watch_jobs
+from hpc.submit.showing import as_json_lines, found_and_joining, found_jobs, show_once
 from tests.kit.ranks import REPOSITORY
 from tests.kit.terminals import Terminal
 from tests.unit.hpc.submit.test_jobs_of_run import submitted
@@ -116,3 +117,23 @@ def test_really_ctrl_c_leaves_the_job_running_and_says_so(tmp_path: Path, living
         assert terminal.end() == 130
     assert "No longer looking. This ends no job: train-a" in terminal.shown
     assert process.poll() is None
+
+
+def test_jobs_that_are_submitted_later_join_and_no_other(tmp_path: Path) -> None:
+    """They needed a new start of `status --follow`."""
+    ended(tmp_path / "a", "train-a")
+    now = [100.0]
+    looking, joining = found_and_joining(tmp_path, nothing_known, lambda: now[0])
+    assert [looker.job.name for looker in looking] == ["train-a"]
+    ended(tmp_path / "b", "train-b", 3, "shard 7 is damaged")
+    (tmp_path / "b" / "jobs" / "000009-not-yet").mkdir()
+    assert joining() == [], "folders are listed every ten seconds only"
+    now[0] += 11
+    found = joining()
+    assert [looker.job.name for looker in found] == ["train-b"]
+    now[0] += 11
+    assert joining() == []
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    states = watch_jobs(looking, console, 0.01, joining=lambda: [found.pop()] if found else [])
+    assert [state.status for state in states] == ["done", "failed"]
+    assert [looker.job.name for looker in looking] == ["train-a", "train-b"]

@@ -53,3 +53,14 @@ def test_without_a_log_a_line_says_so(run: RunFiles) -> None:
     [said] = learning_section(dataclasses.replace(run, log=[])).blocks
     assert isinstance(said, Says)
     assert "metrics.jsonl" in said.text
+
+
+def test_ranks_that_never_waited_have_no_empty_panel(run: RunFiles) -> None:
+    def figure(waited_s: float) -> Figure:
+        shards = [{"seconds": 10.0, "residues": 500, "waited_for_writer_s": waited_s}]
+        blocks = learning_section(dataclasses.replace(run, embedding={"0": shards, "1": shards})).blocks
+        return next(block for block in blocks if isinstance(block, Figure) and block.name == "learning_ranks")
+
+    assert [panel.title for panel in figure(1.0).panels] == ["work", "wait for the writer"]
+    assert [panel.title for panel in figure(0.001).panels] == ["work"]
+    assert "None of them waited" in figure(0.001).says

@@ -43,7 +43,7 @@ def test_each_start_of_a_job_has_the_reason_that_its_last_attempt_has_noted(tmp_
     note_attempt(folder, attempt(15, "asked to stop by SIGTERM: ...", 4), None)
     found = starts_of(tmp_path, "ours")
     assert [start.step for start in found] == [0, 7, 9, 12, 15]
-    assert [start.kind for start in found] == ["", "preempted", "time limit", "killed or node failed", "stopped"]
+    assert [start.kind for start in found] == ["", "preempted", "time limit", "killed or node failed", "after a stop"]
     assert found[1].why == f"queued again: {PREEMPTED}"
     assert found[3].why == "queued again: killed, or its node failed"
 
@@ -56,7 +56,7 @@ def test_a_new_job_has_the_reason_for_which_the_one_before_ended(tmp_path: Path)
     job(tmp_path, 4, [])  # embeds
     job(tmp_path, 5, [20])
     found = starts_of(tmp_path, "ours")
-    assert [start.kind for start in found] == ["", "new job", "killed or node failed", "new job"]
+    assert [start.kind for start in found] == ["", "by a new job", "killed or node failed", "for more steps"]
     assert found[1].why.endswith("the one before had ended: asked to stop; state of step 5 is saved")
     assert "rank 1 of the one before was killed" in found[2].why
     assert found[3].why.endswith("the one before had done all of its steps")
