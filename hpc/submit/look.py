@@ -7,6 +7,7 @@ a second, and what changes rarely every `RARELY_S` seconds; `hpc/README.md` says
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -200,7 +201,10 @@ def end_of_failed(job: SubmittedJob) -> LogEnd | None:
 
 
 def _starting(job: SubmittedJob) -> str:
-    return "".join(log_tail(log_file(job.job_folder, 0), 1))
+    """Its last line that is ours: a compiler that is started logs lines that say nothing to people."""
+    lines = log_tail(log_file(job.job_folder, 0))
+    ours = [line for line in lines if re.match(r"\S+ r\d+ [A-Z]+ +hpc\.", line)]
+    return (ours or lines or [""])[-1]
 
 
 def _work(job: SubmittedJob, work_of: WorkOf) -> Work | None:

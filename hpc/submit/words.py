@@ -7,6 +7,7 @@ from hpc.submit.pending import plainly
 from hpc.submit.submitted import JobState
 
 _MOST_FIGURES = 9
+_LEAST_WAIT = 0.005
 _STATES = {"pending": "waiting in the queue", "requeued": "queued again"}
 _SHARES = {
     "data_wait_share": "of the time waiting for data",
@@ -40,8 +41,13 @@ def time_left(item: ProgressSummary) -> str:
 
 
 def figures(item: ProgressSummary) -> str:
-    """The first figures: `loss 0.5, 429 pairs a second, 2% of the time waiting for data`."""
-    return ", ".join(_figure(name, value) for name, value in list(item.figures.items())[:_MOST_FIGURES])
+    """The first figures: `loss 0.5, 429 pairs a second, 2.0% of the time waiting for data`; no wait that is 0%."""
+    shown = {name: value for name, value in item.figures.items() if not _is_nothing(name, value)}
+    return ", ".join(_figure(name, value) for name, value in list(shown.items())[:_MOST_FIGURES])
+
+
+def _is_nothing(name: str, value: float | None) -> bool:
+    return name in ("data_wait_share", "saves_share") and value is not None and value < _LEAST_WAIT
 
 
 def _figure(name: str, value: float | None) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from hpc.curves import CurveFile, Wanted, Work
 from hpc.job.request import REQUEST
+from hpc.logs import log_file
 from hpc.progress import ProgressFile
 from hpc.ranks.attempts import LIMIT, PREEMPTED, Attempt, note_attempt
 from hpc.ranks.outcome import Outcome, write_outcome
@@ -175,6 +176,14 @@ def test_the_log_of_the_rank_that_failed_and_of_no_other(tmp_path: Path) -> None
     assert len(end.lines) == 10
     write_outcome(mine.job_folder, 2, Outcome(3, "shard 7 is damaged. Mend it: ..."))
     assert end_of_failed(mine) is None, "what is said to the user says all"
+
+
+def test_of_a_job_that_starts_the_last_line_of_ours_is_shown(tmp_path: Path) -> None:
+    mine = job(tmp_path)
+    log_file(mine.job_folder, 0).parent.mkdir()
+    ours = "18:46:04 r00 INFO  hpc.job.run: rank 0 of 2 on n1, attempt 8-0"
+    log_file(mine.job_folder, 0).write_text(f"{ours}\n18:46:26 r00 INFO  compilers.C.base: gcc test.o -laio\n")
+    assert Looker(mine, works(tmp_path)).look().starting == ours
 
 
 def test_a_job_that_has_ended_is_read_once_more_and_then_left_alone(tmp_path: Path) -> None:
