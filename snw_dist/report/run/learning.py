@@ -34,7 +34,7 @@ def _blocks(run: RunFiles) -> Iterator[Block]:
     if run.finished is not None:
         yield Says(f"Training ended at step {run.finished.step:,}: {run.finished.reason}.")
     rules = tuple(_rules(run, validation))
-    yield _loss(train, validation, rules)
+    yield _loss(train, validation, rules, len(run.starts) > 1)
     yield _auroc(validation, rules)
     yield _driving(train, rules)
     yield _speed(train, rules)
@@ -77,15 +77,13 @@ def smooth(values: FloatArray) -> FloatArray:
 def _rules(run: RunFiles, validation: list[dict[str, Any]]) -> Iterator[Mark]:
     """Upright: the step whose weights are used, and the starts after the first."""
     chosen = run.metrics["provenance"]["step"]
-    yield Rules(
-        "step whose weights are used", (float(chosen),), colour=2, texts=(f"step {chosen:,}: its weights are used",)
-    )
+    yield Rules("weights that are used", (float(chosen),), colour=2, texts=(f"step {chosen:,}: its weights are used",))
     for number, kind in enumerate(dict.fromkeys(start.kind for start in run.starts[1:])):
         again = [start for start in run.starts[1:] if start.kind == kind]
         texts = tuple(f"step {start.step:,}: {start.why}" for start in again)
         at = tuple(float(start.step) for start in again)
         colour, style = _AGAIN[number % len(_AGAIN)]
-        yield Rules(f"started again: {kind}", at, colour=colour, style=style, texts=texts)
+        yield Rules(f"restart: {kind}", at, colour=colour, style=style, texts=texts)
 
 
 def _both(train: list[dict[str, Any]], name: str, label: str) -> list[Mark]:
@@ -96,13 +94,16 @@ def _both(train: list[dict[str, Any]], name: str, label: str) -> list[Mark]:
     ]
 
 
-def _loss(train: list[dict[str, Any]], validation: list[dict[str, Any]], rules: tuple[Mark, ...]) -> Figure:
+def _loss(
+    train: list[dict[str, Any]], validation: list[dict[str, Any]], rules: tuple[Mark, ...], again: bool
+) -> Figure:
     of_val = Points("val", *series(validation, "loss"), colour=1, joined=True)
     return Figure(
         "learning_loss",
         "Loss",
         "The **loss** is what training makes small. Where that of val rises while that of train still falls, the "
-        "network begins to learn train by heart; the weights that are used are from the best validation.",
+        "network begins to learn train by heart; the weights that are used are from the best validation. "
+        f"{'Each restart stands in a table below.' if again else ''}",
         [Panel((*_both(train, "loss", "train"), of_val, *rules), _STEP, Axis("loss"))],
     )
 
@@ -145,19 +146,17 @@ def _speed(train: list[dict[str, Any]], rules: tuple[Mark, ...]) -> Figure:
         wait = 100 * series(train, "data_wait_s")[1] / seconds
     waiting = Lines("wait for data, mean of neighbours", steps, smooth(wait), colour=4)
     median = float(np.nanmedian(series(train, "pairs_per_s")[1]))
-    return Figure(
-        "learning_speed",
-        "Speed",
-        f"Pairs that all ranks together learned from in a second: {median:,.0f} in the middle. In the second "
-        "panel, the share of its time that rank 0 waited for data: near 0, the processors or the GPU are the "
-        "limit.",
-        [
-            Panel(
-                (*_both(train, "pairs_per_s", "pairs a second"), *rules), _STEP, Axis("pairs a second", low=0), "speed"
-            ),
-            Panel((waiting, *rules), _STEP, _percent(waiting.y), "wait for data"),
-        ],
-    )
+    speed = (*_both(train, "pairs_per_s", "pairs a second"), *rules)
+    panels = [Panel(speed, _STEP, Axis("pairs a second", low=0), "speed")]
+    waited = "Rank 0 hardly waited for data: the processors or the GPU are the limit."
+    if np.nanmax(waiting.y, initial=0.0) >= _WORTH_A_LOOK:
+        panels.append(Panel((waiting, *rules), _STEP, _percent(waiting.y), "wait for data"))
+        waited = (
+            "In the second panel, the share of its time that rank 0 waited for data: near 0, the processors or the "
+            "GPU are the limit."
+        )
+    says = f"Pairs that all ranks together learned from in a second: {median:,.0f} in the middle. {waited}"
+    return Figure("learning_speed", "Speed", says, panels)
 
 
 def _starts(run: RunFiles) -> Table:
@@ -210,7 +209,7 @@ def _ranks(run: RunFiles) -> Figure:
     )
     height, axis = 70 + 26 * max(3, len(names)), Axis(names=tuple(names))
     panels = [Panel((bars, mean), Axis("thousand residues", low=0), axis, "work", height=height)]
-    waited = " None of them waited for its files to be written."
+    waited = " None of them waited for long until its files were written."
     if max(waits) >= _WORTH_A_LOOK:
         panels.append(Panel((wait,), _percent(wait.length), axis, "wait for the writer", height=height))
         waited = " In the second panel, the share of its time that a rank waited for its files to be written."

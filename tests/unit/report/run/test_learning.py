@@ -39,12 +39,12 @@ def test_restarts_are_marked_on_every_axis_of_steps(run: RunFiles) -> None:
     panels = [p for block in blocks if isinstance(block, Figure) for p in block.panels if p.x.title == "step"]
     assert len(panels) == 6
     for panel in panels:
-        again = {mark.name: mark for mark in panel.marks if isinstance(mark, Rules) and "again" in mark.name}
+        again = {mark.name: mark for mark in panel.marks if isinstance(mark, Rules) and "restart" in mark.name}
         assert {name: mark.at for name, mark in again.items()} == {
-            "started again: preempted": (30.0, 60.0),
-            "started again: new job": (80.0,),
+            "restart: preempted": (30.0, 60.0),
+            "restart: new job": (80.0,),
         }
-        assert again["started again: preempted"].texts[0] == "step 30: queued again: preempted"
+        assert again["restart: preempted"].texts[0] == "step 30: queued again: preempted"
         assert len({(mark.colour, mark.style) for mark in again.values()}) == 2
     assert "train.epochs: 3, was 2" in " ".join(block.text for block in blocks if isinstance(block, Says))
 
@@ -63,4 +63,15 @@ def test_ranks_that_never_waited_have_no_empty_panel(run: RunFiles) -> None:
 
     assert [panel.title for panel in figure(1.0).panels] == ["work", "wait for the writer"]
     assert [panel.title for panel in figure(0.001).panels] == ["work"]
-    assert "None of them waited" in figure(0.001).says
+    assert "None of them waited for long" in figure(0.001).says
+
+
+def test_where_nobody_waited_for_data_there_is_no_empty_panel(run: RunFiles) -> None:
+    def figure(data_wait_s: float) -> Figure:
+        log = [{**record, "data_wait_s": data_wait_s} for record in run.log]
+        blocks = learning_section(dataclasses.replace(run, log=log)).blocks
+        return next(block for block in blocks if isinstance(block, Figure) and block.name == "learning_speed")
+
+    assert [panel.title for panel in figure(0.001).panels] == ["speed", "wait for data"]  # of 0.1 s
+    assert [panel.title for panel in figure(0.0001).panels] == ["speed"]
+    assert "hardly waited for data" in figure(0.0001).says
