@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import platform
 import secrets
 import shutil
@@ -138,8 +139,10 @@ def compared(facts: Sequence[Mapping[str, Any]]) -> list[Check]:
 
 def check_shared_memory(comm: Communicator, topology: Topology, bytes_per_rank: int) -> Check:
     """Collective: whether each node has room for what each of its ranks is to map in its shared memory."""
-    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
-    return room_to_share(comm.gather({"host": topology.host, "free": free, "needed": bytes_per_rank}))
+    usable = os.access(SHARED_MEMORY, os.W_OK | os.X_OK)
+    free = shutil.disk_usage(SHARED_MEMORY).free if usable else 0
+    fact = {"host": topology.host, "usable": usable, "free": free, "needed": bytes_per_rank}
+    return room_to_share(comm.gather(fact))
 
 
 def room_to_share(facts: Sequence[Mapping[str, Any]]) -> Check:
@@ -147,6 +150,12 @@ def room_to_share(facts: Sequence[Mapping[str, Any]]) -> Check:
     for host in dict.fromkeys(fact["host"] for fact in facts):
         ranks = [fact for fact in facts if fact["host"] == host]
         needed, free = (sum(fact["needed"] for fact in ranks), min(fact["free"] for fact in ranks))
+        if needed and not all(fact["usable"] for fact in ranks):
+            text = (
+                f"{SHARED_MEMORY} of {host} is missing, or this user may not write to it, but its {len(ranks)} rank(s) "
+                f"need {needed / 1e6:.0f} MB there. Mount a tmpfs of mode 1777 (in a container bind the host's)."
+            )
+            return Check("shared memory", "problem", text)
         if needed > free:
             text = (
                 f"{free / 1e6:.0f} MB are free in {SHARED_MEMORY} of {host}, but its {len(ranks)} rank(s) need "

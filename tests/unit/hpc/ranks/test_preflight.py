@@ -92,10 +92,18 @@ def test_a_changed_source_file_changes_the_digest(tmp_path: Path) -> None:
 
 
 def test_room_in_the_shared_memory_of_each_node() -> None:
-    ranks = [{"host": f"n{rank // 2}", "free": 150 * 10**6, "needed": 69 * 10**6} for rank in range(4)]
+    fact = {"usable": True, "free": 150 * 10**6, "needed": 69 * 10**6}
+    ranks = [{"host": f"n{rank // 2}", **fact} for rank in range(4)]
     assert room_to_share(ranks).status == "ok"
     ranks[3]["free"] = 137 * 10**6  # it may have looked a moment later
     check = room_to_share(ranks)
     assert check.status == "problem"
     assert check.text.startswith("137 MB are free in /dev/shm of n1, but its 2 rank(s) need 138 MB there, 69 MB each.")
-    assert room_to_share([{"host": "n1", "free": 0, "needed": 0}]).status == "ok"
+    assert room_to_share([{"host": "n1", "usable": False, "free": 0, "needed": 0}]).status == "ok"
+
+
+def test_a_shared_memory_that_cannot_be_written_is_no_wait_for_buffers_that_never_come() -> None:
+    facts = [{"host": "n1", "usable": rank == 0, "free": 10**9, "needed": 10**6} for rank in range(2)]
+    check = room_to_share(facts)
+    assert check.status == "problem"
+    assert check.text.startswith("/dev/shm of n1 is missing, or this user may not write to it, but its 2 rank(s) need")
