@@ -165,19 +165,22 @@ def attempts_before(job: SubmittedJob, attempt: int) -> list[Restart]:
 
 
 def _earlier_job(job: SubmittedJob) -> list[Restart]:
-    """How an earlier job of the same name has ended, where a rank of it has said so; nothing else is asked.
+    """How the attempts of an earlier job of the name have ended, where a rank has said so; nothing else is asked.
 
-    Where a rank was killed, the others have only said that it is gone.
+    Where a rank was killed, the others have only said that it is gone. Where a job was cancelled, it had been asked to
+    stop before, and has noted that.
     """
     outcomes = read_outcomes(job.job_folder)
     if not outcomes:
-        return []
+        noted = read_attempts(job.job_folder / ATTEMPTS)
+        return attempts_before(job, noted[-1].restarts + 2) if noted else []
     rank = min(outcomes, key=lambda each: (outcomes[each].echo, outcomes[each].exit_code == 0, each))
     gone = outcomes[rank].gone
     why = outcomes[rank].message if gone is None else f"rank {gone} was killed, or its node failed"
     with contextlib.suppress(OSError):
         ended = outcome_file(job.job_folder, rank).stat().st_mtime
-        return [Restart(job.job_id, outcomes[rank].restarts + 1, ended, why, None)]
+        attempt = outcomes[rank].restarts + 1
+        return [*attempts_before(job, attempt), Restart(job.job_id, attempt, ended, why, None)]
     return []
 
 

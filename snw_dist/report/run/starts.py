@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc.disk.reading import BadFileError, read_json, read_small
+from hpc.errors import ExitCode
 from hpc.job.request import REQUEST
 from hpc.ranks.attempts import ATTEMPTS, LIMIT, PREEMPTED, Attempt, read_attempts
-from hpc.ranks.outcome import Outcome, read_outcomes
+from hpc.ranks.outcome import read_outcomes
 from hpc.told import TOLD
 
 _MOST_BYTES = 2**26
@@ -43,7 +44,7 @@ def starts_of(jobs: Path, run: str) -> list[Start]:
         steps = [int(match[1]) for match in _LINE.finditer(_text(job / "progress" / TOLD))]
         if not steps or _run_of(job) not in (run, None):
             continue
-        found.append(Start(steps[0]) if before is None else Start(steps[0], *_after(read_outcomes(before))))
+        found.append(Start(steps[0]) if before is None else Start(steps[0], *_after(before)))
         found += _again(steps, read_attempts(job / ATTEMPTS))
         before = job
     return found
@@ -62,8 +63,11 @@ def _again(steps: Sequence[int], attempts: Sequence[Attempt]) -> Iterator[Start]
         yield Start(step, f"queued again: {why}", _KINDS.get(why, _STOPPED))
 
 
-def _after(outcomes: dict[int, Outcome]) -> tuple[str, str]:
+def _after(before: Path) -> tuple[str, str]:
     """Why and kind of a start by a new job, from how the job before has ended."""
+    outcomes, attempts = read_outcomes(before), read_attempts(before / ATTEMPTS)
+    if not outcomes and attempts:  # it was cancelled while it waited for Slurm
+        return f"started again by a new job: the one before had ended: {attempts[-1].why}", _STOPPED
     words = sorted(outcomes.items(), key=lambda item: (item[1].echo, item[1].exit_code == 0, item[0]))
     if not words or words[0][1].echo:
         who = f"rank {words[0][1].gone}" if words and words[0][1].gone is not None else "a rank"
@@ -72,7 +76,8 @@ def _after(outcomes: dict[int, Outcome]) -> tuple[str, str]:
     if first.exit_code == 0:
         return "started again by a new job: the one before had done all of its steps", _MORE
     said = first.message.splitlines()[0] if first.message.strip() else f"exit code {first.exit_code}"
-    return f"started again by a new job: the one before had ended: {said}", _NEW
+    kind = _STOPPED if first.exit_code == ExitCode.PREEMPTED else _NEW
+    return f"started again by a new job: the one before had ended: {said}", kind
 
 
 def _run_of(job: Path) -> str | None:

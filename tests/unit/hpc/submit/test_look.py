@@ -153,13 +153,25 @@ def test_an_earlier_job_of_the_name_is_a_restart(tmp_path: Path) -> None:
     assert (restart.job, restart.attempt, restart.why) == ("41", 1, "asked to stop; state of step 7 is saved")
 
 
+def test_an_earlier_job_that_was_cancelled_is_a_restart(tmp_path: Path) -> None:
+    """Its ranks were ended while they waited for Slurm, and have left no last word."""
+    first, second = job(tmp_path, 1), job(tmp_path, 2)
+    note_attempt(first.job_folder, Attempt(45, 60.0, 5.0, "asked to stop", 0, 1234.5), 600.0)
+    [looker] = lookers([second], lambda *_: None, [first, second])
+    [restart] = looker.look().restarts
+    assert (restart.job, restart.attempt, restart.why, restart.done) == ("41", 1, "asked to stop", 45)
+
+
 def test_an_earlier_job_of_which_a_rank_was_killed_is_a_restart(tmp_path: Path) -> None:
     """Nobody but those who have seen it go has left a word."""
     first, second = job(tmp_path, 1), job(tmp_path, 2)
-    write_outcome(first.job_folder, 0, Outcome(1, "rank 1 on n2 has gone without a word; see its log", echo=True))
+    note_attempt(first.job_folder, Attempt(70, 60.0, 5.0, PREEMPTED, 0, 1234.5), 600.0)
+    write_outcome(first.job_folder, 0, Outcome(1, "rank 1 on n2 has gone without a word; see its log", 1, echo=True))
     [looker] = lookers([second], lambda *_: None, [first, second])
-    [restart] = looker.look().restarts
-    assert (restart.job, restart.why) == ("41", "rank 1 was killed, or its node failed")
+    assert [(each.job, each.attempt, each.why) for each in looker.look().restarts] == [
+        ("41", 1, PREEMPTED),
+        ("41", 2, "rank 1 was killed, or its node failed"),
+    ]
 
 
 def test_the_log_of_the_rank_that_failed_and_of_no_other(tmp_path: Path) -> None:

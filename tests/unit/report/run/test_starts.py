@@ -54,9 +54,13 @@ def test_a_new_job_has_the_reason_for_which_the_one_before_ended(tmp_path: Path)
     write_outcome(killed, 0, Outcome(1, "rank 1 on n2 has gone without a word; see its log", echo=True))
     write_outcome(job(tmp_path, 3, [9]), 0, Outcome(0, "done"))
     job(tmp_path, 4, [])  # embeds
-    job(tmp_path, 5, [20])
+    cancelled = job(tmp_path, 5, [20])
+    note_attempt(cancelled, attempt(25, "asked to stop by SIGTERM: ...", 0), None)
+    write_outcome(job(tmp_path, 6, [25]), 0, Outcome(4, "the disk is full"))
+    job(tmp_path, 7, [30])
     found = starts_of(tmp_path, "ours")
-    assert [start.kind for start in found] == ["", "by a new job", "killed or node failed", "for more steps"]
+    kinds = ["", "after a stop", "killed or node failed", "for more steps", "after a stop", "by a new job"]
+    assert [start.kind for start in found] == kinds
     assert found[1].why.endswith("the one before had ended: asked to stop; state of step 5 is saved")
     assert "rank 1 of the one before was killed" in found[2].why
     assert found[3].why.endswith("the one before had done all of its steps")
