@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from hpc.amounts import count_of
 from hpc.errors import SnwError
 from hpc.told import long_work
 from snw_dist.config import SnwConfig
@@ -29,7 +30,6 @@ from snw_dist.report.screening.read import read_result
 from snw_dist.report.screening.summed import Summed, summed
 from snw_dist.report.write import write_report
 from snw_dist.screen.controls import lines_of
-from snw_dist.screen.false_hits import said_of
 from snw_dist.screen.library import other
 from snw_dist.screen.plan_file import read_plan
 from snw_dist.screen.recall import said_of as recall_lines
@@ -163,21 +163,33 @@ def _false(folder: Path, content: Content, known: pd.DataFrame | None) -> Iterat
             yield from _labels(None, True, by_labels)
         return
     yield rate_figure(said, by_labels)
-    for line in said_of(said):
-        yield Says(f"{line}.")
     yield from _labels(said, known is not None, by_labels)
+    yield from _promises(said)
+
+
+def _promises(said: Content) -> Iterator[Block]:
+    """What is promised of each list, and of which receptors nothing is."""
     rows: list[list[Cell]] = [
         [list_name(one), len(one["receptors"]), one["tested"], one["negatives"], one["cutoff"], one["hits"],
-         one["estimate"] if one["hits"] else None, one["cut_by_top"]]
+         one["estimate"] if one["hits"] else None, None if one["hits"] else one["fewest_hits"], one["cut_by_top"]]
         for one in said["lists"]
     ]  # fmt: skip
     columns = [Column("list"), Column("receptors"), Column("pairs"), Column("known negatives"), Column("cutoff", 4)]
-    columns += [Column("hits"), Column("estimate", 3), Column("lists cut at the top")]
-    says = "Receptors that share a list share a promise. Without a cutoff nothing could be kept."
+    columns += [Column("hits"), Column("estimate", 3), Column("hits needed"), Column("lists cut at the top")]
+    says = (
+        f"Receptors that share a list share a promise: on average at most {said['rate']:g} of its hits are false, by "
+        "its known negatives. A list without hits is too weak for it: as many pairs as are needed would have to score "
+        "above its negatives."
+    )
     yield Table("promises", "Lists with a promise", says, columns, rows)
-    refused: list[list[Cell]] = [
-        [one["why"], len(one["receptors"]), ", ".join(one["receptors"])] for one in said["refused"]
-    ]
+    cut = sum(one["cut_by_top"] for one in said["lists"])
+    if cut:
+        more = f"a larger {said['ends_by']} would keep more"
+        yield Says(f"{count_of(cut, 'list')} may be too short, the cutoff is not in there: {more}.", "warning")
+    refused: list[list[Cell]] = []
+    for why in dict.fromkeys(one["why"] for one in said["refused"]):
+        names = [name for one in said["refused"] if one["why"] == why for name in one["receptors"]]
+        refused.append([why, len(names), ", ".join(names)])
     if refused:
         says = "These receptors have no hits, whatever the scores."
         columns = [Column("why"), Column("receptors"), Column("which", longest=400)]

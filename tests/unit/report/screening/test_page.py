@@ -96,11 +96,11 @@ def test_receptors_of_which_nothing_is_promised_are_told_by_the_reason(
     screens: Screens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = read_sealed(screens.promised / "result.json")
-    refused = [{"why": "it is new", "receptors": ["A", "B"]}, {"why": "too few negatives", "receptors": ["C"]}]
+    refused = [{"why": why, "receptors": [name]} for name, why in {"A": "new", "B": "few", "C": "new"}.items()]
     changed = content | {"false_hits": content["false_hits"] | {"refused": refused}}
     monkeypatch.setattr(screening_page, "read_result", lambda _: changed)
     rows = named(screen_page(screens.promised), Table, "nothing_promised").rows
-    assert [list(row) for row in rows] == [["it is new", 2, "A, B"], ["too few negatives", 1, "C"]]
+    assert [list(row) for row in rows] == [["new", 2, "A, C"], ["few", 1, "B"]]
 
 
 def test_without_labels_or_without_the_plan_it_says_so(screens: Screens, tmp_path: Path) -> None:
