@@ -48,6 +48,7 @@ system:
 # torch first, so that nothing else chooses its build; esm last and alone, because its own pins would replace torch
 # and transformers (setup.cfg lists what it needs).
 .venv/.stamp: setup.cfg pyproject.toml constraints.txt | system
+	@echo "Installing the pinned packages into .venv (some gigabytes, minutes without a word; once) ..."
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) --editable '.[train,report,umap,inspect,mlflow,wandb,slurm,mpi,esm,dev]'

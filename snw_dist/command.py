@@ -124,6 +124,8 @@ class Commands(TyperGroup):
             name=name, params=completion, no_args_is_help=True, rich_markup_mode=None, context_settings=settings
         )
         self._apps = apps
+        names: dict[str, Any] = dict.fromkeys(apps)
+        self.commands = names  # from which Typer says which one a wrong one may mean
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""

@@ -52,7 +52,7 @@ class RunSection:
     """Where results go."""
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    """The run folder is `folder/name`."""
+    """The run folder is `folder/name`: letters, digits, `.`, `_` and `-`."""
     folder: str = "runs"
     """With all runs; a relative path counts from the folder of the configuration."""
     seed: int = Field(default=1, ge=0, lt=2**32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import itertools
 import json
@@ -117,13 +118,31 @@ def _explain(kind: Any, item: Any, source: str) -> str:
     location = tuple(item["loc"])
     key = ".".join(str(part) for part in location)
     if item["type"] in _UNKNOWN_KEY:
-        return f"{source}: unknown key {_short(key)}; legal here: {legal_keys(kind, location[:-1])}."
+        meant = _meant(kind, location)
+        hint = f" Did you mean {meant}?" if meant else ""
+        return f"{source}: unknown key {_short(key)}; legal here: {legal_keys(kind, location[:-1])}.{hint}"
     if location and location[-1] == _OF_A_KEY:
         return f"{source}: {'.'.join(map(str, location[:-2]))}: no name that may stand here: {_short(item['input'])}."
     cause = item["msg"].removeprefix("Value error, ")
     if not key:
         return f"{source}: {cause}."
-    return f"{source}: {shown_key(key)}: {cause} (got {_short(item['input'])})."
+    said = f"{source}: {shown_key(key)}: {cause} (got {_short(item['input'])})."
+    return f"{said} {_description(kind, location)}".rstrip() if item["type"] == "string_pattern_mismatch" else said
+
+
+def _meant(kind: Any, location: tuple[Any, ...]) -> str:
+    """The key of the same place that is written most like a wrong one, or those of its name in other places."""
+    place, wrong = location[:-1], str(location[-1])
+    here = _keys(functools.reduce(_below, place, kind)) if dataclasses.is_dataclass(kind) else ()
+    near = difflib.get_close_matches(wrong, list(here), n=1, cutoff=0.75)
+    same = [key for key in dotted_keys(kind) if key.rpartition(".")[2] == wrong] if not place else []
+    return ", ".join([".".join(map(str, (*place, name))) for name in near] or same)
+
+
+def _description(kind: Any, location: tuple[Any, ...]) -> str:
+    """The text below the field that a key belongs to; nothing where there is none."""
+    fields = getattr(functools.reduce(_below, location[:-1], kind), "__pydantic_fields__", {})
+    return getattr(fields.get(str(location[-1])), "description", None) or ""
 
 
 def shown_key(key: str) -> str:

@@ -25,7 +25,10 @@ def find_bundle(source: str | Path, revision: str | None = None) -> Bundle:
     if is_folder:
         return open_bundle(folder)
     if there or not _HUB_ID.fullmatch(str(source)):
-        raise InputError(f"{source}: no such folder, and no id of the hub, which is owner/name. Give one of the two.")
+        raise InputError(
+            f"{source}: no such folder, and no id of the hub, which is owner/name. Give one of the two, or make a "
+            "bundle: snw-dist export."
+        )
     return open_bundle(_fetched(str(source), revision))
 
 

@@ -190,7 +190,8 @@ def load_encoder_weights(name: str, weights: str | None, revision: str | None, s
     if name == RANDOM_NAME:
         if weights is not None:
             raise InputError(
-                "encoder.weights is given but encoder.name is 'esmc-tiny-random': set encoder.name to 'esmc'."
+                "encoder.weights is given but encoder.name is 'esmc-tiny-random': set encoder.name to 'esmc', or "
+                "encoder.weights to null for the small encoder with random weights."
             )
         return tiny_random_weights()
     if weights is None:

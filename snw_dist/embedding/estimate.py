@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hpc.amounts import short
+from hpc.amounts import count_of, short
 from hpc.disk.storage import free_bytes, stored_below
 from hpc.errors import EnvironmentProblem, InputError
 from hpc.save.claims import refuse_in_use
@@ -85,7 +85,8 @@ def check_embedding(
     free = free_bytes(planned.path)
     text = (
         f"{planned.path}: {estimate.num_sequences:,} distinct sequences, {estimate.num_residues:,} residues of "
-        f"{width} {config.store.dtype}: {estimate.num_shards:,} shards, at most {estimate.num_files:,} files, "
+        f"{width} {config.store.dtype}: {count_of(estimate.num_shards, 'shard')}, "
+        f"at most {estimate.num_files:,} files, "
         f"{short(estimate.num_bytes, 'B')} ({short(free, 'B')} free)"
     )
     if estimate.num_files > config.store.max_files:

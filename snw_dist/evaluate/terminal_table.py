@@ -104,9 +104,10 @@ def _notes(metrics: Mapping[str, Any], shown: Mapping[str, Any], all_metrics: bo
         entry, [*strata] = model["splits"][split], facts["strata"]
         before, after = entry["uncalibrated"]["ece"], entry["metrics"]["ece"]["value"]
         fitted = " (fitted here)" if split == VAL else ""
-        seen = f"{strata[0]} in training; " if len(strata) == 1 else ""
+        error = f"calibration error (ECE) {decimal(before)}, {decimal(after)} after calibration"
+        seen = f"of the two sequences of a pair {strata[0]} in training; " if len(strata) == 1 else ""
         drawn = f"; {_drawn(facts['bootstrap'])}" if bootstrap["repeats"] else ""
-        yield f"{split}: {seen}ECE {decimal(before)} before, {decimal(after)} after calibration{fitted}{drawn}"
+        yield f"{split}: {seen}{error}{fitted}{drawn}"
     if shown:
         yield ""
         yield from (f"{name}: {control['meaning']}" for name, control in shown.items())

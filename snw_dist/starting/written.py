@@ -23,7 +23,9 @@ _ABOUT = (
 def refuse_existing(path: Path) -> None:
     """Raise `InputError` where there is a file already, or no folder for it: nothing is overwritten."""
     if path.exists() or path.is_symlink():
-        raise InputError(f"{path}: is there already, and is not overwritten. Give --config FILE for another file.")
+        raise InputError(
+            f"{path}: is there already, and is not overwritten. Remove it, or give --config FILE for another file."
+        )
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}. Make it, or give another --config FILE.")
 

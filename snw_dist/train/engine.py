@@ -21,6 +21,7 @@ from hpc.errors import CorruptError, EnvironmentProblem, InputError
 from hpc.job.request import STARTUP_DEADLINE_S
 from hpc.machine.extensions import extensions_build_lock, prepare_extensions_folder
 from hpc.ranks.communicator import Communicator
+from hpc.told import long_work
 from snw_dist.config import Precision
 from snw_dist.model.tower import Tower
 from snw_dist.train.engine_settings import deepspeed_settings, parameter_groups, we_clip
@@ -32,6 +33,7 @@ from snw_dist.train.portable import Snapshot, read_into, share, snapshot
 from snw_dist.train.shared_buffers import announce_buffer, unlink_buffers
 
 _SCALER = ("cur_scale", "cur_iter", "last_overflow_iter", "cur_hysteresis")
+_BUILDING = "making DeepSpeed's C++ code ready; the first run on a machine compiles it"
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +51,7 @@ def prepare_deepspeed(device: torch.device) -> None:
     from deepspeed.comm.torch import build_shm_op
 
     folder = prepare_extensions_folder({"torch": torch.__version__, "deepspeed": deepspeed.__version__})
-    with extensions_build_lock(folder, 4 * STARTUP_DEADLINE_S):
+    with long_work(_BUILDING), extensions_build_lock(folder, 4 * STARTUP_DEADLINE_S):
         try:
             build_shm_op()
         except (RuntimeError, OSError) as error:

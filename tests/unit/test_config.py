@@ -26,7 +26,19 @@ SECTIONS = [field.name for field in dataclasses.fields(SnwConfig)]
 
 def test_an_unknown_section_names_the_legal_ones() -> None:
     text = message(config_from_dict, {"trian": {}}, "my.json")
-    assert text == f"my.json: unknown key 'trian'; legal here: {', '.join(SECTIONS)}."
+    assert text == f"my.json: unknown key 'trian'; legal here: {', '.join(SECTIONS)}. Did you mean train?"
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"), [({"train": {"epoch": 5}}, "train.epochs"), ({"warmup_steps": 5}, "train.warmup_steps")]
+)
+def test_an_unknown_key_names_the_one_that_is_meant(values: dict[str, Any], meant: str) -> None:
+    assert message(config_from_dict, values, "--set").endswith(f" Did you mean {meant}?")
+
+
+def test_a_name_with_a_space_is_told_which_letters_it_may_have() -> None:
+    text = message(config_from_dict, {"run": {"name": "my run"}}, "--set")
+    assert text.endswith("(got 'my run'). The run folder is `folder/name`: letters, digits, `.`, `_` and `-`.")
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -167,8 +167,8 @@ def turned_round(measured: Mapping[str, Mapping[str, Any]], split: str) -> str |
     for name, control in measured.items():
         auroc = control["splits"][split]["metrics"]["auroc"]
         if auroc["high"] is not None and auroc["high"] < 0.5:
-            found.append(f"{name} ({1 - auroc['value']:.3f})")
-    return f"{split}: turned round, these controls have AUROC: {', '.join(found)}" if found else None
+            found.append(f"{name} ({1 - auroc['value']:.3f} if turned round)")
+    return f"{split}: these controls rank backwards, non-binders first; AUROC: {', '.join(found)}" if found else None
 
 
 def turned(value: _Value, metric: str) -> _Value:

@@ -41,7 +41,7 @@ def test_it_takes_the_configuration_of_the_folder_and_ends_with_the_code_of_the_
     assert ran("prepare", "--epochs", "3") == 2
     assert "--set train.epochs=VALUE" in capsys.readouterr().err
     assert ran("prepar") == 2
-    assert "No such command 'prepar'" in capsys.readouterr().err
+    assert "No such command 'prepar'. Did you mean 'prepare'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

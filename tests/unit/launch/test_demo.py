@@ -49,3 +49,13 @@ def test_the_demo_ends_with_the_five_best_of_them(tmp_path: Path) -> None:
     assert scores == sorted(scores, reverse=True)
     assert {row.split(",")[0] for row in rows} <= set(pd.read_csv(DATA / "new_peptides.csv")["peptide"])
     assert len(pd.read_csv(tmp_path / "new_peptides.csv")) == 5
+
+
+def test_the_path_of_the_report_is_the_last_line_also_where_a_cluster_is_taken_down() -> None:
+    text = (REPOSITORY / "slurm" / "demo").read_text()
+    down = text[text.index("down() {") : text.index("many=4")]
+    end = text[text.index("printf '\\nThe demo has left") :]
+    script = f'run() {{ echo "$*"; }}; ls() {{ :; }}\n{down}trap down EXIT\n{end}'
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=60, check=True)
+    *_, taken_down, _, last = done.stdout.splitlines()
+    assert (taken_down, last.split(": ")[0]) == ("slurm/devcluster down", "Open the report in a browser")

@@ -45,7 +45,9 @@ def test_it_overwrites_nothing(folder: Path) -> None:
     (folder / "SNW_config.json").write_text("{}")
     (folder / "SNW_config.schema.json").write_text("mine")
     done = CliRunner().invoke(init.app, TINY)
-    assert "SNW_config.json: is there already, and is not overwritten. Give --config FILE" in str(done.exception)
+    assert "SNW_config.json: is there already, and is not overwritten. Remove it, or give --config" in str(
+        done.exception
+    )
     (folder / "sub").mkdir()
     done = CliRunner().invoke(init.app, [*TINY, "--config", "sub/mine.json"])
     assert done.exit_code == 0

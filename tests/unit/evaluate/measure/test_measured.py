@@ -117,9 +117,8 @@ def test_a_control_that_ranks_backwards_counts_as_turned_round():
     assert found["verdict"] == wanted["verdict"] == "is worse than"
     assert "is worse than the best control (degree, turned round): AUROC" in found["sentence"]
     plain = {"weak": weak.plain(), "degree": backwards.plain()}
-    assert (
-        turned_round(plain, "test") == f"test: turned round, these controls have AUROC: degree ({found['control']:.3f})"
-    )
+    said = "test: these controls rank backwards, non-binders first; AUROC: "
+    assert turned_round(plain, "test") == f"{said}degree ({found['control']:.3f} if turned round)"
     assert turned_round({"degree": forwards.plain()}, "test") is None
     pairs["positive"] |= pairs["split"] == "test"
     model, control = measured(pairs, good_scores(pairs, 1, 0.3)), measured(pairs, -good_scores(pairs, 3, 0.9))
