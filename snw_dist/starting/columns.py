@@ -12,6 +12,25 @@ from snw_dist.data.files.table import Cell
 
 MOST_VALUES = 30
 """Different texts of a column that are kept; more say nothing about splits or words."""
+_SEQUENCE = re.compile(r"[ACDEFGHIKLMNPQRSTVWY]{5,}\*?|[acdefghiklmnpqrstvwy]{20,}\*?")
+"""A word has other letters, or is short: small letters are taken for a sequence only where there are many."""
+_LONG = 20
+"""Residues in the mean of a column that can be nothing else but sequences."""
+_SEVERAL = 10
+"""Different values of a column that is none of classes."""
+_ENOUGH = 0.5
+_OF_SEQUENCES = {
+    "sequence",
+    "sequences",
+    "seq",
+    "peptide",
+    "peptides",
+    "epitope",
+    "protein",
+    "ligand",
+    "aa",
+    "residues",
+}
 _TOKEN = re.compile(r"[A-Z]?[a-z]+[0-9]*|[A-Z]+(?![a-z])[0-9]*")
 
 
@@ -32,6 +51,10 @@ class Column:
     high: float = -math.inf
     words: int = 0
     """Cells such as bound, false, yes."""
+    sequences: int = 0
+    """Cells that look like a protein."""
+    residues: int = 0
+    """Letters of these."""
     signs: int = 0
     """Cells that are an inequality alone."""
     values: dict[str, int] = field(default_factory=dict)
@@ -49,6 +72,17 @@ class Column:
         words = re.split(r"[^A-Za-z0-9µμ]+", self.name)
         return {part.lower() for part in (*words, *_TOKEN.findall(self.name)) if part}
 
+    @property
+    def mean_residues(self) -> float:
+        """Of the cells that look like a protein."""
+        return self.residues / self.sequences if self.sequences else 0.0
+
+    @property
+    def holds_sequences(self) -> bool:
+        """Whether it is a column of sequences: where its cells may be words, also by their number or its name."""
+        sure = self.mean_residues >= _LONG or len(self.values) > _SEVERAL or bool(self.tokens & _OF_SEQUENCES)
+        return sure and self.share(self.sequences) >= _ENOUGH
+
     def share(self, count: int) -> float:
         """Of its filled cells."""
         return count / self.filled if self.filled else 0.0
@@ -64,6 +98,9 @@ class Column:
             self.ids[side] += find(text)
         if text in self.values or self.few:
             self.values[text] = self.values.get(text, 0) + 1
+        if looks_like_protein(text):
+            self.sequences += 1
+            self.residues += len(text)
         self.words += text.lower() in WORDS
         self.signs += text in INEQUALITIES
         sign, number = split_inequality(text)
@@ -72,6 +109,11 @@ class Column:
             self.signed += sign is not None
             self.negative += value < 0
             self.low, self.high = min(self.low, value), max(self.high, value)
+
+
+def looks_like_protein(text: str) -> bool:
+    """Whether a cell may be a sequence, and hardly anything else."""
+    return _SEQUENCE.fullmatch(text) is not None
 
 
 def counted(

@@ -23,11 +23,14 @@ _SAY = "Name what is meant: snw-dist init --ligands FASTA --receptors FASTA --pa
 class Found(NamedTuple):
     """The files to be used."""
 
-    fasta: tuple[Path, Path]
-    """Of the two sides; the same one twice where there is one alone. Which side is which is not told yet, unless"""
+    fasta: tuple[Path, ...]
+    """Of the two sides; the same one twice where there is one alone, and none where there is none. Which side is which
+    is not told yet, unless"""
     given: bool
-    """both were named."""
+    """one was named."""
     pairs: Path
+    receptors_alone: bool = False
+    """One file alone, and it was named as that of the receptors."""
 
 
 def found_files(folder: Path, given: Mapping[Table, Path | None]) -> Found:
@@ -45,17 +48,21 @@ def found_files(folder: Path, given: Mapping[Table, Path | None]) -> Found:
     if len(sides) < 2:
         sides += fasta
     pairs = [named["pairs"]] if "pairs" in named else tables
-    if not 1 <= len(sides) <= 2 or len(pairs) != 1:
+    if len(sides) > 2 or len(pairs) != 1:
         raise InputError(
-            f"{folder}: one or two FASTA files and one table of pairs are needed (CSV, TSV, Parquet or a Rosetta score "
-            f"file). FASTA files there: {_names(sides)}; tables: {_names(pairs)}.{_others(kinds)} {_SAY}."
+            f"{folder}: one table of pairs is needed (CSV, TSV, Parquet or a Rosetta score file), and one or two FASTA "
+            f"files, or none where the table has the sequences. "
+            f"FASTA files there: {_names(sides)}; tables: {_names(pairs)}.{_others(kinds)} {_SAY}."
         )
     unread = [path for path, kind in kinds.items() if kind not in ("fasta", "table", "other")]
-    if len(sides) == 1 and unread:  # the other side may be among them
+    if len(sides) == 1 and unread and not named.keys() - {"pairs"}:  # the other side may be among them
         raise InputError(f"{folder}: one FASTA file alone was found, {_names(sides)}.{_others(kinds)} {_SAY}.")
     receptors_alone = "receptors" in named and "ligands" not in named
+    if not sides:
+        return Found((), False, pairs[0])
     first, second = sides[0], sides[-1]
-    return Found((second, first) if receptors_alone else (first, second), len(named.keys() - {"pairs"}) > 0, pairs[0])
+    both = (second, first) if receptors_alone else (first, second)
+    return Found(both, len(named.keys() - {"pairs"}) > 0, pairs[0], receptors_alone and first == second)
 
 
 def _kinds(folder: Path, known: Sequence[Path]) -> dict[Path, str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from hpc.errors import InputError
 from hpc.told import long_work
@@ -16,12 +16,23 @@ from snw_dist.data.files.inputs import Table
 from snw_dist.data.files.names import all_cells, column_names
 from snw_dist.data.files.rosetta import is_rosetta
 from snw_dist.data.records.ids import known_in
-from snw_dist.starting.columns import Column, counted
+from snw_dist.starting.columns import Column, counted, looks_like_protein
 from snw_dist.starting.files import Found, found_files
 from snw_dist.starting.guess import Guess
+from snw_dist.starting.in_table import matched_in_table, naming_column
 from snw_dist.starting.labels import guessed_label, kind_of, label_guesses
 from snw_dist.starting.score_file import rows_of_tags, score_file_guesses
-from snw_dist.starting.sides import SIDES, Side, Used, id_columns, is_swapped, read_sides, used_by_pairs
+from snw_dist.starting.sides import (
+    SIDES,
+    Matched,
+    Side,
+    Used,
+    best_of_ids,
+    id_columns,
+    is_swapped,
+    read_sides,
+    used_by_pairs,
+)
 from snw_dist.starting.splits import split_guesses
 
 _FEWEST_STEPS = 4 * TrainSection().warmup_steps
@@ -54,21 +65,27 @@ def _of_data(found: Found, base: Path, given: Mapping[str, Any]) -> tuple[list[G
     if is_rosetta(found.pairs):
         return _of_score_file(found, sides, base, given)
     finds = [side.find.finds for side in sides]
-    names = column_names(found.pairs, known_in(sides[0].table, sides[-1].table))
+    known = known_in(sides[0].table, sides[-1].table) if sides else lambda text: False
+    names = column_names(found.pairs, known, looks_like_protein)
     columns, _ = counted(names, all_cells(found.pairs, names), finds)
     named = {side: str(given[key]) for side in SIDES if (key := f"data.columns.{side}") in given}
-    ids = id_columns(columns, sides, named if found.given or len(sides) == 1 else {}, str(found.pairs))
-    used = used_by_pairs(all_cells(found.pairs, [column.name for column in ids]), (sides[0].find, sides[-1].find))
-    symmetric = bool(given.get("data.symmetric", used.one_set))
-    matched = [_Matched(sides[0], ids[0], 0), _Matched(sides[-1], ids[1], len(sides) - 1)]
-    swapped, why = _order(found, matched, used, symmetric, bool(named))
+    in_table = {side: str(given[key]) for side in SIDES if given.get(key := f"data.columns.{side}_sequence")}
+    matched = _matched(found, sides, columns, named, in_table)
+    cells = all_cells(found.pairs, [one.column.name for one in matched])
+    used = used_by_pairs(cells, (matched[0].side.find, matched[1].side.find))
+    one_source = (matched[0].side.path is None) == (matched[1].side.path is None)
+    symmetric = bool(given.get("data.symmetric", used.one_set and one_source))
+    swapped, why = _order(found, matched, used, symmetric, bool(named or in_table))
     if swapped:
         matched = matched[::-1]
         used = used._replace(sequences=used.sequences[::-1], lengths=used.lengths[::-1])
+    ids = [one.column for one in matched]
     others = [column for column in columns if column not in ids]
     guesses = _of_files([one.side for one in matched], found.pairs, used, base, why, symmetric)
-    because = "" if len(sides) > 1 or symmetric else f". Taken as the ligands: {why}"
-    guesses += [_of_ids("ligand", matched[0], because), _of_ids("receptor", matched[1], "")]
+    of_files = matched[0].side.path not in (None, matched[1].side.path)  # then the file is said to be the ligands
+    because = "" if of_files or symmetric else f". Taken as the ligands: {why}"
+    guesses += _of_column("ligand", matched[0], because, found.pairs, others)
+    guesses += _of_column("receptor", matched[1], "", found.pairs, others)
     guesses += [] if set(given) & set(_OF_LABEL) else _of_labels(others, str(found.pairs), used)
     if given.get("data.scores.transform", "log_affinity") != "log_affinity":  # then nM mean nothing any more
         guesses = [guess for guess in guesses if guess.key not in ("data.positive_from", "data.columns.inequality")]
@@ -76,13 +93,21 @@ def _of_data(found: Found, base: Path, given: Mapping[str, Any]) -> tuple[list[G
     return guesses, used.pairs
 
 
-class _Matched(NamedTuple):
-    """A FASTA file, and the column that names its sequences."""
-
-    side: Side
-    column: Column
-    number: int
-    """Of the file, in the counts of columns."""
+def _matched(
+    found: Found, sides: Sequence[Side], columns: Sequence[Column], named: dict[str, str], in_table: dict[str, str]
+) -> list[Matched]:
+    """Both sides: by ids of the FASTA files where columns have them, else by sequences in the table."""
+    where = found.pairs
+    if sides and not in_table:
+        try:
+            ids = id_columns(columns, sides, named if found.given or len(sides) == 1 else {}, str(where))
+            return [Matched(sides[0], ids[0], 0), Matched(sides[-1], ids[1], len(sides) - 1)]
+        except InputError:
+            if not any(column.holds_sequences for column in columns):
+                raise
+    of_fasta = best_of_ids(columns, sides)
+    matched = matched_in_table(columns, of_fasta, in_table, where)
+    return matched[::-1] if found.receptors_alone and of_fasta and not in_table else matched
 
 
 def _of_score_file(
@@ -91,7 +116,7 @@ def _of_score_file(
     if len(sides) < 2:
         raise InputError(f"{found.pairs}: with a score file, ligands and receptors need a FASTA file each.")
     first, second = (float(median(map(len, side.table.sequences.values()))) for side in sides)
-    names = [side.path.name for side in sides]
+    names = [side.name for side in sides]
     swapped, why = (False, _GIVEN) if found.given else is_swapped(names, ("", ""), (first, second))
     sides = sides[::-1] if swapped else sides
     term, expression = given.get("data.scores.term"), given.get("data.scores.description")
@@ -103,36 +128,47 @@ def _of_score_file(
     return [*_of_files(sides, found.pairs, used, base, why, symmetric=False), *guesses, *split], used.pairs
 
 
-def _order(found: Found, matched: Sequence[_Matched], used: Used, symmetric: bool, named: bool) -> tuple[bool, str]:
+def _order(found: Found, matched: Sequence[Matched], used: Used, symmetric: bool, named: bool) -> tuple[bool, str]:
     """Whether the sides are the other way round, and how one knows."""
     if found.given or named:
         return False, _GIVEN
     if symmetric:
         return False, "it comes first"
-    return is_swapped([one.side.path.name for one in matched], [one.column.name for one in matched], used.lengths)
+    return is_swapped([one.side.name for one in matched], [one.column.name for one in matched], used.lengths)
 
 
 def _of_files(sides: Sequence[Side], pairs: Path, used: Used, base: Path, why: str, symmetric: bool) -> list[Guess]:
     same = sides[0] is sides[1]
     first = f"{sides[0].says}. " + ("One file for both sides" if same else f"Taken as the ligands: {why}")
+    texts = (first, sides[1].says)
     unknown = used.rows - used.known
     told = f"{used.known:,} of {used.rows:,} rows name two known sequences, {used.pairs:,} different pairs"
     if unknown:
         told += f". The other {unknown:,} are refused, or left out by snw-dist prepare --on-invalid skip"
     guesses = [
-        Guess("data.ligands", _path(sides[0].path, base), first),
-        Guess("data.receptors", _path(sides[1].path, base), f"{sides[1].says}"),
-        Guess("data.pairs", _path(pairs, base), told),
+        Guess(f"data.{name}s", _path(side.path, base), text)
+        for name, side, text in zip(SIDES, sides, texts, strict=True)
+        if side.path is not None
     ]
+    guesses.append(Guess("data.pairs", _path(pairs, base), told))
     if symmetric:
         told = f"{used.common:,} sequences stand on both sides of pairs, so the sides mean nothing: (A, B) is (B, A)"
         guesses.append(Guess("data.symmetric", True, told))
     return guesses
 
 
-def _of_ids(name: str, one: _Matched, because: str) -> Guess:
-    told = f"{one.column.ids[one.number]:,} of {one.column.filled:,} cells are ids of {one.side.path.name}"
-    return Guess(f"data.columns.{name}", one.column.name, told + because)
+def _of_column(name: str, one: Matched, because: str, pairs: Path, others: Sequence[Column]) -> list[Guess]:
+    """The column with the ids of a side, or that with its sequences and what names these."""
+    key = f"data.columns.{name}"
+    if one.side.path is not None:
+        told = f"{one.column.ids[one.number]:,} of {one.column.filled:,} cells are ids of {one.side.name}"
+        return [Guess(key, one.column.name, told + because)]
+    naming = naming_column(pairs, one.column, others, name)
+    told = "Each sequence has one name there" if naming else "Ids are made from the sequences; a peptide is its own id"
+    return [
+        Guess(f"{key}_sequence", one.column.name, one.side.says + because),
+        Guess(key, naming and naming.name, told),
+    ]
 
 
 def _of_labels(columns: Sequence[Column], table: str, used: Used) -> list[Guess]:

@@ -8,14 +8,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from hpc.errors import InputError
+from snw_dist.data.files.cells import as_text
 from snw_dist.data.files.rejects import Rejects, shorten
 from snw_dist.data.files.table import Cell
-from snw_dist.data.records.ids import Lookup, UnknownIdError, lookups
+from snw_dist.data.records.ids import UnknownIdError, lookups
 from snw_dist.data.records.sequences import SequenceTable, read_sequences
 from snw_dist.starting.columns import Column
 
@@ -28,14 +29,43 @@ _ONE_SET = 0.1
 """Share of the sequences of a side that also stand on the other one, where the sides mean nothing."""
 
 
-class Side(NamedTuple):
-    """One FASTA file."""
+class Find(Protocol):
+    """From what a cell says to a sequence."""
 
-    path: Path
     table: SequenceTable
-    find: Lookup
+
+    def __call__(self, text: str, /) -> int:
+        """The position of the sequence; raises `UnknownIdError`."""
+        ...
+
+    def finds(self, text: str, /) -> bool:
+        """Whether a row with this text would be taken."""
+        ...
+
+
+class Side(NamedTuple):
+    """The sequences of a side."""
+
+    path: Path | None
+    """The FASTA file; None where they stand in the pair table."""
+    table: SequenceTable
+    find: Find
     says: str
-    """What is in it, and which records cannot be used."""
+    """What they are, and which records cannot be used."""
+
+    @property
+    def name(self) -> str:
+        """Of the file, if there is one."""
+        return "" if self.path is None else self.path.name
+
+
+class Matched(NamedTuple):
+    """A side, and the column that has its ids or sequences."""
+
+    side: Side
+    column: Column
+    number: int
+    """Of the FASTA file, in the counts of columns."""
 
 
 class Used(NamedTuple):
@@ -60,7 +90,9 @@ class Used(NamedTuple):
 
 
 def read_sides(paths: Sequence[Path]) -> list[Side]:
-    """The two FASTA files, or the one that stands for both."""
+    """The two FASTA files, or the one that stands for both; none where there is none."""
+    if not paths:
+        return []
     tables, texts = [], []
     for path in dict.fromkeys(paths):
         rejects = Rejects(1)
@@ -70,7 +102,8 @@ def read_sides(paths: Sequence[Path]) -> list[Side]:
         tables.append(table)
         texts.append(_says(path, table, rejects))
     finds = dict.fromkeys(lookups(tables[0], tables[-1]))
-    return [Side(*parts) for parts in zip(dict.fromkeys(paths), tables, finds, texts, strict=False)]
+    parts = zip(dict.fromkeys(paths), tables, finds, texts, strict=False)
+    return [Side(path, table, find, text) for path, table, find, text in parts]
 
 
 def _says(path: Path, table: SequenceTable, rejects: Rejects) -> str:
@@ -112,9 +145,20 @@ def id_columns(columns: Sequence[Column], sides: Sequence[Side], given: dict[str
     return list(best)
 
 
+def best_of_ids(columns: Sequence[Column], sides: Sequence[Side]) -> Matched | None:
+    """The FASTA file whose ids a column holds, with that column; of several the one with most. None where none is."""
+    options = [Matched(side, column, number) for number, side in enumerate(sides) for column in columns]
+    best = max(options, key=_share, default=None)
+    return best if best is not None and _share(best) >= _ENOUGH else None
+
+
+def _share(one: Matched) -> float:
+    return one.column.share(one.column.ids[one.number])
+
+
 def _no_ids(columns: Sequence[Column], side: Side, number: int, where: str) -> InputError:
     """The error for a file whose ids no column holds, with what is wrong with the column that comes nearest."""
-    text = f"{where}: no column holds ids of {side.path.name} (such as {shorten(next(iter(side.table.sequences)))!r})"
+    text = f"{where}: no column holds ids of {side.name} (such as {shorten(next(iter(side.table.sequences)))!r})"
     named = [c for c in columns if c.example and not c.numbers]
     near = max(
         named, key=lambda c: (c.ids[number], bool(_LIGAND.search(c.name) or _RECEPTOR.search(c.name))), default=None
@@ -129,12 +173,12 @@ def _no_ids(columns: Sequence[Column], side: Side, number: int, where: str) -> I
     return InputError(f"{text}. Nearest: {told}")
 
 
-def used_by_pairs(rows: Iterable[tuple[Cell, ...]], finds: tuple[Lookup, Lookup]) -> Used:
-    """What rows of two ids use; an id that is not known is passed over."""
+def used_by_pairs(rows: Iterable[tuple[Cell, ...]], finds: tuple[Find, Find]) -> Used:
+    """What rows of two ids or sequences use; one that is not known is passed over."""
     left, right, num_rows = array("q"), array("q"), 0
     for first, second in rows:
         num_rows += 1
-        one, other = str(first), str(second)
+        one, other = as_text(first), as_text(second)
         if finds[0].finds(one) and finds[1].finds(other):
             left.append(finds[0](one))
             right.append(finds[1](other))
@@ -152,8 +196,18 @@ def used_by_pairs(rows: Iterable[tuple[Cell, ...]], finds: tuple[Lookup, Lookup]
 def is_swapped(files: Sequence[str], columns: Sequence[str], lengths: tuple[float, float]) -> tuple[bool, str]:
     """Whether the second file is that of the ligands, and how one knows."""
     for names, what in ((files, "the files are named so"), (columns, "the columns are named so")):
-        votes = [bool(_LIGAND.search(name)) - bool(_RECEPTOR.search(name)) for name in names]
+        votes = [_vote(name) for name in names]
         if votes[0] != votes[1]:
             return votes[1] > votes[0], what
     shorter = f"the sequences are the shorter ones (median {min(lengths):g} and {max(lengths):g} residues)"
     return lengths[1] < lengths[0], shorter if lengths[0] != lengths[1] else "nothing tells, and it comes first"
+
+
+def says_side(name: str) -> str | None:
+    """The side that a name speaks of, if it is one of them."""
+    vote = _vote(name)
+    return None if vote == 0 else SIDES[vote < 0]
+
+
+def _vote(name: str) -> int:
+    return bool(_LIGAND.search(name)) - bool(_RECEPTOR.search(name))

@@ -26,7 +26,7 @@ from snw_dist.data.records.cleaning import Changes, Cleaned, Nucleotides, Proble
 from snw_dist.data.records.ids import UnknownIdError
 from snw_dist.data.records.sequences import SequenceTable
 
-_MOST_NAMED = 50
+MOST_NAMED = 50
 """Residues of a sequence that is its own id: a peptide."""
 PROTEIN = "protein"
 """What a sequence is where the sides mean nothing."""
@@ -38,7 +38,7 @@ _FILL_IN = "Fill it in or remove the row."
 
 def made_id(sequence: str) -> str:
     """The id of a sequence that has none: a peptide itself; of others the beginning, the length and a SHA-256."""
-    if len(sequence) <= _MOST_NAMED:
+    if len(sequence) <= MOST_NAMED:
         return sequence
     return f"{sequence[:_BEGIN]}_{len(sequence)}_{hashlib.sha256(sequence.encode()).hexdigest()[:_DIGEST]}"
 
