@@ -12,6 +12,7 @@ import torch
 from snw_dist.version import __version__
 
 _PACKAGES = ("torch", "deepspeed", "zarr", "numpy", "submitit", "safetensors")
+"""submitit is missing where jobs are started without it: in an image, or by a batch script."""
 
 
 def provenance(
@@ -25,5 +26,12 @@ def provenance(
         "device": str(device.type),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "versions": {"snw-dist": __version__, "python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _PACKAGES},
+        | {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
