@@ -71,7 +71,7 @@ def test_bad_rows(inputs: Inputs, row: str, reason: str) -> None:
         (
             "ligand,receptor_id,label,split\n",
             r"pairs\.csv:1: no column 'ligand_id'; the columns are: ligand, receptor_id, label, split\. "
-            r"Set data\.columns\.ligand, perhaps 'ligand'\.",
+            r"Set data\.columns\.ligand, perhaps 'ligand', or data\.columns\.ligand_sequence where",
         ),
         (
             "ligand_id,receptor_id,label\n",
