@@ -25,6 +25,7 @@ TOP_LEVEL = set(PACKAGES) | {
     *("SNW_config.json", "Test4SNW.ipynb"),
 }
 SOURCES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+TREES = {str(file.relative_to(ROOT)): ast.parse(file.read_text(encoding="utf-8")) for file in SOURCES}
 
 RANK_VARIABLE = re.compile(
     r"\b((RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|LOCAL_SIZE|GROUP_RANK|NODE_RANK|MASTER_ADDR|MASTER_PORT)\b"
@@ -54,16 +55,16 @@ def test_the_top_level_holds_no_more_than_agreed() -> None:
     assert committed_names() <= TOP_LEVEL
 
 
-@pytest.mark.parametrize("package", [*PACKAGES, "tests"])
-def test_what_is_imported_of_ours_is_committed(package: str) -> None:
+def test_what_is_imported_of_ours_is_committed() -> None:
     """A room whose name git ignores works where it was written, and is missing for everybody else."""
-    ours = {(ROOT / name).resolve() for name in listed_files()}
-    for file in (ROOT / package).rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    committed = set(listed_files())
+    trees = TREES | {str(file): ast.parse(file.read_text(encoding="utf-8")) for file in (ROOT / "tests").rglob("*.py")}
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in (*PACKAGES, "tests"):
-                place = ROOT.joinpath(*node.module.split("."))
-                found = {place.with_suffix(".py"), place / "__init__.py"} & ours
-                assert found, f"{file.relative_to(ROOT)}, line {node.lineno}: {node.module} is not committed"
+                place = node.module.replace(".", "/")
+                found = committed & {f"{place}.py", f"{place}/__init__.py"}
+                assert found, f"{name}, line {node.lineno}: {node.module} is not committed"
 
 
 def test_slurm_holds_no_python() -> None:
@@ -74,9 +75,8 @@ def test_slurm_holds_no_python() -> None:
         assert not path.read_text(encoding="utf-8").splitlines()[0].endswith(("python", "python3")), path
 
 
-def strings(file: Path) -> set[str]:
+def strings(tree: ast.Module) -> set[str]:
     """String constants of a module without its docstrings and the texts below attributes."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return {
         node.value
@@ -93,12 +93,9 @@ def test_what_is_shown_goes_through_one_module() -> None:
     assert made == {"hpc/shown.py"}
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_rank_variables_are_named_in_one_module(file: Path) -> None:
-    name = str(file.relative_to(ROOT))
-    if name == "hpc/ranks/topology.py":
-        return
-    assert not {text for text in strings(file) if RANK_VARIABLE.search(text)}
+def test_rank_variables_are_named_in_one_module() -> None:
+    naming = {name for name, tree in TREES.items() if any(map(RANK_VARIABLE.search, strings(tree)))}
+    assert naming == {"hpc/ranks/topology.py"}
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "launch").glob("*.py")), ids=lambda file: file.name)
@@ -199,17 +196,17 @@ OWN_JSON = {
 }
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_json_is_read_in_one_module(file: Path) -> None:
-    """Bounded, strict, and never from a pipe: `json.load` is none of these."""
-    name = str(file.relative_to(ROOT))
-    if name == "hpc/disk/reading.py" or name in OWN_JSON:
-        return
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "json":
-            assert node.attr not in ("load", "loads", "JSONDecoder"), f"line {node.lineno}: use hpc.disk.reading"
-        if isinstance(node, ast.ImportFrom) and node.module == "json":
-            assert not {alias.name for alias in node.names} & {"load", "loads", "JSONDecoder"}, name
+def reads_json(tree: ast.Module) -> bool:
+    by_name = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "json"]
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = {alias.name for node in by_name for alias in node.names}
+    used |= {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "json"}
+    return bool(used & {"load", "loads", "JSONDecoder"})
+
+
+def test_json_is_read_in_one_module() -> None:
+    """Bounded, strict, and never from a pipe: `json.load` is none of these; use hpc.disk.reading."""
+    assert {name for name, tree in TREES.items() if reads_json(tree)} == {"hpc/disk/reading.py", *OWN_JSON}
 
 
 def test_tests_of_a_file_stay_together() -> None:
@@ -238,11 +235,9 @@ MAY_UNPICKLE = {
 }
 
 
-@pytest.mark.parametrize("file", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_nothing_is_unpickled(file: Path) -> None:
-    """Whoever writes a pickle, or gets into a connection that takes one, runs his code as whoever reads it."""
+def unpickling(tree: ast.Module) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
             found |= {f"import {module}" for module in modules if module.split(".")[0] in PICKLES}
@@ -252,6 +247,10 @@ def test_nothing_is_unpickled(file: Path) -> None:
         if isinstance(node, ast.keyword) and node.arg in UNPICKLES:
             found.add(node.arg)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
-            found.add("torch.load")
-            assert "weights_only=True" in ast.unparse(node), "tensors alone"
-    assert found == MAY_UNPICKLE.get(str(file.relative_to(ROOT)), set())
+            found.add("torch.load" if "weights_only=True" in ast.unparse(node) else "torch.load of more than tensors")
+    return found
+
+
+def test_nothing_is_unpickled() -> None:
+    """Whoever writes a pickle, or gets into a connection that takes one, runs his code as whoever reads it."""
+    assert {name: found for name, tree in TREES.items() if (found := unpickling(tree))} == MAY_UNPICKLE
