@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from snw_dist.config import ModelSection
+from snw_dist.config import ModelSection, SnwConfig, config_from_dict
+from snw_dist.data.prepare import prepare
+from snw_dist.data.prepared import load_prepared
+from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.embedding.store.header import read_header
 from snw_dist.evaluate.measure.held_out import STRATA
 from snw_dist.evaluate.measure.measured import Measured, measure_scores, parts_of
@@ -84,3 +87,38 @@ def exported_siamese(folder: Path, seed: int) -> Path:
 def made_of(export: Path) -> dict[str, str]:
     """What `score_run` says of the weights that it has loaded."""
     return {"weights_sha256": verify_export(export)[0], "store_rows_sha256": "ab" * 32}
+
+
+def exported_run(folder: Path) -> SnwConfig:
+    """40 pairs of made-up rows, and an export that no training has made."""
+    letters = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
+    rng = np.random.default_rng(0)
+    ligands, receptors = (["".join(rng.choice(letters, 9)) for _ in range(n)] for n in (40, 3))
+    for name, sequences in (("l", ligands), ("r", receptors)):
+        (folder / f"{name}.fasta").write_text("".join(f">{name}{i}\n{s}\n" for i, s in enumerate(sequences)))
+    rows = [f"l{i},r{i % 3},{i // 3 % 2},{['train', 'val', 'test'][i % 3]}" for i in range(40)]
+    (folder / "pairs.csv").write_text("\n".join(["ligand_id,receptor_id,label,split", *rows]) + "\n")
+    config = config_from_dict(
+        {
+            "run": {"name": "whole", "folder": str(folder)},
+            "data": {
+                "ligands": str(folder / "l.fasta"),
+                "receptors": str(folder / "r.fasta"),
+                "pairs": str(folder / "pairs.csv"),
+            },
+            "model": {"d_model": 8, "num_heads": 2, "num_conv_layers": 0, "num_transformer_layers": 0},
+            "evaluate": {"bootstrap": 5, "controls": []},
+            "train": {"device": "cpu"},
+        }
+    )
+    prepare(config)
+    stored(config.store_path, [*ligands, *receptors])
+    export(config, 1)
+    return config
+
+
+def export(config: SnwConfig, seed: int) -> None:
+    provenance = {"trained_on": [data_digest(rows_of(load_prepared(config.data_folder)))]}
+    facts = {"step": seed, "validation": {}, "provenance": provenance}
+    weights = dict(build_model(config.model, WIDTH, seed).named_parameters())
+    write_export(config.run_folder / "export", weights, config.model, read_header(config.store_path), facts)

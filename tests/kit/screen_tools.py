@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import torch
 
 from hpc.disk.files import file_digest
 from hpc.job.runtime import Runtime
 from hpc.progress import ProgressFile
 from hpc.ranks.communicator import Communicator
+from snw_dist.data.files.fasta import read_fasta
+from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.run import run_screen
 from tests.kit.tiny import LETTERS
@@ -70,3 +73,23 @@ def result_of(folder: Path) -> dict[str, str]:
     names = ("hits", "csv", "result.json", "rejects.csv")
     files = [p for name in names for p in [folder / name, *(folder / name).rglob("*")] if p.is_file()]
     return {str(p.relative_to(folder)): file_digest(p) for p in sorted(files)}
+
+
+def sequences_of(file: Path) -> dict[str, str]:
+    return {record.id: record.sequence.upper() for record in read_fasta(file)}
+
+
+def every_score(asked: Asked) -> pd.DataFrame:
+    """All pairs with the scores of `predict`, in the order of a list: score, then length and letters of the ligand."""
+    ligands, receptors = sequences_of(asked.ligands), sequences_of(asked.receptors)
+    rows = [(one, to, ligands[one], receptors[to]) for to in receptors for one in ligands]
+    frame = pd.DataFrame(rows, columns=["ligand", "receptor", "ligand_sequence", "receptor_sequence"])
+    scorer = PairScorer.load(asked.bundle, device="cpu")
+    frame["snw_score"] = scorer.score(frame["ligand_sequence"].tolist(), frame["receptor_sequence"].tolist()).score
+    frame["length"] = frame["ligand_sequence"].str.len()
+    order = ["snw_score", "length", "ligand_sequence"]
+    return frame.sort_values(order, ascending=[False, True, True], kind="stable").drop(columns="length")
+
+
+def hits_of(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(file) for file in sorted((folder / "hits").glob("*.parquet"))])

@@ -11,9 +11,9 @@ from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.evaluate.report import read_metrics
 from snw_dist.evaluate.run import check_evaluation, evaluate_run
+from tests.kit.evaluate_tools import exported_run
 from tests.kit.ranks import run_ranks
 from tests.kit.tiny import contents, launched
-from tests.unit.evaluate.test_run import exported_run
 
 
 def _written(config: SnwConfig, folder: Path) -> Path:

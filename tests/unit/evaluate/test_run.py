@@ -23,58 +23,20 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError, SnwError
-from snw_dist.config import SnwConfig, config_from_dict, config_to_dict
-from snw_dist.data.prepare import prepare
+from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import load_prepared
-from snw_dist.data.trained import data_digest, rows_of
 from snw_dist.embedding.store.header import read_header
 from snw_dist.evaluate import report
 from snw_dist.evaluate import run as evaluation
 from snw_dist.evaluate.compare.runs import compare_runs
 from snw_dist.evaluate.run import evaluate_run
-from snw_dist.model.build import build_model
 from snw_dist.predict.calibration import load_calibration
-from snw_dist.predict.export import verify_export, write_export
+from snw_dist.predict.export import verify_export
 from snw_dist.trained_run.folder import Finished, write_finished
-from tests.kit.train_tools import WIDTH, stored
+from tests.kit.evaluate_tools import export, exported_run
 
 ROOT = Path(__file__).resolve().parents[3]
 REPEATS = int(os.environ.get("SNW_FAULT_REPEATS", "12"))
-
-
-def exported_run(folder: Path) -> SnwConfig:
-    """40 pairs of made-up rows, and an export that no training has made."""
-    letters = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
-    rng = np.random.default_rng(0)
-    ligands, receptors = (["".join(rng.choice(letters, 9)) for _ in range(n)] for n in (40, 3))
-    for name, sequences in (("l", ligands), ("r", receptors)):
-        (folder / f"{name}.fasta").write_text("".join(f">{name}{i}\n{s}\n" for i, s in enumerate(sequences)))
-    rows = [f"l{i},r{i % 3},{i // 3 % 2},{['train', 'val', 'test'][i % 3]}" for i in range(40)]
-    (folder / "pairs.csv").write_text("\n".join(["ligand_id,receptor_id,label,split", *rows]) + "\n")
-    config = config_from_dict(
-        {
-            "run": {"name": "whole", "folder": str(folder)},
-            "data": {
-                "ligands": str(folder / "l.fasta"),
-                "receptors": str(folder / "r.fasta"),
-                "pairs": str(folder / "pairs.csv"),
-            },
-            "model": {"d_model": 8, "num_heads": 2, "num_conv_layers": 0, "num_transformer_layers": 0},
-            "evaluate": {"bootstrap": 5, "controls": []},
-            "train": {"device": "cpu"},
-        }
-    )
-    prepare(config)
-    stored(config.store_path, [*ligands, *receptors])
-    export(config, 1)
-    return config
-
-
-def export(config: SnwConfig, seed: int) -> None:
-    provenance = {"trained_on": [data_digest(rows_of(load_prepared(config.data_folder)))]}
-    facts = {"step": seed, "validation": {}, "provenance": provenance}
-    weights = dict(build_model(config.model, WIDTH, seed).named_parameters())
-    write_export(config.run_folder / "export", weights, config.model, read_header(config.store_path), facts)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from launch import report
 from launch._report import say_report
 from snw_dist.evaluate.compare.runs import COMPARISON
 from tests.kit.bundle_tools import measured_run
+from tests.kit.comparisons import fold
 from tests.kit.tiny import launched
-from tests.unit.evaluate.compare.test_compared import fold
 
 
 def test_evaluate_ends_with_the_report(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from snw_dist.report.run.files import read_run
 from snw_dist.report.screening.page import screen_page
 from snw_dist.report.write import write_report
 from tests.kit.bundle_tools import measured_run, with_model
-from tests.unit.evaluate.compare.test_compared import fold
+from tests.kit.comparisons import fold
 from tests.unit.report.screening.conftest import made_screens
 from tests.unit.report.test_browser import OVERLAPS, WIDTHS, WITHOUT_MARKS, browser, drawn  # noqa: F401 - a fixture
 

@@ -14,8 +14,7 @@ from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen import alone
 from snw_dist.screen.alone import references_of
 from snw_dist.screen.asked import Asked
-from tests.kit.screen_tools import screened
-from tests.unit.screen.test_run import hits_of
+from tests.kit.screen_tools import hits_of, screened
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen import background, run
 from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.library import library_of
-from tests.kit.screen_tools import result_of, screened
+from tests.kit.screen_tools import hits_of, result_of, screened, sequences_of
 from tests.kit.split_tools import random_sequences
-from tests.unit.screen.test_run import hits_of, sequences_of
 
 
 @pytest.fixture

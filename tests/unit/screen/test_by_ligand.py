@@ -20,8 +20,7 @@ from snw_dist.screen.plan import lists_together
 from snw_dist.screen.preflight import most_entries
 from snw_dist.screen.result import summary
 from snw_dist.screen.specificity import higher_in_list
-from tests.kit.screen_tools import result_of, screened
-from tests.unit.screen.test_run import every_score, hits_of, sequences_of
+from tests.kit.screen_tools import every_score, hits_of, result_of, screened, sequences_of
 
 
 @pytest.fixture

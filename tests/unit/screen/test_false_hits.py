@@ -22,9 +22,8 @@ from snw_dist.screen.false_hits import check_promise, said_of
 from snw_dist.screen.result import summary
 from snw_dist.screen.towers import Towers
 from tests.kit.bundle_tools import bundled, measured_run, put, sign, with_model
-from tests.kit.screen_tools import result_of, screened
+from tests.kit.screen_tools import every_score, hits_of, result_of, screened, sequences_of
 from tests.kit.split_tools import random_sequences
-from tests.unit.screen.test_run import every_score, hits_of, sequences_of
 
 RATE = 0.2
 KNOWN = 3

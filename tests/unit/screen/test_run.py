@@ -14,32 +14,10 @@ import pytest
 import torch
 
 from hpc.errors import EnvironmentProblem, InputError, Preempted
-from snw_dist.data.files.fasta import read_fasta
-from snw_dist.scoring.scorer import PairScorer
 from snw_dist.screen import unit, vectors
 from snw_dist.screen.asked import Asked, prepared_screen
 from snw_dist.screen.run import run_screen
-from tests.kit.screen_tools import result_of, runtime_of, screened
-
-
-def sequences_of(file: Path) -> dict[str, str]:
-    return {record.id: record.sequence.upper() for record in read_fasta(file)}
-
-
-def every_score(asked: Asked) -> pd.DataFrame:
-    """All pairs with the scores of `predict`, in the order of a list: score, then length and letters of the ligand."""
-    ligands, receptors = sequences_of(asked.ligands), sequences_of(asked.receptors)
-    rows = [(one, to, ligands[one], receptors[to]) for to in receptors for one in ligands]
-    frame = pd.DataFrame(rows, columns=["ligand", "receptor", "ligand_sequence", "receptor_sequence"])
-    scorer = PairScorer.load(asked.bundle, device="cpu")
-    frame["snw_score"] = scorer.score(frame["ligand_sequence"].tolist(), frame["receptor_sequence"].tolist()).score
-    frame["length"] = frame["ligand_sequence"].str.len()
-    order = ["snw_score", "length", "ligand_sequence"]
-    return frame.sort_values(order, ascending=[False, True, True], kind="stable").drop(columns="length")
-
-
-def hits_of(folder: Path) -> pd.DataFrame:
-    return pd.concat([pd.read_parquet(file) for file in sorted((folder / "hits").glob("*.parquet"))])
+from tests.kit.screen_tools import every_score, hits_of, result_of, runtime_of, screened, sequences_of
 
 
 def test_the_hits_are_the_best_of_all_scores_bit_for_bit(asked: Asked) -> None:

@@ -17,8 +17,7 @@ from snw_dist.screen.asked import Asked
 from snw_dist.screen.result import summary
 from snw_dist.screen.sample import drawn
 from tests.kit.bundle_tools import bundled, measured_run, with_model
-from tests.kit.screen_tools import screened
-from tests.unit.screen.test_run import every_score
+from tests.kit.screen_tools import every_score, screened
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from rich.console import Console
 from hpc.progress import ProgressFile
 from hpc.submit.array import follow_array, progress_of
 from hpc.submit.submitted import JobState
-from tests.unit.hpc.submit.test_follow import Job
+from tests.kit.submit_tools import Job
 
 
 class Task(Job):

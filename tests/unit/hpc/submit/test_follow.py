@@ -12,39 +12,10 @@ from rich.console import Console
 
 from hpc.progress import ProgressFile
 from hpc.submit.follow import follow
-from hpc.submit.submitted import JobState, SubmittedJob
+from hpc.submit.submitted import JobState
 from hpc.told import TOLD
 from tests.kit.ranks import REPOSITORY
-
-
-class Job:
-    """Goes through the states given, one a poll."""
-
-    name, job_id = "train[1]", "41"
-    advice = SubmittedJob.advice
-
-    def __init__(self, folder, states, cluster="slurm"):
-        self.job_folder = folder
-        self.progress_folder = folder / "progress"
-        self.cluster = cluster
-        self.num_tasks = 4
-        self.states = list(states)
-        self.calls = []
-
-    def poll(self):
-        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-        if callable(state):
-            return state()
-        return state
-
-    def log_path(self, rank):
-        return self.job_folder / f"41_{rank}_log.err"
-
-    def stop(self):
-        self.calls.append("stop")
-
-    def kill(self):
-        self.calls.append("kill")
+from tests.kit.submit_tools import Job
 
 
 def run(job, terminal=False):

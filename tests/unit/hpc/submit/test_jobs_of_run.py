@@ -1,6 +1,5 @@
 """Which jobs `status` shows: the last submissions of a run, wherever it lies now and whatever the clocks have said."""
 
-import json
 import os
 import subprocess
 import time
@@ -8,23 +7,11 @@ import time
 import pytest
 
 from hpc.errors import CorruptError, EnvironmentProblem, InputError
-from hpc.job.request import JobRequest
 from hpc.machine.processes import process_started
 from hpc.ranks.outcome import Outcome, write_outcome
-from hpc.submit.job_folder import new_name, write_request
 from hpc.submit.jobs_of_run import jobs_to_show, refuse_waiting
 from hpc.submit.submitted import submission_number
-
-
-def submitted(run, name="train", job_id="7", **changes):
-    """The record of a job that has been submitted now."""
-    request = JobRequest(name, "package.module:function", {}, run, 1, 1, 10)
-    folder = new_name(run)
-    write_request(folder, request, None, mpi=False)
-    (run / "logs").mkdir(exist_ok=True)
-    values = {"name": name, "job_id": job_id, "cluster": "local", "log_folder": "../../logs", "num_tasks": 1}
-    (folder / "submitted.json").write_text(json.dumps(values | {"process_started": "1"} | changes))
-    return folder
+from tests.kit.submit_tools import submitted
 
 
 def shown(run):

@@ -20,8 +20,8 @@ from hpc.ranks.outcome import Outcome, write_outcome
 from hpc.submit.array import watch_jobs
 from hpc.submit.showing import as_json_lines, found_and_joining, found_jobs, show_once
 from tests.kit.ranks import REPOSITORY
+from tests.kit.submit_tools import submitted
 from tests.kit.terminals import Terminal
-from tests.unit.hpc.submit.test_jobs_of_run import submitted
 
 
 def shown(folder: Path) -> str:

@@ -16,8 +16,8 @@ from snw_dist.evaluate.compare.runs import COMPARISON
 from snw_dist.report.comparison.page import comparison_page
 from snw_dist.report.page import Figure, Table
 from tests.kit.bundle_tools import compared_runs
+from tests.kit.comparisons import fold
 from tests.kit.page_tools import check_drawn, named, points_of, text_of
-from tests.unit.evaluate.compare.test_compared import fold
 
 
 @pytest.fixture(scope="module")
