@@ -23,7 +23,7 @@ test: venv
 	.ci/system slurm || { echo "No Slurm for this user: its tests are left out."; select='not slurm'; }; \
 	.ci/system mmseqs || { echo "No MMseqs2: its tests are left out."; select="$${select:+$$select and }not mmseqs"; }; \
 	.ci/system chromium || { echo "No Chromium: its tests are left out."; select="$${select:+$$select and }not browser"; }; \
-	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" $(ARGS)
+	$(BIN) .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder -m "$$select" --durations=30 --durations-min=10 $(ARGS)
 
 # The promises of tests/faults/README.md, tried again and again: about an hour. `REPEATS=4` is what `make test` does.
 faults: venv

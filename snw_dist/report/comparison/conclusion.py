@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from snw_dist.evaluate.measure.verdict import FEW
+from snw_dist.report.run.words import listed
 
 Tone = Literal["plain", "good", "bad", "warning"]
 _OTHERS = {
@@ -44,11 +45,6 @@ def _beside(verdicts: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if names:
             said.append(f"{listed(names)} {one if len(names) == 1 else several}")
     return said
-
-
-def listed(names: Sequence[str]) -> str:
-    """Such as `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def runs_of_each(comparison: Mapping[str, Any]) -> int:

@@ -6,25 +6,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hpc.amounts import duration
+from hpc.amounts import count_of, duration
 from hpc.errors import CorruptError
 from hpc.told import long_work
 from snw_dist.evaluate.measurable import left_out_lines
 from snw_dist.evaluate.measure.verdict import turned_round
-from snw_dist.report.comparison.conclusion import conclusion, listed, runs_of_each
+from snw_dist.report.comparison.conclusion import conclusion, runs_of_each
 from snw_dist.report.comparison.figures import cost, differences, ranking, spent
 from snw_dist.report.comparison.read import comparison_file, differing, read_comparison, settings_of
 from snw_dist.report.page import Block, Cell, Column, Commands, Page, Says, Section, Table
+from snw_dist.report.run.words import METRIC_WORDS, listed
 from snw_dist.report.write import write_report
 
-_METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "mcc": "MCC",
-    "spearman": "rank correlation",
-    "ef_1": "EF 1%",
-    "ece": "ECE",
-}
+_METRICS = ("auroc", "auprc", "mcc", "spearman", "ef_1", "ece")
 _DIGITS = 16
 REPORT = "comparison.html"
 
@@ -59,7 +53,7 @@ def _page(file: Path, comparison: Mapping[str, Any]) -> Page:
     about = [
         ("run", run),
         ("networks", ", ".join(comparison["models"])),
-        ("measured", f"{folds}{of_each} run{'s' if of_each > 1 else ''} of each network"),
+        ("measured", f"{folds}{count_of(of_each, 'run')} of each network"),
         ("encoder", comparison["encoder"]),
     ]
     sections = [
@@ -150,7 +144,7 @@ def _figures(comparison: Mapping[str, Any]) -> Table:
                 ends = [metrics["auroc"]["low"], metrics["auroc"]["high"]]
                 rows.append([split, f"{title} {name}", *ends, *(metrics[metric]["value"] for metric in _METRICS)])
     heads = [Column("split"), Column("of"), Column("AUROC from", 3), Column("to", 3)]
-    columns = [*heads, *(Column(name, 3) for name in _METRICS.values())]
+    columns = [*heads, *(Column(METRIC_WORDS[metric], 3) for metric in _METRICS)]
     says = "Empty: not defined on this split. comparison.json has more metrics, and the interval of each."
     return Table("all_figures", "All figures", says, columns, sorted(rows, key=lambda row: str(row[0])))
 

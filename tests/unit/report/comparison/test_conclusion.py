@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snw_dist.evaluate.measure.verdict import FEW
-from snw_dist.report.comparison.conclusion import conclusion, listed
+from snw_dist.report.comparison.conclusion import conclusion
 
 
 def compared(control: str, others: dict[str, str], seeds: int = 2, **more: Any) -> dict[str, Any]:
@@ -58,7 +58,3 @@ def compared(control: str, others: dict[str, str], seeds: int = 2, **more: Any) 
 )  # fmt: skip
 def test_one_sentence(comparison: dict[str, Any], sentence: str, tone: str) -> None:
     assert conclusion(comparison) == (sentence, tone)
-
-
-def test_names_in_a_row() -> None:
-    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
