@@ -23,7 +23,7 @@ from plotly.offline import get_plotlyjs
 from hpc.shown import printable
 from snw_dist.report import palette
 from snw_dist.report.csv_table import figure_csv, table_csv
-from snw_dist.report.marks import Bars, Mark, Points
+from snw_dist.report.marks import Bars, Mark, Panel, Points
 from snw_dist.report.page import Cell, Column, Drawing, Figure, Page, Table
 from snw_dist.report.plotly_drawing import legend_of, plotly_panel
 from snw_dist.report.svg_drawing import svg
@@ -32,6 +32,8 @@ from snw_dist.report.thin import thinned
 _TEMPLATES = Path(__file__).parent / "templates"
 _SHORT = 24
 """Letters of a cell that is never broken."""
+_MANY_NAMES = 12
+"""On an axis along the page; more need room of their own."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _SYMBOLS = {
     "circle": '<circle cx="12" cy="7" r="4.5"/>',
@@ -105,6 +107,7 @@ def _environment() -> Environment:
         "shown": shown,
         "is_number": is_number,
         "class_of": class_of,
+        "style_of": style_of,
     }
     return made
 
@@ -146,6 +149,14 @@ def class_of(table: Table, row: Sequence[Cell], column: int) -> Markup:
     if table.columns[column].mono:
         return Markup(' class="mono"')
     return Markup(' class="name"') if len(str(row[column])) <= _SHORT else Markup("")
+
+
+def style_of(panel: Panel) -> Markup:
+    """The size of a panel where the style sheet does not know it; many names on x keep their room, and it scrolls."""
+    height = f"height: {panel.height}px" if panel.height and not panel.square else ""
+    width = f"min-width: {9 + len(panel.x.names)}rem" if len(panel.x.names) > _MANY_NAMES else ""
+    told = "; ".join(filter(None, (height, width)))
+    return Markup(f' style="{told}"') if told else Markup("")
 
 
 def swatch(mark: Mark) -> Markup:

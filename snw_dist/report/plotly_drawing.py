@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from snw_dist.arrays import FloatArray
-from snw_dist.evaluate.pictures.style import literal
 from snw_dist.report.marks import Bars, Grid, Lines, Mark, Panel, Points, Rules
+from snw_dist.report.names import LONGEST_NAME, LONGEST_ON_A_PHONE, in_lines, rows_of_names
 from snw_dist.report.palette import shape
 
-LONGEST_NAME, LONGEST_ON_A_PHONE = 36, 20
-"""Letters of a name on an axis: more would leave the figure no room."""
 _DIGITS = 5
 
 
@@ -34,8 +32,10 @@ def _axis(panel: Panel, upright: bool) -> dict[str, Any]:
     axis = panel.y if upright else panel.x
     found: dict[str, Any] = {"title": {"text": html.escape(axis.title)}, "type": "log" if axis.log else "linear"}
     if axis.names:
-        found |= {"tickvals": list(range(len(axis.names))), "ticktext": [_name(name) for name in axis.names]}
-        found["short"] = [_name(name, LONGEST_ON_A_PHONE) for name in axis.names]
+        lines = rows_of_names(panel) if upright else 1
+        found |= {"tickvals": list(range(len(axis.names)))}
+        for key, letters in (("ticktext", LONGEST_NAME), ("short", LONGEST_ON_A_PHONE)):
+            found[key] = ["<br>".join(map(html.escape, in_lines(name, letters, lines))) for name in axis.names]
         ends = [-0.6, len(axis.names) - 0.4]
         found |= {"range": ends[::-1] if upright else ends, "showgrid": False}  # the first name is above
     elif (axis.low, axis.high) != (None, None):
@@ -54,10 +54,6 @@ def log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     between = (1, 2, 5) if last - first <= 3 else (1,)
     return [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in between]
-
-
-def _name(text: str, longest: int = LONGEST_NAME) -> str:
-    return html.escape(literal(text, longest))
 
 
 def _traces(mark: Mark, panel: Panel) -> list[dict[str, Any]]:
@@ -115,7 +111,17 @@ def _grid(mark: Grid, panel: Panel) -> dict[str, Any]:
         columns = [html.escape(name) for name in panel.x.names]
         found["text"] = [[f"{html.escape(row)}, {column}" for column in columns] for row in panel.y.names]
         found["hovertemplate"] = "%{text}: %{z}<extra></extra>"
-    return found | {"colorbar": {"title": {"text": html.escape(mark.name), "side": "right"}, "thickness": 12}}
+    # Above the map, from its left: beside a map that scrolls nobody would see it.
+    place = {
+        "x": 0,
+        "xanchor": "left",
+        "y": 1,
+        "yanchor": "bottom",
+        "orientation": "h",
+        "lenmode": "pixels",
+        "len": 230,
+    }
+    return found | {"colorbar": {"title": {"text": html.escape(mark.name), "side": "top"}, "thickness": 10, **place}}
 
 
 def _rules(mark: Rules, panel: Panel) -> dict[str, Any]:

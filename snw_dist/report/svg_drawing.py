@@ -18,8 +18,9 @@ from matplotlib.figure import Figure as Canvas
 
 from snw_dist.evaluate.pictures.style import literal, own_style, plain
 from snw_dist.report.marks import Bars, Grid, Lines, Mark, Panel, Points
+from snw_dist.report.names import LONGEST_NAME, in_lines, rows_of_names
 from snw_dist.report.palette import SHADES, on_white
-from snw_dist.report.plotly_drawing import LONGEST_NAME, ends_of, legend_of, log_ticks
+from snw_dist.report.plotly_drawing import ends_of, legend_of, log_ticks
 
 _DASHES = {"solid": "-", "dash": "--", "dot": ":"}
 _SYMBOLS = ("o", "s", "D", "^", "x", "P", "*")
@@ -70,7 +71,8 @@ def _axis(axes: Axes, panel: Panel, upright: bool) -> None:
     drawn = axes.yaxis if upright else axes.xaxis
     if axis.names:
         turned: dict[str, Any] = {"rotation": 90} if not upright and len(axis.names) > _MOST_LEVEL else {}
-        names = [literal(one, LONGEST_NAME) for one in axis.names]
+        lines = rows_of_names(panel) if upright else 1
+        names = ["\n".join(in_lines(one, LONGEST_NAME, lines)) for one in axis.names]
         drawn.set_ticks(np.arange(len(names)), labels=names, fontsize=8, **turned)
         ends = (-0.6, len(names) - 0.4)
         axes.set(**{f"{name}lim": ends[::-1] if upright else ends})

@@ -90,7 +90,7 @@ def strata_figure(metrics: dict[str, Any], splits: Sequence[str]) -> Figure:
         "A **stratum** is the pairs of a split of which both sequences, one, or none were seen in training (pairs "
         "in brackets). Pairs of unseen sequences are harder, and are what counts for new proteins. Lines are 95 % "
         "intervals.",
-        [Panel(tuple(marks), auroc_axis(network + rival), Axis(names=tuple(names)), height=80 + 44 * len(names))],
+        [Panel(tuple(marks), auroc_axis(network + rival), Axis(names=tuple(names)), height=80 + 56 * len(names))],
     )
 
 

@@ -17,9 +17,9 @@
   button.addEventListener("click", () => {
     show(root.dataset.theme === "dark" ? "light" : "dark");
     try { localStorage.setItem("snw-theme", root.dataset.theme); } catch { /* a page without storage */ }
-    redraw();
+    draw(figures);
   });
-  dark.addEventListener("change", () => { if (!kept()) { show(dark.matches ? "dark" : "light"); redraw(); } });
+  dark.addEventListener("change", () => { if (!kept()) { show(dark.matches ? "dark" : "light"); draw(figures); } });
 
   /* In print all is light, also a drawing that looks at the theme. */
   let onScreen = root.dataset.theme;
@@ -71,61 +71,100 @@
     if (item === null || typeof item !== "object") return item;
     return Object.fromEntries(Object.entries(item).map(([key, inner]) => [key, key.endsWith("text") ? inner : themed(inner)]));
   };
-  const axis = ({ short, ...own }) => ({
-    automargin: true, gridcolor: variable("--line"), linecolor: variable("--line"), zeroline: false, ticks: "",
-    fixedrange: narrow(), nticks: narrow() ? 5 : 8, exponentformat: "power", minexponent: 7, separatethousands: true,
+  const axis = ({ short, ...own }, nticks) => ({
+    automargin: true, ticklabeloverflow: "allow", gridcolor: variable("--line"), linecolor: variable("--line"), zeroline: false, ticks: "",
+    fixedrange: narrow(), nticks, exponentformat: "power", minexponent: 7, separatethousands: true,
     ...own, ...(short && narrow() ? { ticktext: short } : {}), title: { ...own.title, standoff: 8 },
   });
-  const layout = (panel, height) => ({
-    ...panel.layout, height, autosize: true, showlegend: false, barmode: "overlay", bargap: 0, hovermode: "closest",
-    margin: { l: 4, r: 10, t: 8, b: 4 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    dragmode: narrow() ? false : "zoom", font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: variable("--ink") },
-    hoverlabel: { bgcolor: variable("--sheet"), bordercolor: variable("--soft"), font: { color: variable("--ink") }, align: "left" },
-    xaxis: axis(panel.layout.xaxis), yaxis: axis(panel.layout.yaxis),
-  });
-  const plots = [...document.querySelectorAll(".plot")];
-  const panelOf = (plot) => data.figures[plot.dataset.figure][plot.dataset.panel];
-  const draw = (plot) => {
-    const panel = panelOf(plot), width = plot.clientWidth, known = Number(plot.dataset.height);
-    const height = plot.dataset.square ? Math.min(width, 460) : known || Math.max(240, Math.min(340, 0.62 * width));
+  const body = getComputedStyle(document.body).fontFamily, pen = document.createElement("canvas").getContext("2d");
+  const widest = (names) => {
+    pen.font = `12px ${body}`;
+    return Math.max(...names.flatMap((name) => name.split("<br>")).map((line) => pen.measureText(line).width));
+  };
+  const layout = (panel, width, height) => {
+    const xaxis = axis(panel.layout.xaxis, Math.min(8, Math.floor(width / 70)));
+    const yaxis = axis(panel.layout.yaxis, narrow() ? 5 : 8);
+    return { /* margins that are large enough from the start: else plotly draws every axis twice */
+      ...panel.layout, height, autosize: true, showlegend: false, barmode: "overlay", bargap: 0, hovermode: "closest",
+      margin: { l: Math.max(70, yaxis.ticktext ? widest(yaxis.ticktext) + 34 : 0), r: narrow() ? 16 : 26, t: 20, b: 50 },
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", dragmode: narrow() ? false : "zoom",
+      font: { family: body, size: 12, color: variable("--ink") }, xaxis, yaxis,
+      hoverlabel: { bgcolor: variable("--sheet"), bordercolor: variable("--soft"), font: { color: variable("--ink") }, align: "left" },
+    };
+  };
+  const drawn = (plot) => {
+    const panel = data.figures[plot.dataset.figure][plot.dataset.panel];
     const off = new Set(JSON.parse(plot.closest("figure").dataset.off || "[]"));
     const traces = themed(panel.data).map((trace) => ({ ...trace, visible: !off.has(trace.name) }));
-    return Plotly.react(plot, traces, layout(panel, height), { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: "reset" });
+    return Plotly.react(plot, traces, layout(panel, plot.clientWidth, plot.clientHeight), { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: "reset" });
   };
-  const redraw = () => { if (window.Plotly) plots.forEach(draw); };
+  const pause = () => new Promise((done) => setTimeout(done)); /* the page stays alive meanwhile */
+  const figures = new Set([...document.querySelectorAll(".plot")].map((plot) => plot.closest("figure")));
+
+  /* What is in the window is drawn first, then what is next to it, until nothing waits. */
+  const waiting = new Set(figures);
+  let busy = true; /* until plotly is there */
+  const far = (figure) => { const { top, bottom } = figure.getBoundingClientRect(); return Math.max(top - innerHeight, -bottom, 0); };
+  const nearest = () => [...waiting].map((figure) => [far(figure), figure]).sort(([a], [b]) => a - b)[0] ?? [Infinity];
+  const timed = (name) => { root.dataset[name] ??= Math.round(performance.now()); };
+  const work = async () => {
+    busy = true;
+    for (let [away, figure] = nearest(); figure; [away, figure] = nearest()) {
+      if (away) timed("seenMs");
+      waiting.delete(figure);
+      try {
+        for (const plot of figure.querySelectorAll(".plot")) {
+          await drawn(plot);
+          await pause();
+        }
+        figure.classList.add("drawn");
+      } catch (error) { console.error(error); } /* it keeps its picture */
+    }
+    busy = false;
+  };
+  const draw = (wanted) => {
+    wanted.forEach((figure) => waiting.add(figure));
+    if (!busy) work();
+  };
   for (const entry of document.querySelectorAll(".legend button")) {
     entry.addEventListener("click", () => {
       const pressed = entry.getAttribute("aria-pressed") !== "true", figure = entry.closest("figure");
       entry.setAttribute("aria-pressed", String(pressed));
       const off = [...figure.querySelectorAll('.legend [aria-pressed="false"]')].map((one) => one.dataset.name);
       figure.dataset.off = JSON.stringify(off);
-      figure.querySelectorAll(".plot").forEach(draw);
+      draw([figure]);
     });
   }
-  const inflated = async () => {
-    const bytes = Uint8Array.from(atob(document.getElementById("packed-plotly").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  /* As a file of its own and with this line Chromium compiles all of it, once and beside the page. */
+  const HINT = "//# allFunctionsCalledOnLoad\n";
+  const unpacked = async () => {
+    const packed = atob(document.getElementById("packed-plotly").textContent), bytes = new Uint8Array(packed.length);
+    for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
+    const text = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).blob();
     const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
-    document.head.append(script);
+    script.src = URL.createObjectURL(new Blob([HINT, text], { type: "text/javascript" }));
+    await new Promise((loaded, failed) => { [script.onload, script.onerror] = [loaded, failed]; document.head.append(script); });
   };
+  let width = innerWidth, soon;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return; /* a phone's address bar that comes and goes */
+    width = innerWidth;
+    clearTimeout(soon);
+    soon = setTimeout(draw, 150, figures);
+  });
   (async () => {
-    const started = performance.now();
-    if (plots.length) {
-      await inflated();
-      root.classList.add("drawn"); /* from here on the still pictures are for print alone */
-      for (const plot of plots) {
-        await draw(plot);
-        await new Promise((done) => setTimeout(done)); /* the page stays alive meanwhile */
+    if (nearest()[0]) timed("seenMs"); /* there is no figure in the window */
+    try {
+      if (figures.size && root.classList.contains("live")) {
+        await unpacked();
+        await work();
       }
+    } catch (error) { console.error(error); } /* all figures keep their pictures */
+    timed("seenMs");
+    timed("drawnMs");
+    for (const still of document.querySelectorAll(".still")) { /* for print */
+      await pause();
+      still.loading = "eager";
     }
-    root.dataset.drawnMs = Math.round(performance.now() - started);
-    let width = innerWidth, waiting;
-    addEventListener("resize", () => {
-      if (innerWidth === width) return; /* a phone's address bar that comes and goes */
-      width = innerWidth;
-      clearTimeout(waiting);
-      waiting = setTimeout(redraw, 150);
-    });
   })();
 })();

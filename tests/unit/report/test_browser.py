@@ -93,6 +93,42 @@ def test_a_report_is_drawn(browser: Browser, report: Path, width: int) -> None:
     page.close()
 
 
+WATCH = """
+window.order = [];
+new MutationObserver((all) => all.forEach(({target}) => target.classList.contains("drawn") && order.push(target.id)))
+  .observe(document, {subtree: true, attributes: true, attributeFilter: ["class"]});
+addEventListener("DOMContentLoaded", () => { window.height = document.body.scrollHeight; });
+"""
+
+
+def test_what_is_in_the_window_is_drawn_first_and_nothing_moves(browser: Browser, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 500}, reduced_motion="reduce")
+    page.add_init_script(WATCH)
+    page.goto(f"{report.as_uri()}#learning_loss")
+    page.wait_for_function("document.documentElement.dataset.drawnMs", timeout=60_000)
+    order = page.evaluate("order")
+    assert order[0] == "learning_loss"
+    assert sorted(order) == sorted(
+        page.evaluate("[...document.querySelectorAll('figure:has(.plot)')].map(({id}) => id)")
+    )
+    times = page.evaluate("document.documentElement.dataset")
+    assert 0 < int(times["seenMs"]) < int(times["drawnMs"])
+    assert page.evaluate("document.body.scrollHeight - height") == 0
+    page.close()
+
+
+def test_a_browser_that_cannot_unpack_shows_the_pictures(browser: Browser, report: Path) -> None:
+    page = browser.new_page()
+    said = list[str]()
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.add_init_script("delete window.DecompressionStream")
+    drawn(page, report)
+    assert said == []
+    assert page.locator("img.still:visible").count() == page.locator("figure").count()
+    assert page.locator(".plot:visible").count() == 0
+    page.close()
+
+
 def test_it_is_used_by_keyboard(opened: Page) -> None:
     table = opened.locator("#quality_receptors_table")
     pairs = table.locator("tbody tr td:nth-child(3)")
@@ -110,15 +146,19 @@ def test_it_is_used_by_keyboard(opened: Page) -> None:
     entry.focus()
     opened.keyboard.press("Space")
     assert entry.get_attribute("aria-pressed") == "false"
-    assert marks.count() < before
+    opened.wait_for_function(
+        f"document.querySelectorAll('#quality_controls .plot .scatterlayer .trace').length < {before}"
+    )
 
 
 def test_both_themes(opened: Page) -> None:
-    paint = "getComputedStyle(document.body).backgroundColor + document.querySelector('.plot .xtick text').style.fill"
+    ticks = "document.querySelector('.plot .xtick text').style.fill"
+    paint = f"getComputedStyle(document.body).backgroundColor + {ticks}"
     light = opened.evaluate(paint)
     opened.locator(".theme").focus()
     opened.keyboard.press("Enter")
     assert opened.evaluate("document.documentElement.dataset.theme") == "dark"
+    opened.wait_for_function(f"!'{light}'.includes({ticks})")
     dark = opened.evaluate(paint)
     assert "rgb(255, 255, 255)" in light
     assert not set(light.replace(")", "(").split("(")[1::2]) & set(dark.replace(")", "(").split("(")[1::2])
