@@ -12,21 +12,24 @@ _AROUND = 16
 """How far from a box an arrow passes by it."""
 
 
-def arrow(start: Rect, end: Rect, between: Sequence[Rect] = (), turn: int = 1) -> Line:
+def arrow(start: Rect, end: Rect, between: Sequence[Rect] = ()) -> Line:
     """From `start` to what stands beside or below it.
 
-    `between`: what stands in the way, in the same column; the arrow then passes on the right (`turn` 1) or on the left.
+    `between`: what stands in the way, in the same column. Where that leaves room the arrow goes straight down beside
+    it, else around it on the right.
     """
     (x, y), (to_x, to_y) = start.middle, end.middle
     if between:
-        edge, way = (start.right, end.right) if turn > 0 else (start.x, end.x)
-        side = edge + turn * _AROUND
-        low, high = start.y + 0.75 * start.height, end.y + 0.4 * end.height
-        return Line(((edge, low), (side, low), (side, high), (way, high)))
+        left, right = min(rect.x for rect in between), max(rect.right for rect in between)
+        if max(left - start.x, start.right - right) >= _AROUND:
+            x = (start.x + left) / 2 if left > start.x else (right + start.right) / 2
+            return Line(((x, start.bottom), (x, end.y)))
+        side, low, high = start.right + _AROUND, start.y + 0.75 * start.height, end.y + 0.4 * end.height
+        return Line(((start.right, low), (side, low), (side, high), (end.right, high)), above=True)
     if end.y < start.bottom:
         level = (start.right, end.x) if to_x > x else (start.x, end.right)
         return Line(((level[0], y), (level[1], to_y)))
-    if end.x < x < end.right and (abs(x - to_x) < 1 or end.width > 2 * start.width):
+    if end.x < x < end.right and (abs(x - to_x) < end.width / 4 or end.width > 2 * start.width):
         return Line(((x, start.bottom), (x, end.y)))
     if start.x < to_x < start.right and start.width > 2 * end.width:
         return Line(((to_x, start.bottom), (to_x, end.y)))

@@ -1,7 +1,8 @@
 """The place of everything in the picture of a network: ligand on the left, receptor on the right, pairs between them.
 
 Every box stands in a row and a column. Going down, each row needs what is above it. Where a side gives its numbers at
-several scales, what samples a scale stands beside it, and so does what compares both sides at that scale.
+several scales, what samples a scale stands below it and further in, and beside that what compares both sides at this
+scale.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ INPUT, ENCODER, FIRST = 0, 1, 2
 
 @dataclass(frozen=True)
 class Cell:
-    """`column`: 0 is between the sides; -1 and 1 stand next to it, -2 and 2 are the outer ones."""
+    """`column`: 0 is between the sides, -1 is the ligand's and 1 the receptor's."""
 
     row: int
     column: int
+    inner: bool = False
+    """Moved towards the middle: its side goes on below it, and passes by."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ class Grid:
     @property
     def columns(self) -> list[int]:
         """The columns with something in them, from the left."""
-        used = {cell.column for cell in (*self.cells, self.score)} | ({2} if self.attention else set())
-        return sorted(used | {-2, 2})
+        return sorted({cell.column for cell in (*self.cells, self.score)} | {-1, 1})
 
 
 def grid_of(diagram: Diagram) -> Grid:
@@ -58,14 +60,15 @@ def grid_of(diagram: Diagram) -> Grid:
             below = max((cells[source].row for source in _boxes(box.sources)), default=FIRST - 1) + 1
             cells.append(Cell(max(sampled) if sampled else below, 0))
             continue
-        direction = -1 if box.phase == "ligand" else 1
+        column = -1 if box.phase == "ligand" else 1
         if number in beside:
-            cells.append(Cell(max(cells[source].row for source in _boxes(box.sources)), direction))
+            cells.append(Cell(max(cells[source].row for source in _boxes(box.sources)) + 1, column, inner=True))
         else:
             rows[box.phase] += 1
-            cells.append(Cell(rows[box.phase], 2 * direction))
+            cells.append(Cell(rows[box.phase], column))
+            rows[box.phase] += any(number in boxes[other].sources for other in beside)
     lowest = max(cells[source].row for source in _boxes(diagram.score[0]))
-    looked = None if diagram.attention is None else Cell(max(cells[s].row for s in _boxes(diagram.attention[0])), 2)
+    looked = None if diagram.attention is None else Cell(max(cells[s].row for s in _boxes(diagram.attention[0])), 1)
     return Grid(tuple(cells), Cell(lowest + 1, 0), looked)
 
 

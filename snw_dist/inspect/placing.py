@@ -14,6 +14,8 @@ from snw_dist.inspect.scene import Line, Rect, Role, Scene, Text
 
 WIDTH, GAP, BETWEEN_SIDES = 214.0, 44.0, 132.0
 """Of a column, between two columns, and between the sides where no column is between them."""
+INDENT = 36.0
+"""How far an inner box is moved."""
 _MARGIN, _LINE, _PADDING, _HEADING = 28.0, 16.0, 10.0, 64.0
 _ROW_GAP, _FRAME, _FRAME_TITLE = 32.0, 13.0, 22.0
 
@@ -71,7 +73,7 @@ def scene_of(diagram: Diagram, heading: Heading) -> Scene:
 def _items(diagram: Diagram, grid: Grid, heading: Heading) -> list[_Item]:
     """The boxes of the diagram, then ligand, receptor, encoder, score, and the attention where there is one."""
     items = [_block(box, cell) for box, cell in zip(diagram.boxes, grid.cells, strict=True)]
-    for side, column in zip(SIDES, (-2, 2), strict=True):
+    for side, column in zip(SIDES, (-1, 1), strict=True):
         shape = f"N_{side} × L_{side} residues"
         items.append(_Item(Cell(INPUT, column), "end", (f"{side.capitalize()}s", shape)))
     items.append(_Item(Cell(ENCODER, 0), "encoder", heading.encoder))
@@ -107,8 +109,9 @@ def _lefts(grid: Grid) -> dict[int, float]:
     """Left edge of each column."""
     start = _MARGIN + _FRAME
     if not grid.apart:
-        return {-2: start, 2: start + WIDTH + BETWEEN_SIDES, 0: start + (WIDTH + BETWEEN_SIDES) / 2}
-    return {column: start + number * (WIDTH + GAP) for number, column in enumerate(grid.columns)}
+        return {-1: start, 1: start + WIDTH + BETWEEN_SIDES, 0: start + (WIDTH + BETWEEN_SIDES) / 2}
+    gap = GAP + INDENT * any(cell.inner for cell in grid.cells)
+    return {column: start + number * (WIDTH + gap) for number, column in enumerate(grid.columns)}
 
 
 def _rows(items: Sequence[_Item], frames: Sequence[tuple[str, list[int]]]) -> tuple[list[float], list[float]]:
@@ -130,9 +133,9 @@ def _height(item: _Item) -> float:
 
 def _rect(item: _Item, lefts: dict[int, float], tops: list[float], heights: list[float]) -> Rect:
     """Blocks fill their row; what goes in or comes out stands in the middle of it; the encoder is as wide as all."""
-    x, row = lefts.get(item.cell.column, 0.0), item.cell.row
+    x, row = lefts.get(item.cell.column, 0.0) - INDENT * item.cell.inner * item.cell.column, item.cell.row
     if item.look == "encoder":
-        return Rect(lefts[-2], tops[row], lefts[2] + WIDTH - lefts[-2], heights[row], item.look)
+        return Rect(lefts[-1], tops[row], lefts[1] + WIDTH - lefts[-1], heights[row], item.look)
     if item.look == "end":
         height = _height(item)
         return Rect(x, tops[row] + (heights[row] - height) / 2, WIDTH, height, item.look)
@@ -161,15 +164,12 @@ def _framed(rects: Sequence[Rect]) -> Rect:
 def _arrows(diagram: Diagram, grid: Grid, boxes: Sequence[Rect], ends: Sequence[Rect]) -> list[Line]:
     ligand, receptor, encoder, score, *attention = ends
     found = [arrow(ligand, encoder), arrow(receptor, encoder)]
-    turns = 1
     for number, box in enumerate(diagram.boxes):
         for source in sorted(box.sources, key=str):
             if isinstance(source, str):
                 found.append(arrow(encoder, boxes[number]))
                 continue
-            between = _between(source, number, grid, boxes)
-            found.append(arrow(boxes[source], boxes[number], between, turns))
-            turns = -turns if between else turns
+            found.append(arrow(boxes[source], boxes[number], _between(source, number, grid, boxes)))
     found += [arrow(boxes[source], score) for source in _numbers(diagram.score[0])]
     for source in _numbers(diagram.attention[0]) if diagram.attention else []:
         found.append(arrow(boxes[source], attention[0]))

@@ -62,6 +62,8 @@ class Line:
 
     points: tuple[Place, ...]
     arrow: bool = True
+    above: bool = False
+    """It crosses others: they have a gap there."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ def svg(scene: Scene) -> str:
         f"<style>{_style()}</style>",
         f'<rect class="page" width="100%" height="100%" fill="{_LIGHT["page"]}"/>',
         *(_rect(rect) for rect in scene.rects if rect.look == "frame"),
-        *(_line(line) for line in scene.lines),
+        *(_line(line) for line in scene.lines if not line.above),
+        *(_halo(line) for line in scene.lines if line.above),
+        *(_line(line) for line in scene.lines if line.above),
         *(_rect(rect) for rect in scene.rects if rect.look != "frame"),
         *(_text(text) for text in scene.texts),
         "</svg>",
@@ -49,6 +51,7 @@ def svg(scene: Scene) -> str:
 def _style() -> str:
     """What is other on a dark page."""
     rules = {".page": ("fill", _DARK["page"]), ".line": ("stroke", _DARK["line"]), ".head": ("fill", _DARK["line"])}
+    rules |= {".halo": ("stroke", _DARK["page"])}
     rules |= {f".{role}": ("fill", _DARK[role]) for role in SIZES}
     rules |= {f".{look}": ("fill", dark) for look, (_, _, dark) in _LOOKS.items()}
     by_system, by_switch = ":root:not([data-theme=light]) .network", ":root[data-theme=dark] .network"
@@ -74,9 +77,17 @@ def _rect(rect: Rect) -> str:
     return shape if plain else f'{shape}\n<rect {place} width="{_STRIPE}" rx="2" fill="{edge}"/>'
 
 
+def _halo(line: Line) -> str:
+    """The gap in what a line crosses."""
+    return f'<path class="halo" d="{_path(line)}" fill="none" stroke="{_LIGHT["page"]}" stroke-width="7"/>'
+
+
+def _path(line: Line) -> str:
+    return "M" + " L".join(f"{_n(x)} {_n(y)}" for x, y in line.points)
+
+
 def _line(line: Line) -> str:
-    points = line.points
-    path = "M" + " L".join(f"{_n(x)} {_n(y)}" for x, y in points)
+    points, path = line.points, _path(line)
     dashes = "" if line.arrow else ' stroke-dasharray="4 3"'
     drawn = f'<path class="line" d="{path}" fill="none" stroke="{_LIGHT["line"]}" stroke-width="1.2"{dashes}/>'
     return f"{drawn}\n{_head(points[-2], points[-1])}" if line.arrow else drawn

@@ -23,7 +23,7 @@ from plotly.offline import get_plotlyjs
 from hpc.shown import printable
 from snw_dist.report import palette
 from snw_dist.report.csv_table import figure_csv, table_csv
-from snw_dist.report.marks import Bars, Mark, Panel, Points
+from snw_dist.report.marks import Bars, Grid, Mark, Panel, Points
 from snw_dist.report.page import Cell, Column, Drawing, Figure, Page, Table
 from snw_dist.report.plotly_drawing import legend_of, plotly_panel
 from snw_dist.report.svg_drawing import svg
@@ -34,6 +34,8 @@ _SHORT = 24
 """Letters of a cell that is never broken."""
 _MANY_NAMES = 12
 """On an axis along the page; more need room of their own."""
+_SCALE = 56
+"""Pixels of the scale of colours above a heat map."""
 _BOLD = re.compile(r"\*\*(.+?)\*\*")
 _SYMBOLS = {
     "circle": '<circle cx="12" cy="7" r="4.5"/>',
@@ -153,7 +155,8 @@ def class_of(table: Table, row: Sequence[Cell], column: int) -> Markup:
 
 def style_of(panel: Panel) -> Markup:
     """The size of a panel where the style sheet does not know it; many names on x keep their room, and it scrolls."""
-    height = f"height: {panel.height}px" if panel.height and not panel.square else ""
+    scale = _SCALE * any(isinstance(mark, Grid) for mark in panel.marks)
+    height = f"height: {panel.height + scale}px" if panel.height and not panel.square else ""
     width = f"min-width: {9 + len(panel.x.names)}rem" if len(panel.x.names) > _MANY_NAMES else ""
     told = "; ".join(filter(None, (height, width)))
     return Markup(f' style="{told}"') if told else Markup("")

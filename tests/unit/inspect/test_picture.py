@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,26 @@ def test_boxes_stand_apart(name: str) -> None:
     solid = [box for box in boxes(svg) if box.what != "frame"]
     for one, other in combinations(solid, 2):
         assert not one.meets(other), f"{one} {other}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_is_read_at_the_width_of_a_readme(name: str) -> None:
+    assert float(ET.fromstring(drawn(name, "base")).attrib["width"]) < 900
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrows_cross_only_where_they_must(name: str) -> None:
+    """The decoder of changeformer takes three scales that both sides reach: no flat drawing of that is without."""
+    svg = drawn(name, "base")
+    level = [line for line in lines(svg) if line.right - line.left > 8 and line.top == line.bottom]
+    upright = [line for line in lines(svg) if line.bottom - line.top > 8 and line.left == line.right]
+    crossed = {
+        (one.top, other.left)
+        for one, other in product(level, upright)
+        if one.left < other.left < one.right and other.top < one.top < other.bottom
+    }
+    assert len(crossed) == (2 if name == "changeformer" else 0)
+    assert ('class="halo"' in svg) == (name == "changeformer")
 
 
 def test_a_text_that_lies_on_another_is_seen() -> None:
