@@ -118,10 +118,13 @@ def _embed(settings: SnwConfig, partition: str | None) -> None:
 
 def _train(settings: SnwConfig, jobs: list[SnwConfig], partition: str | None) -> int | None:
     """The exit code that explains most."""
+    from snw_dist.train.cost import costs_by_network
     from snw_dist.train.precheck import check_training
 
     for job in jobs:
         check_training(job)
+    for line in costs_by_network(jobs):
+        print(line)
     return run_all(settings, jobs, "compare", TRAINING, settings.train.device, partition)
 
 

@@ -37,7 +37,6 @@ from launch._submit import (
 from snw_dist.config import SnwConfig
 from snw_dist.extras import require
 
-EVALUATION = "snw_dist.evaluate.job:run_evaluation"
 app = new_app()
 AllowChangesOption = Annotated[
     bool,
@@ -63,6 +62,7 @@ def evaluate_command(
 ) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures; here, or with --nodes 1 as a job."""
     require("crc32c", "scipy", "sklearn", "matplotlib")
+    from snw_dist.evaluate.cost import EVALUATION, evaluation_cost
     from snw_dist.evaluate.report import read_metrics
     from snw_dist.evaluate.run import check_evaluation, evaluate_run
 
@@ -75,6 +75,7 @@ def evaluate_command(
         _show(settings, evaluate_run(settings), all_metrics)
         return
     check_evaluation(settings)
+    print(evaluation_cost(settings))
     if submit_and_follow(settings, "evaluate", EVALUATION, settings.train.device, partition, detach):
         _show(settings, read_metrics(settings.run_folder / "evaluation"), all_metrics)
 

@@ -25,6 +25,7 @@ from hpc.job.profile import one_line
 Device = Literal["auto", "cpu", "cuda"]
 REQUEST = "request.json"
 STARTUP_DEADLINE_S = 120.0
+_MOST_PAST = 50
 _NAME_SHOWS_LATE_S = 60.0  # on file systems that remember for a while that there was no such file
 
 
@@ -122,3 +123,8 @@ def read_request(file: Path, patience_s: float = _NAME_SHOWS_LATE_S) -> RankRequ
     if not isinstance(content, dict):
         raise InputError(f"{file}: not an object.")
     return validated(RankRequest, content, str(file))
+
+
+def past_requests(folder: Path) -> list[Path]:
+    """The requests of the last jobs of all run folders in `folder`, newest first, 50 at most."""
+    return sorted(folder.glob(f"*/jobs/*/{REQUEST}"), key=lambda path: -path.stat().st_mtime)[:_MOST_PAST]

@@ -11,13 +11,13 @@ from hpc.amounts import duration
 from hpc.disk.json_lines import read_json_lines
 from hpc.disk.reading import BadFileError, read_json
 from hpc.errors import CorruptError
+from hpc.job.request import past_requests
 from snw_dist.config import SnwConfig, config_to_dict
 
 RECORDS_OF_RANKS = "embedding"
 """Folder of a run in which each rank leaves a line for each shard."""
 _ENCODER = ("name", "weights", "layer", "combine", "precision", "device")
 _ENTRY_POINTS = tuple(f"snw_dist.embedding.run:run_{what}" for what in ("embedding", "append"))
-_MOST_JOBS = 50
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def expected_time(config: SnwConfig, num_residues: int) -> str:
 def past_speed(config: SnwConfig) -> PastSpeed | None:
     """Of the last job with this encoder, on the same cluster, of any run in `run.folder`; None where there is none."""
     wanted = config_to_dict(config)
-    for request, run in _requests(Path(config.run.folder)):
+    for request in past_requests(Path(config.run.folder)):
+        run = request.parents[2]
         try:
             values = read_json(request)
             alike = values["entry_point"] in _ENTRY_POINTS and _alike(values["config"], wanted)
@@ -61,12 +62,6 @@ def past_speed(config: SnwConfig) -> PastSpeed | None:
 def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     same_encoder = all(one["encoder"][key] == other["encoder"][key] for key in _ENCODER)
     return same_encoder and all(one["cluster"][key] == other["cluster"][key] for key in ("cluster", "profile"))
-
-
-def _requests(folder: Path) -> list[tuple[Path, Path]]:
-    """The last jobs of all runs, newest first, each with its run."""
-    found = [(path, path.parents[2]) for path in folder.glob("*/jobs/*/request.json")]
-    return sorted(found, key=lambda item: -item[0].stat().st_mtime)[:_MOST_JOBS]
 
 
 def _rate(run: Path) -> float:

@@ -5,12 +5,14 @@ Nothing of an evaluation is kept until all of it is published at once, so one th
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from hpc.errors import InputError, Preempted
 from hpc.job.runtime import Runtime
 from hpc.ranks.background import Background
 from snw_dist.config import config_from_dict
+from snw_dist.evaluate.cost import TOOK
 from snw_dist.evaluate.run import evaluate_run
 
 _LOOK_S = 0.5
@@ -25,8 +27,11 @@ def run_evaluation(values: dict[str, Any], runtime: Runtime) -> None:
         raise InputError(f"an evaluation is one process, not {runtime.topology.world_size}: use --nodes 1")
     config = config_from_dict(values)
 
+    started = time.monotonic()
+
     def measured(done: int, total: int) -> None:
-        runtime.progress.update("evaluate", done, total, "sets of scores", force=True)
+        took = {TOOK: time.monotonic() - started}
+        runtime.progress.update("evaluate", done, total, "sets of scores", force=True, **took)
 
     work = Background(lambda: evaluate_run(config, measured), "evaluation")
     while work.wait(_LOOK_S):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -59,6 +59,14 @@ def training_cost(config: SnwConfig) -> str:
         return f"{text}. {_UNKNOWN}"
     seconds = (steps - done) * past.step_s
     return f"{text}. About {duration(seconds)}, by the {past.step_s:.3g} s a step of run {past.run}"
+
+
+def costs_by_network(jobs: Sequence[SnwConfig]) -> Iterator[str]:
+    """`training_cost` of several jobs: a line for each network, by the first run of it."""
+    for name in dict.fromkeys(job.model.name for job in jobs):
+        own = [job for job in jobs if job.model.name == name]
+        number = f"{len(own)} runs, the first of them " if len(own) > 1 else ""
+        yield f"{name}: {number}{training_cost(own[0])}"
 
 
 def _past(config: SnwConfig) -> _Past | None:

@@ -9,11 +9,12 @@ import pytest
 
 from hpc.errors import CorruptError, InputError
 from snw_dist.config import SnwConfig, config_to_dict
+from snw_dist.evaluate.cost import evaluation_cost
 from snw_dist.evaluate.report import read_metrics
 from snw_dist.evaluate.run import check_evaluation, evaluate_run
 from tests.kit.evaluate_tools import exported_run
 from tests.kit.ranks import run_ranks
-from tests.kit.tiny import contents, launched
+from tests.kit.tiny import configured, contents, launched
 
 
 def _written(config: SnwConfig, folder: Path) -> Path:
@@ -35,6 +36,13 @@ def test_the_job_leaves_what_the_command_leaves(tmp_path: Path) -> None:
     shown = [line for line in table.splitlines() if not line.startswith("drawing the report: ")]  # how long it took
     assert [line for line in done.stdout.splitlines() if line in shown] == shown
     assert "evaluate-whole" in launched(tmp_path, "status").stdout
+    config = configured(tmp_path, cluster__cluster="local")
+    pairs = done.stdout.splitlines()[0].split()[0]
+    assert f"{pairs} held-out pairs, {config.evaluate.bootstrap:,} draws of the bootstrap. How long" in done.stdout
+    assert f"{pairs} held-out pairs, " in evaluation_cost(config)
+    assert ". That of run whole took " in evaluation_cost(config)
+    for other in ({"evaluate__bootstrap": 7}, {"cluster__profile": "other"}, {"model__dropout": 0.7}):
+        assert "not known before" in evaluation_cost(configured(tmp_path, **{"cluster__cluster": "local"} | other))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snw_dist.config import config_to_dict
 from snw_dist.data.ensure import ensure_prepared
-from snw_dist.train.cost import training_cost
+from snw_dist.train.cost import costs_by_network, training_cost
 from tests.kit.tiny import configured, write_project
 
 
@@ -26,3 +26,7 @@ def test_steps_bytes_and_the_time_of_the_last_run_like_it(tmp_path: Path) -> Non
     assert training_cost(config).endswith("About 8.0 s, by the 2 s a step of run old")
     assert "not known" in training_cost(configured(tmp_path, train__global_batch_size=16))
     assert "not known" in training_cost(configured(tmp_path, model__size="large"))
+    other = configured(tmp_path, model__name="triplet")
+    [triplet, siamese] = costs_by_network([other, config, configured(tmp_path, run__name="two", run__seed=2)])
+    assert triplet == f"triplet: {training_cost(other)}"
+    assert siamese == f"siamese: 2 runs, the first of them {training_cost(config)}"
