@@ -28,6 +28,8 @@ from hpc.submit.words import describe, figures, time_left, why_so
 _MOST_RANKS = 8
 """In a live view; a table of more says the slowest and those that have been silent for longest."""
 _MOST_RESTARTS = 3
+_LONGEST_NAME = 40
+"""To which the names of jobs in a table are filled up."""
 _SILENT_S = 60.0
 _LOGGED = re.compile(r"^(\d\d:\d\d:\d\d) r\d+ [A-Z]+ +[\w.]+: ")
 """The beginning of a line of our logs."""
@@ -61,7 +63,8 @@ def jobs_lines(looks: Sequence[Look], room: Room, rest: int = FULL, now: float |
     now = time.time() if now is None else now
     for most, of_ended in ((FULL, FULL), (FULL, SHORT), (FULL, HEADER), (SHORT, HEADER), (HEADER, HEADER)):
         least = [min(of_ended, rest) if look.state.ended and len(looks) > 1 else most for look in looks]
-        blocks = [job_lines(look, room, detail, now) for look, detail in zip(looks, least, strict=True)]
+        widths = _widths([look for look, detail in zip(looks, least, strict=True) if detail == HEADER])
+        blocks = [job_lines(look, room, detail, now, widths) for look, detail in zip(looks, least, strict=True)]
         lines = [line for block in blocks for line in block]
         if len(lines) <= (room.height or len(lines)):
             return lines
@@ -71,10 +74,18 @@ def jobs_lines(looks: Sequence[Look], room: Room, rest: int = FULL, now: float |
     return [*lines[:kept], cropped(Text(f"... and {len(looks) - kept} more jobs: {left}", "dim"), room)]
 
 
-def job_lines(look: Look, room: Room, most: int, now: float) -> list[Text]:
-    """Lines for one job."""
+def _widths(looks: Sequence[Look]) -> tuple[int, int]:
+    """Of names and numbers of jobs that have a line each: so they are a table."""
+    return (
+        min(_LONGEST_NAME, max((len(printable(look.job.name)) for look in looks), default=0)),
+        max((len(_number(look)) for look in looks), default=0),
+    )
+
+
+def job_lines(look: Look, room: Room, most: int, now: float, widths: tuple[int, int] = (0, 0)) -> list[Text]:
+    """Lines for one job; `widths` are those of its name and its number, where it has one line."""
     if most == HEADER:
-        return [_header(look, room, most)]
+        return [_header(look, room, most, widths)]
     lines = _headed(look, room, most)
     for item in look.progress:
         lines.append(_bar(item, room))
@@ -107,7 +118,11 @@ def _headed(look: Look, room: Room, most: int) -> list[Text]:
     return [cropped(_header(short, room, most), room), *wrapped(why_so(look.state), room, "yellow", indent=2)]
 
 
-def _header(look: Look, room: Room, most: int) -> Text:
+def _number(look: Look) -> str:
+    return f"job {look.job.job_id} ({look.job.cluster})"
+
+
+def _header(look: Look, room: Room, most: int, widths: tuple[int, int] = (0, 0)) -> Text:
     job, state = look.job, look.state
     stopped = state.status == "failed" and state.exit_code == ExitCode.PREEMPTED
     in_a_word = describe(replace(state, message=None) if state.ended else state, job.num_tasks)
@@ -115,13 +130,15 @@ def _header(look: Look, room: Room, most: int) -> Text:
         in_a_word = f"stopped, exit code {state.exit_code}: the same command goes on from what is saved"
     elif state.status == "failed":
         in_a_word += f", exit code {state.exit_code}"
-    line = Text(no_wrap=True).append(printable(job.name), "bold")
-    line.append(f"  job {job.job_id} ({job.cluster})  ", "dim")
+    line = Text(no_wrap=True).append(f"{printable(job.name):<{widths[0]}}", "bold")
+    line.append(f"  {_number(look):<{widths[1]}}  ", "dim")
     line.append(printable(in_a_word), _STYLES.get("" if stopped else state.status, "bold yellow"))
     if most == HEADER and look.progress:
         item = look.progress[-1]
-        line.append(f"  {item.kind} {item.done:,} / {item.total:,} {item.unit} {time_left(item)}")
-        line.append(" " + sparkline(look.curves[-1].y, 12, room.plain) if look.curves else "", "bold yellow")
+        line.append(f"  {item.kind} {item.done:,} / {item.total:,} {item.unit} {time_left(item)}".rstrip())
+        if look.curves:
+            line.append(f"  {look.curves[-1].name} {number(look.curves[-1].y[-1])} ")
+            line.append(sparkline(look.curves[-1].y, 12, room.plain), "bold yellow")
     return cropped(line, room) if most == HEADER else line
 
 

@@ -151,3 +151,11 @@ def test_the_room_is_that_of_the_terminal() -> None:
     assert room_of(terminal, live=True) == Room(90, 29)
     assert room_of(terminal) == Room(90)
     assert room_of(Console(file=io.StringIO(), width=90)) == Room(None)
+
+
+def test_jobs_that_have_a_line_each_are_a_table_with_their_last_value(tmp_path: Path) -> None:
+    short, long = look(tmp_path, DONE, 1), look(tmp_path, DONE, 12)
+    long.job.name = "train-of-a-longer-name"
+    shown = lines([short, long], Room(100, 3))
+    assert [line.index("done") for line in shown] == [shown[0].index("done")] * 2
+    assert "AUROC 0.9 ▁█" in shown[0]
