@@ -41,7 +41,8 @@ def ranking(comparison: Mapping[str, Any]) -> Figure:
     says = (
         f"A dot is a figure, the bar its {level} interval by resampling, the dotted line chance. Small grey dots are "
         "the single runs, or folds, of which a figure is the mean. Bars that overlap do not say that two are alike: "
-        "the differences below are paired, so they are narrower."
+        "the differences below are paired, so they are narrower. Of each kind the best one on the split that chose "
+        "the network is the first."
     )
     return Figure("networks_and_controls", "Networks beside controls", says, panels)
 
@@ -100,7 +101,7 @@ def _ranked(comparison: Mapping[str, Any], split: str) -> Panel:
     together = ensemble_names(comparison)
     for kind, (title, colour) in _KINDS.items():
         named = together if kind == "ensembles" else {name: name for name in comparison[kind]}
-        rows = [(named[name], _figure(one, split, metric)) for name, one in comparison[kind].items()]
+        rows = [(named[name], _figure(comparison[kind][name], split, metric)) for name in _best_first(comparison, kind)]
         rows = [(name, figure) for name, figure in rows if figure["value"] is not None]
         places = [float(len(names) + place) for place in range(len(rows))]
         names += [name for name, _ in rows]
@@ -114,6 +115,16 @@ def _ranked(comparison: Mapping[str, Any], split: str) -> Panel:
     title = f"{split}: {counts(comparison['splits'][split])}"
     axes = Axis(METRIC_NAMES[metric]), Axis(names=tuple(names))
     return Panel((chance, *marks), *axes, title, height=height)
+
+
+def _best_first(comparison: Mapping[str, Any], kind: str) -> list[str]:
+    """Names in the order of the split that chose the best network; as they are where nothing was chosen."""
+    split = comparison["networks"]["chosen_by"]["split"] if comparison["networks"] else None
+    if split not in comparison["splits"]:
+        return list(comparison[kind])
+    metric = metric_of(comparison, split)
+    values = {name: _figure(one, split, metric)["value"] for name, one in comparison[kind].items()}
+    return sorted(values, key=lambda name: -np.inf if values[name] is None else values[name], reverse=True)
 
 
 def _singles(figures: Sequence[Mapping[str, Any]], places: Sequence[float]) -> list[Points]:

@@ -86,12 +86,12 @@ def _quality(comparison: Mapping[str, Any]) -> Iterator[Block]:
     if paired:
         yield paired
     lines = [
-        (split, name, found["verdict"], found["sentence"])
+        (found["sentence"], split, name, found["verdict"])
         for split in comparison["verdicts"]
         for verdicts in (comparison["verdicts"][split], networks["verdicts"][split] if networks else {})
         for name, found in verdicts.items()
     ]
-    columns = [Column(name) for name in ("split", "network", "verdict", "in words")]
+    columns = [Column(name) for name in ("in words", "split", "network", "verdict")]  # a phone shows the first one
     yield Table("verdicts", "Every verdict", "Each one is that of the interval of a paired difference.", columns, lines)
     for split in comparison["verdicts"]:
         line = turned_round(comparison["controls"], split)
@@ -141,10 +141,11 @@ def _figures(comparison: Mapping[str, Any]) -> Table:
         for name, measured in comparison[kind].items():
             for split, found in measured["splits"].items():
                 metrics = found["metrics"]
-                ends = [metrics["auroc"]["low"], metrics["auroc"]["high"]]
-                rows.append([split, f"{title} {name}", *ends, *(metrics[metric]["value"] for metric in _METRICS)])
-    heads = [Column("split"), Column("of"), Column("AUROC from", 3), Column("to", 3)]
-    columns = [*heads, *(Column(METRIC_WORDS[metric], 3) for metric in _METRICS)]
+                own, *others = [metrics[metric]["value"] for metric in _METRICS]
+                ends = [metrics[_METRICS[0]]["low"], metrics[_METRICS[0]]["high"]]
+                rows.append([split, f"{title} {name}", own, *ends, *others])
+    first, *rest = [Column(METRIC_WORDS[metric], 3) for metric in _METRICS]
+    columns = [Column("split"), Column("of"), first, Column("from", 3), Column("to", 3), *rest]
     says = "Empty: not defined on this split. comparison.json has more metrics, and the interval of each."
     return Table("all_figures", "All figures", says, columns, sorted(rows, key=lambda row: str(row[0])))
 

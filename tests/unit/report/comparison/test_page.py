@@ -40,7 +40,10 @@ def test_figures_and_differences_are_those_of_the_file(runs: Path, tmp_path: Pat
     ]
     for number, split in enumerate(plain["splits"]):
         for drawn, kind in ((networks, "models"), (ensembles, "ensembles")):
-            wanted = [one["splits"][split]["metrics"]["auroc"] for one in plain[kind].values()]
+            best_first = sorted(
+                plain[kind].values(), key=lambda one: -one["splits"]["val"]["metrics"]["auroc"]["value"]
+            )
+            wanted = [one["splits"][split]["metrics"]["auroc"] for one in best_first]
             np.testing.assert_array_equal(drawn[number].x, [one["value"] for one in wanted])
             np.testing.assert_array_equal(drawn[number].low, [one["low"] for one in wanted])
     paired = named(page, Figure, "paired_differences")
