@@ -50,7 +50,7 @@ def test_an_unknown_key_names_the_legal_ones_of_its_section(section: str) -> Non
 
 def test_an_unknown_key_two_levels_down() -> None:
     text = message(config_from_dict, {"data": {"columns": {"score": "x"}}}, "my.json")
-    legal = "ligand, receptor, label, binary, split, inequality, decoy, score_file"
+    legal = "ligand, receptor, ligand_sequence, receptor_sequence, label, binary, split, inequality, decoy, score_file"
     assert text == f"my.json: unknown key 'data.columns.score'; legal here: {legal}."
 
 
