@@ -72,6 +72,8 @@ class ScoreSection:
     """Temperature of `boltzmann`, in units of the score."""
     transform: Literal["minmax", "logistic", "rank", "log_affinity"] = "minmax"
     """From score to label in [0, 1], invertible and saved; fitted on `train` alone."""
+    unit: Literal["nM", "uM", "M", "pK"] = "nM"
+    """Of `log_affinity`; `pK` is -log10 of M, such as pKd or pIC50, of which higher is better. All are read as nM."""
     per_receptor: bool = False
     """Fit one for each receptor; receptors with few train pairs use the one of all."""
     clip: float = Field(default=0.01, ge=0, lt=0.5)
@@ -86,6 +88,8 @@ class ScoreSection:
                 raise ValueError(f"description is not a regular expression: {error}") from None
             if set(groups) != {"ligand", "receptor"}:
                 raise ValueError("description must have the named groups (?P<ligand>...) and (?P<receptor>...)")
+        if self.unit != "nM" and (self.term is None or self.transform != "log_affinity"):
+            raise ValueError("data.scores.unit needs data.scores.term and data.scores.transform = log_affinity")
         if self.transform == "log_affinity" and self.per_receptor:
             raise ValueError(
                 "data.scores.per_receptor has no meaning for log_affinity, which has nothing to fit: set it to false"

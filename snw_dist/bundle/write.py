@@ -141,7 +141,7 @@ def _says(name: str, chosen: Chosen, mean: Mapping[str, Any] | None, config: Snw
         },
         "labels": {
             "transform": data.scores.transform if data.scores.term else None,
-            "term": data.scores.term,
+            "term": data.scores.term if data.scores.unit == "nM" else f"affinity ({data.scores.term}, told in nM)",
             "unit": "nM" if log_affinity else None,
             "positive_from": data.positive_from,
         },

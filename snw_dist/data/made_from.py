@@ -13,8 +13,8 @@ from snw_dist.data.files.entries import score_paths
 from snw_dist.data.files.inputs import TABLES, InputFiles
 from snw_dist.data.tables import FORMAT
 
-_LATER = ("data.columns.ligand_sequence", "data.columns.receptor_sequence")
-"""Settings that are not told while they are null: what was made before there were any is not made again."""
+_LATER = {"data.columns.ligand_sequence": None, "data.columns.receptor_sequence": None, "data.scores.unit": "nM"}
+"""Settings that are not told while they have this value: what was made before there were any is not made again."""
 
 
 def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def made_from(inputs: InputFiles, data: DataSection, seed: int) -> dict[str, Any
     """
     names = {table: inputs.names.get(table) for table in TABLES}
     settings = flat("data", dataclasses.asdict(data) | names) | {"data.split.seed": seed}
-    for key in _LATER:
-        if settings[key] is None:
+    for key, default in _LATER.items():
+        if settings[key] == default:
             del settings[key]
     for key in ("data.folder", "data.license"):  # where data go, and who may use them, is not what they are made from
         del settings[key]

@@ -71,7 +71,7 @@ def check_inputs(config: SnwConfig, *, stop_at_rejects: bool = True) -> Checked:
     sequences: dict[Table, int] = {"ligands": sides.read[0].read, "receptors": sides.read[1].read}
     with rejects_told(rejects, paths, sequences), long_work(f"reading {names['pairs']}", unit="rows"):
         entries = read_entries(paths["pairs"], wanted_columns(data), sides.is_known)
-        rows = read_rows(entries, _kind(data), names["pairs"], sides.found_by, rejects)
+        rows = read_rows(entries, _kind(data), names["pairs"], sides.found_by, rejects, data.scores.unit)
         if data.symmetric:
             rows = rows_in_order(rows, ligands.sequences, names["pairs"])
         pairs = _pairs(rows, names["pairs"], ligands, receptors, rejects, data)

@@ -4,14 +4,15 @@
 |---|---|---|
 | `binary` | 0 and 1, or words like bound and unbound | `data.columns.label` |
 | `unit` | numbers from 0 to 1 | `data.columns.label` |
-| `affinity` | numbers above 0 in a column whose name says IC50, Kd, Ki or nM | `data.scores`, `log_affinity` |
+| `affinity` | numbers above 0 in a column whose name says IC50, Kd, Ki, nM, uM or M | `data.scores`, `log_affinity` |
+| `higher` | a name that says pIC50, pKd or -log: higher is better | the same, with `data.scores.unit` = `pK` |
 | `energy` | mostly negative numbers, or a name that says kcal, dG or Rosetta: lower counts | `data.scores`, `minmax` |
-| `higher` | a name that says pIC50 or pKd: higher is better, of which no label can be made here | none |
 | `unclear` | other numbers | none |
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -27,8 +28,15 @@ _LABEL = {
     *("activity", "score", "y", "target", "outcome", "positive", "status", "probability", "prob"),
 }
 _AFFINITY = {"ic50", "ec50", "kd", "ki", "affinity", "nm", "nanomolar", "ic50nm", "kdnm"}
-_OTHER_UNITS = {"um", "µm", "μm", "mm", "pm", "micromolar", "molar", "ugml"}
-_HIGHER = {"pic50", "pec50", "pkd", "pki", "paffinity", "neglog"}
+_UNITS = {
+    **dict.fromkeys(("nm", "nanomolar", "kdnm"), "nM"),
+    **dict.fromkeys(("um", "µm", "μm", "micromolar"), "uM"),
+    **dict.fromkeys(("m", "molar"), "M"),
+}
+_OTHER_UNITS = {"mm", "pm", "ugml"}
+_HIGHER = {"pic50", "pec50", "pkd", "pki", "pk", "paffinity", "neglog"}
+_MINUS_LOG = re.compile(r"(-|−|neg|minus)[ _]*log", re.IGNORECASE)
+_MOST_IN_M = 1e-2
 _ENERGY = {"kcal", "dg", "ddg", "deltag", "energy", "rosetta", "reu", "isc", "sc", "vina", "dock", "docking"}
 TERMS = ("I_sc", "reweighted_sc", "dG_separated", "dG_cross", "interface_delta_X", "total_score", "score")
 """Of Rosetta; those of the interface first, because `total_score` is mostly that of the receptor."""
@@ -37,7 +45,7 @@ LOWER_IS_BETTER = Guess(
 )
 _READABLE = 0.5
 """Share of the cells of a column of labels that can be read; the others are counted, and `prepare` names them."""
-_IN_ORDER: tuple[Kind, ...] = ("unit", "affinity", "energy", "binary")
+_IN_ORDER: tuple[Kind, ...] = ("unit", "affinity", "higher", "energy", "binary")
 """Kinds that can be used. A quantity says more than bound or not bound, which the metrics may have beside it."""
 _CHOOSE = "Choose one with --set data.columns.label=NAME, or of raw scores with --set data.scores.term=NAME"
 
@@ -47,7 +55,7 @@ def kind_of(column: Column) -> Kind | None:
     tokens, numbers = column.tokens, column.numbers
     if not column.filled or column.share(max(numbers, column.words + numbers)) < _READABLE:
         return None
-    if tokens & _HIGHER:
+    if tokens & _HIGHER or _MINUS_LOG.search(column.name):
         return "higher"
     if column.words:
         return "binary" if not numbers or (column.low >= 0 and column.high <= 1) else "unclear"
@@ -95,23 +103,29 @@ def label_guesses(column: Column, kind: Kind, why: str) -> list[Guess]:
     name = Guess("data.scores.term", column.name, f"{values}; taken {why}")
     if kind == "energy":
         return [name, LOWER_IS_BETTER]
-    _refuse_other_units(column)
+    unit, why = (
+        ("pK", "Its name says so: -log10 of M, of which higher is better") if kind == "higher" else _unit(column)
+    )
     from_nm = "500 nM and below count as bound, as is usual; label = 1 - log(nM) / log(50,000)"
-    return [
-        name,
-        Guess("data.scores.transform", "log_affinity", "The values are taken as nM, of which lower is better"),
-        Guess("data.positive_from", 0.426, from_nm),
-    ]
+    guesses = [name, Guess("data.scores.transform", "log_affinity", "The values are affinities")]
+    guesses += [Guess("data.scores.unit", unit, why)]
+    return [*guesses, Guess("data.positive_from", 0.426, from_nm)]
 
 
-def _refuse_other_units(column: Column) -> None:
-    other = column.tokens & _OTHER_UNITS
-    if other or column.high <= 1e-2:
-        seems = f"its name says {', '.join(sorted(other))}" if other else f"the largest is {column.high:g}"
+def _unit(column: Column) -> tuple[str, str]:
+    """The unit of affinities, and how one knows; raises `InputError` for one that is not read."""
+    if other := column.tokens & _OTHER_UNITS:
         raise InputError(
-            f"column {shorten(column.name)!r} holds affinities that are not in nM: {seems}. Write them in nM into a "
-            "column of their own."
+            f"column {shorten(column.name)!r} holds affinities that are in no unit that is read: its name says "
+            f"{', '.join(sorted(other))}. Write them in nM, uM or M into a column of their own."
         )
+    words = re.split(r"[^a-zµμ]+", column.name.lower())  # of `uM` the tokens have the m, too
+    named = {unit for word in words if (unit := _UNITS.get(word))}
+    if len(named) == 1:
+        return named.pop(), "Its name says so; lower is better"
+    if column.high <= _MOST_IN_M:
+        return "M", f"The largest is {column.high:g}, which would be no affinity in nM; lower is better"
+    return "nM", "Nothing says another unit; lower is better"
 
 
 def _values(column: Column, kind: Kind) -> str:
@@ -122,12 +136,14 @@ def _values(column: Column, kind: Kind) -> str:
         counts = [f"{shorten(text)} {n:,}" for text, n in list(column.values.items())[:6]]
         return f"bound or not bound ({', '.join(counts)}){but}"
     signed = f", {column.signed:,} of them with < or >" if column.signed else ""
-    names = {"unit": "a score", "affinity": "an affinity", "energy": "an energy or docking score"}
-    return f"{names[kind]}: {count} from {column.low:g} to {column.high:g}{signed}{but}"
+    names = {"unit": "a score", "energy": "an energy or docking score"}
+    return f"{names.get(kind, 'an affinity')}: {count} from {column.low:g} to {column.high:g}{signed}{but}"
 
 
 def _says(column: Column, kind: str) -> bool:
     """Whether the name of the column says that it holds a label, score or affinity."""
+    if kind == "higher":
+        return True
     wanted = {"affinity": _AFFINITY | _LABEL, "energy": _ENERGY | _LABEL}.get(kind, _LABEL)
     return bool(column.tokens & wanted) or (kind == "affinity" and column.signed > 0)
 
@@ -150,12 +166,7 @@ def _none(columns: Sequence[Column], kinds: dict[str, Kind], table: str) -> Inpu
     reasons = []
     for column in columns:
         kind, name = kinds.get(column.name), shorten(column.name)
-        if kind == "higher":
-            reasons.append(
-                f"{name}: its name says that higher is better, and a score is taken as better where it is lower. "
-                "Write the affinities themselves, in nM: 10^(9 - pKd)"
-            )
-        elif kind == "affinity":
+        if kind == "affinity":
             reasons.append(f"{name}: numbers from {column.low:g} to {column.high:g}")
         elif kind == "unclear":
             reasons.append(

@@ -37,6 +37,7 @@ from snw_dist.starting.splits import split_guesses
 
 _FEWEST_STEPS = 4 * TrainSection().warmup_steps
 _GIVEN = "given on the command line"
+_OF_AFFINITY = ("data.positive_from", "data.columns.inequality", "data.scores.unit")
 _OF_LABEL = ("data.columns.label", "data.scores.term")
 
 
@@ -88,7 +89,7 @@ def _of_data(found: Found, base: Path, given: Mapping[str, Any]) -> tuple[list[G
     guesses += _of_column("receptor", matched[1], "", found.pairs, others)
     guesses += [] if set(given) & set(_OF_LABEL) else _of_labels(others, str(found.pairs), used)
     if given.get("data.scores.transform", "log_affinity") != "log_affinity":  # then nM mean nothing any more
-        guesses = [guess for guess in guesses if guess.key not in ("data.positive_from", "data.columns.inequality")]
+        guesses = [guess for guess in guesses if guess.key not in _OF_AFFINITY]
     guesses += [] if "data.split.method" in given else split_guesses(others, used, symmetric)
     return guesses, used.pairs
 
@@ -178,7 +179,7 @@ def _of_labels(columns: Sequence[Column], table: str, used: Used) -> list[Guess]
         binary = [other for other in columns if other is not column and kind_of(other) == "binary"]
         if len(binary) == 1 and len(binary[0].values) == 2:
             guesses.append(Guess("data.columns.binary", binary[0].name, "it says bound or not bound, for the metrics"))
-    if kind == "affinity":
+    if kind in ("affinity", "higher"):
         signs = [other for other in columns if other.filled and other.signs == other.filled]
         guesses += [Guess("data.columns.inequality", other.name, "<, = or > for each affinity") for other in signs[:1]]
     if kind == "energy" and used.pairs < used.known:

@@ -21,6 +21,9 @@ MISSING = ("NA", "NaN", "nan", "None", "null", "NULL")
 seen, a missing value with a score or a label is not."""
 _WITH_INEQUALITY = re.compile(r"(<=|>=|=<|=>|<<|>>|==|[<>=≤≥⩽⩾≪≫])\s*(.*)")
 _NUMBER_AND_MORE = re.compile(r"[^0-9a-zA-Z]*[0-9]")
+_NM_IN = {"uM": 1e3, "M": 1e9}
+_LEAST_PK, _MOST_PK = -3, 20
+"""What was measured has 0 to 15; a number in nM is seldom between."""
 _MOST_CHARACTERS = 500
 """Of a number. What is not one takes time that grows with the square of its length to tell."""
 _WITH_COMMA = re.compile(r"[+-]?[0-9]*(?:,[0-9]+)+\.?[0-9]*(?:[eE][+-]?[0-9]+)?")
@@ -55,12 +58,26 @@ def parse_score(cell: Any) -> float:
     return _parse_number("score", cell, "not a number")
 
 
-def parse_affinity(cell: Any) -> float:
-    """A finite number above 0, such as an IC50; raises `ValueError` with the reason for any other cell."""
+def parse_affinity(cell: Any, unit: str = "nM") -> float:
+    """An affinity in nM, such as an IC50, from a finite number above 0 in nM, uM or M, or from a pK (-log10 of M).
+
+    Raises `ValueError` with the reason for any other cell.
+    """
     value = parse_score(cell)
+    if unit == "pK":
+        if not _LEAST_PK <= value <= _MOST_PK:
+            raise ValueError(
+                f"the pK {cell!r} is not between {_LEAST_PK} and {_MOST_PK}, as -log10 of an affinity in M is"
+            )
+        return _rounded(10 ** (9 - value))
     if value <= 0:
         raise ValueError(f"the affinity {cell!r} is not above 0")
-    return value
+    return value if unit == "nM" else _rounded(value * _NM_IN[unit])
+
+
+def _rounded(value: float) -> float:
+    """Without the last digits, which only the change of the unit has made."""
+    return float(f"{value:.12g}")
 
 
 def parse_inequality(cell: Any) -> int:

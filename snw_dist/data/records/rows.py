@@ -18,6 +18,7 @@ What is done about repeated and contradictory rows is in `pairs` and `decoys`.
 
 from __future__ import annotations
 
+import functools
 import re
 from array import array
 from collections.abc import Callable, Mapping
@@ -50,7 +51,6 @@ _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARSERS: dict[str, Callable[[Any], float]] = {
     "label": parse_label,
     "score": parse_score,
-    "affinity": parse_affinity,
 }
 
 
@@ -106,12 +106,15 @@ class _Side:
 class _Cells:
     """What the cells of a row say, by the rules above."""
 
-    def __init__(self, entries: Entries, kind: str, sides: tuple[Lookup | InTable, Lookup | InTable]) -> None:
+    def __init__(
+        self, entries: Entries, kind: str, sides: tuple[Lookup | InTable, Lookup | InTable], unit: str
+    ) -> None:
         place = {key: i for i, key in enumerate(entries.keys)}
         self._ligand, self._receptor = _Side("ligand", place, sides[0]), _Side("receptor", place, sides[1])
         self._value = place["label" if kind == "label" else "score"]
         self._at = {key: place.get(key) for key in ("binary", "split", "inequality", "decoy")}
-        self._is_affinity, self._parse, self._table = kind == "affinity", _PARSERS[kind], entries.files[0]
+        self._is_affinity, self._unit, self._table = kind == "affinity", unit, entries.files[0]
+        self._parse = functools.partial(parse_affinity, unit=unit) if self._is_affinity else _PARSERS[kind]
         self.splits: dict[str, int] = {}
         self.num_inside = 0
         """Affinities with an inequality in the cell."""
@@ -142,6 +145,8 @@ class _Cells:
         if own is not None:
             inequality = _agreed(own, inequality, cells, self._value, self._at["inequality"])
             self.num_inside += 1
+        if self._unit == "pK":  # a pK above 5 is an affinity below 10,000 nM
+            inequality = -inequality
         if (at := self._at["decoy"]) is not None:
             decoy = _digest(as_text(cells[at]))
         return ligand, receptor, value, binary, split, inequality, decoy
@@ -151,18 +156,26 @@ class _Cells:
         inside = f"{name}: {self.num_inside:,} affinities have an inequality in the cell, as '>10000' has: it is read."
         sides = dict.fromkeys((self._ligand.found_by, self._receptor.found_by))
         found = [side.note(name) for side in sides if isinstance(side, Lookup)]
-        return [*([inside] if self.num_inside else []), *(note for note in found if note)]
+        turned = ", of which < is >, and > is <" if self._unit == "pK" else ""
+        unit = f"{name}: affinities are given in {self._unit}, and kept as nM{turned}."
+        notes = [*([unit] if self._unit != "nM" else []), *([inside] if self.num_inside else [])]
+        return [*notes, *(note for note in found if note)]
 
 
 def read_rows(
-    entries: Entries, kind: str, name: str, sides: tuple[Lookup | InTable, Lookup | InTable], rejects: Rejects
+    entries: Entries,
+    kind: str,
+    name: str,
+    sides: tuple[Lookup | InTable, Lookup | InTable],
+    rejects: Rejects,
+    unit: str = "nM",
 ) -> Rows:
     """Read and check all rows by the rules above; bad ones go to `rejects`, `name` is for the notes.
 
-    `kind` says what the value is: label, score or affinity; `sides` find ligand and receptor. Raises `InputError` for a
-    table without rows and for more than `MAX_SPLITS` splits.
+    `kind` says what the value is: label, score or affinity, which is in `unit`; `sides` find ligand and receptor.
+    Raises `InputError` for a table without rows and for more than `MAX_SPLITS` splits.
     """
-    parser = _Cells(entries, kind, sides)
+    parser = _Cells(entries, kind, sides, unit)
     columns: list[array[Any]] = [array(code) for code in "iqqqdbqbq"]
     read = 0
     for file, line, cells, problem, fix in entries.rows:

@@ -6,7 +6,7 @@ import pytest
 
 from hpc.errors import InputError
 from snw_dist.starting.columns import Column, counted
-from snw_dist.starting.labels import guessed_label, kind_of
+from snw_dist.starting.labels import guessed_label, kind_of, label_guesses
 
 
 def column(name: str, *cells: object) -> Column:
@@ -28,6 +28,7 @@ def column(name: str, *cells: object) -> Column:
         ("energy", (3.0, 4.0, 9.0), "energy"),
         ("x", (-3.0, -4.0, 9.0), "energy"),
         ("pIC50", (5.1, 7.0), "higher"),
+        ("-logKd/Ki", (5.1, 7.0), "higher"),
         ("year", (1999, 2004), "unclear"),
         ("note", ("good", "bad", "1"), None),
         ("empty", ("", None), None),
@@ -36,6 +37,25 @@ def column(name: str, *cells: object) -> Column:
 )
 def test_kinds(name: str, cells: tuple[object, ...], kind: str | None) -> None:
     assert kind_of(column(name, *cells)) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "unit"),
+    [
+        ("IC50 (nM)", (4, 12), "nM"),
+        ("Kd_uM", (4, 0.002), "uM"),
+        ("Ki [µM]", (4, 0.002), "uM"),
+        ("Kd (M)", (1.0, 1e-7), "M"),
+        ("Kd", (1e-5, 1e-7), "M"),
+        ("Ki", (5, 700), "nM"),
+        ("pKd", (5, 7.2), "pK"),
+        ("neg_log10_kd", (5, ">7.2"), "pK"),
+    ],
+)
+def test_the_unit_of_an_affinity(name: str, cells: tuple[object, ...], unit: str) -> None:
+    found, kind, why = guessed_label([column("year", 1999, 2001), column(name, *cells)], "t.csv")
+    guesses = {guess.key: guess.value for guess in label_guesses(found, kind, why)}
+    assert (guesses["data.scores.term"], guesses["data.scores.unit"]) == (name, unit)
 
 
 def test_which_of_several() -> None:

@@ -125,8 +125,7 @@ def test_ids_that_are_numbers_are_not_taken_for_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "first", "told"),
     [
-        (["pep", "rec", "pKd"], ["p0", "HLA-0", "7.1"], "higher is better"),
-        (["pep", "rec", "Kd_uM"], ["p0", "HLA-0", "71"], "its name says um"),
+        (["pep", "rec", "Kd_mM"], ["p0", "HLA-0", "71"], "its name says mm"),
         (["pep", "rec", "note"], ["p0", "HLA-0", "good"], "no column was found that says whether a pair binds"),
         (["pep", "rec", "label"], ["P0", "HLA-0", "1"], "Upper and lower case differ: write 'p0'"),
         (["p0", "HLA-1", "1"], ["p1", "HLA-0", "0"], "no header line"),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hpc.errors import InputError
 from snw_dist.data.prepare import prepare
 from snw_dist.data.prepared import load_prepared
 from tests.kit.data_inputs import Inputs
@@ -60,3 +61,42 @@ def test_a_binary_column_decides_what_an_inequality_leaves_open(inputs: Inputs) 
 )
 def test_bad_affinities(inputs: Inputs, row: str, reason: str) -> None:
     assert reason in error_of(inputs(pairs=AFFINITIES + row + "\n", **AFFINITY))
+
+
+TURNED = {"<": ">", ">": "<", "=": "=", "": ""}
+
+
+def in_unit(unit: str, inside: bool) -> str:
+    """The same affinities as `AFFINITIES`; `inside`: the inequality stands in the cell."""
+    head, *lines = AFFINITIES.splitlines()
+    rows = [head]
+    for line in lines:
+        ligand, receptor, value, sign, split = line.split(",")
+        number = float(value)
+        told = {"uM": number / 1e3, "M": number / 1e9, "pK": 9 - np.log10(number)}[unit]
+        sign = TURNED[sign] if unit == "pK" else sign
+        cells = (f"{sign}{told!r}", "") if inside else (f"{told!r}", sign)
+        rows.append(",".join((ligand, receptor, *cells, split)).replace("np.float64(", "").replace(")", ""))
+    return "\n".join(rows) + "\n"
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("unit", ["uM", "M", "pK"])
+def test_other_units_give_the_same_data(inputs: Inputs, unit: str, inside: bool) -> None:
+    """A pK above 7 is an affinity below 100 nM: without turning it round, non-binders became binders."""
+    config = inputs(pairs=AFFINITIES, **AFFINITY)
+    prepare(config)
+    there = {path.name: path.read_bytes() for path in config.data_folder.glob("*.parquet")}
+    scores = {**AFFINITY["scores"], "unit": unit}  # type: ignore[dict-item]
+    config = inputs(pairs=in_unit(unit, inside), **AFFINITY | {"scores": scores})
+    notes = prepare(config).notes
+    assert {path.name: path.read_bytes() for path in config.data_folder.glob("*.parquet")} == there
+    assert any(f"affinities are given in {unit}, and kept as nM" in note for note in notes)
+
+
+def test_a_pk_that_is_none(inputs: Inputs) -> None:
+    scores = {"term": "ic50", "transform": "log_affinity", "unit": "pK"}
+    told = error_of(inputs(pairs=AFFINITIES, **AFFINITY | {"scores": scores}))
+    assert "pairs.csv:2: pep1/recA: the pK '50' is not between -3 and 20, as -log10 of an affinity in M is" in told
+    with pytest.raises(InputError, match=r"data\.scores\.unit needs data\.scores\.term and"):
+        inputs(pairs=AFFINITIES, scores={"unit": "M"})
