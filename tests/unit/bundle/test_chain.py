@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from hpc.errors import CorruptError, InputError
+from snw_dist.bundle import chain
 from snw_dist.bundle.chain import walk_chain
 from snw_dist.config import SnwConfig
+from snw_dist.data.prepared import read_summary
 from snw_dist.evaluate import report
 from snw_dist.evaluate.run import evaluate_run
 from tests.kit.bundle_tools import as_trained, bundled
@@ -34,6 +37,18 @@ def test_every_link_that_is_there(run: SnwConfig, made: Path) -> None:
     found = states(made, run)
     assert found["checkpoint"] == found["record of the training pairs"] == "not there"
     assert {found[name] for name in ("export", "store", "split", "data.ligands", "data.pairs")} == {"as it was"}
+
+
+def test_sequences_of_the_pair_table_are_no_file(run: SnwConfig, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_table(folder: Path) -> dict[str, Any]:
+        summary = read_summary(folder)
+        del summary["made_from"]["inputs"]["ligands"]
+        return summary
+
+    monkeypatch.setattr(chain, "read_summary", in_table)
+    found = states(made, run)
+    assert "data.ligands" not in found
+    assert found["data.receptors"] == found["data.pairs"] == "as it was"
 
 
 def test_what_has_been_replaced_since_breaks_the_chain(run: SnwConfig, bundle: Path, tmp_path: Path) -> None:
