@@ -54,6 +54,10 @@ class Command(TyperCommand):
             self.params.append(_print_option())
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Its first sentence, whole: the list of commands has room for several lines, and is all that many read."""
+        return super().get_short_help_str(limit=1_000)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises the usage error of a mistake."""
         try:

@@ -44,6 +44,13 @@ def test_it_takes_the_configuration_of_the_folder_and_ends_with_the_code_of_the_
     assert "No such command 'prepar'. Did you mean 'prepare'" in capsys.readouterr().err
 
 
+def test_the_help_says_of_each_command_a_whole_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran("--help") == 0
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert "..." not in commands
+    assert "say\n            why, and write them." in commands
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
