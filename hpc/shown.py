@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -21,9 +22,13 @@ class _Console(Console):
 
 
 def console(width: int, stderr: bool = False) -> Console:
-    """The terminal, or `width` columns where the output goes elsewhere; strings in it are no markup and no emoji."""
+    """The terminal, or `width` columns where the output goes elsewhere; strings in it are no markup and no emoji.
+
+    `FORCE_COLOR`, which notebooks set, makes no terminal of a file: a view drawn again each second would fill it.
+    """
     shown = os.isatty(2 if stderr else 1)
-    return _Console(markup=False, emoji=False, highlight=False, stderr=stderr, width=None if shown else width)
+    elsewhere: dict[str, Any] = {} if shown else {"width": width, "force_terminal": False}
+    return _Console(markup=False, emoji=False, highlight=False, stderr=stderr, **elsewhere)
 
 
 def printable(text: str) -> str:

@@ -69,3 +69,9 @@ def test_no_terminal_is_too_poor_for_a_name(encoding: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert b"-lactamase" in done.stdout
+
+
+def test_a_notebook_gets_no_view_that_is_drawn_again_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as IPython's kernel does for all that it starts
+    assert not console(80).is_terminal
+    assert console(80).width == 80
