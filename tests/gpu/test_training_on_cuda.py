@@ -6,12 +6,15 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
 import pytest
 import torch
 
+from hpc.ranks.communicator import Communicator
 from snw_dist.config import ModelName, ModelSection, Precision, SnwConfig
 from snw_dist.model.build import build_model
 from snw_dist.model.pair import Side
+from snw_dist.train.meter import Meter
 from tests.bench.elastic import STAGES, Case, Setting, differences, embedded, name_of
 
 CUDA = torch.device("cuda", 0)
@@ -86,3 +89,13 @@ def test_every_network_scores_and_learns_as_on_the_cpu(monkeypatch: pytest.Monke
         found.append((output.score.detach().cpu(), gradient))
     torch.testing.assert_close(found[1][0], found[0][0], atol=1e-4, rtol=1e-4)
     assert (found[1][1] - found[0][1]).norm() <= 1e-3 * found[0][1].norm() + 1e-7
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_the_share_of_the_limit_is_measured_without_a_trace(precision: Precision) -> None:
+    network, lengths, first = build_model(ModelSection(), 64, seed=1), np.array([9, 200]), np.array([0])
+    drawn = torch.get_rng_state(), torch.cuda.get_rng_state(CUDA)
+    meter = Meter.of(network, 64, precision, CUDA, Communicator.alone())
+    assert all(map(torch.equal, drawn, (torch.get_rng_state(), torch.cuda.get_rng_state(CUDA))))
+    assert all(parameter.device.type == "cpu" for parameter in network.parameters())
+    assert 0 < meter.share(meter.operations(lengths, first, first + 1, [first]), seconds=1.0) < 1
