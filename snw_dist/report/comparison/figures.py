@@ -119,7 +119,7 @@ def _ranked(comparison: Mapping[str, Any], split: str) -> Panel:
 
 def _best_first(comparison: Mapping[str, Any], kind: str) -> list[str]:
     """Names in the order of the split that chose the best network; as they are where nothing was chosen."""
-    split = comparison["networks"]["chosen_by"]["split"] if comparison["networks"] else None
+    split: str = comparison["networks"]["chosen_by"]["split"] if comparison["networks"] else ""
     if split not in comparison["splits"]:
         return list(comparison[kind])
     metric = metric_of(comparison, split)
