@@ -153,7 +153,6 @@
     soon = setTimeout(draw, 150, figures);
   });
   (async () => {
-    if (nearest()[0]) timed("seenMs"); /* there is no figure in the window */
     try {
       if (figures.size && root.classList.contains("live")) {
         await unpacked();

@@ -79,3 +79,22 @@ def test_cells_and_marked_text() -> None:
     ]
     assert shown(1234, Column("c")) == "1,234"
     assert marked("**a** & **<b>**") == "<strong>a</strong> &amp; <strong>&lt;b&gt;</strong>"
+
+
+def luminance(colour: str) -> float:
+    """By WCAG 2.2, of a colour such as #1b2127."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_texts_stand_out_from_their_paper_in_both_themes(made: tuple[str, dict[str, bytes]]) -> None:
+    """4.5 to 1, as WCAG 2.2 wants it (AA)."""
+    themes = [dict(re.findall(r"(--[\w-]+): (#\w{6})", rules)) for rules in re.findall(r":root[^{]*{([^}]*)}", made[0])]
+    papers = ("paper", "sheet", "good-paper", "bad-paper", "warning-paper")
+    pairs = [*(("ink", paper) for paper in papers), *((text, p) for text in ("soft", "accent") for p in papers[:2])]
+    assert len(themes) >= 2
+    for theme in themes[:2]:
+        for text, paper in pairs:
+            low, high = sorted(luminance(theme[f"--{name}"]) for name in (text, paper))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, paper)
