@@ -36,6 +36,7 @@ from launch._submit import (
 )
 from snw_dist.config import SnwConfig
 from snw_dist.extras import require
+from snw_dist.trained_run.watched import EVALUATION
 
 app = new_app()
 AllowChangesOption = Annotated[
@@ -62,9 +63,8 @@ def evaluate_command(
 ) -> None:
     """Metrics with intervals beside the controls, as a table, JSON and pictures; here, or with --nodes 1 as a job."""
     require("crc32c", "scipy", "sklearn", "matplotlib")
-    from snw_dist.evaluate.cost import EVALUATION, evaluation_cost
     from snw_dist.evaluate.report import read_metrics
-    from snw_dist.evaluate.run import check_evaluation, evaluate_run
+    from snw_dist.evaluate.run import evaluate_run
 
     of_job = {"--cluster": cluster, "--profile": profile, "--partition": partition, "--time-min": time_min}
     _refuse_half_a_job(nodes, {**of_job, "--detach": detach or None})
@@ -74,10 +74,18 @@ def evaluate_command(
     if not nodes:
         _show(settings, evaluate_run(settings), all_metrics)
         return
-    check_evaluation(settings)
-    print(evaluation_cost(settings))
+    _say_cost(settings)
     if submit_and_follow(settings, "evaluate", EVALUATION, settings.train.device, partition, detach):
         _show(settings, read_metrics(settings.run_folder / "evaluation"), all_metrics)
+
+
+def _say_cost(settings: SnwConfig) -> None:
+    """What is known before a job is submitted; raises what speaks against it."""
+    from snw_dist.evaluate.cost import evaluation_cost
+    from snw_dist.evaluate.run import check_evaluation
+
+    check_evaluation(settings)
+    print(evaluation_cost(settings))
 
 
 def _refuse_half_a_job(nodes: int | None, of_job: dict[str, Any]) -> None:

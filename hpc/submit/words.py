@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpc.amounts import duration
 from hpc.progress import ProgressSummary
 from hpc.submit.pending import plainly
 from hpc.submit.submitted import JobState
@@ -58,6 +59,8 @@ def _figure(name: str, value: float | None) -> str:
         return f"{100 * value:.{1 if value < 0.1 else 0}f}% {_SHARES.get(name, words.removesuffix(' share'))}"
     if name.endswith("_per_s"):
         return f"{value:,.0f} {words.removesuffix(' per s')} a second"
+    if name.endswith("_s"):
+        return f"{words.removesuffix(' s')} {duration(value)}"
     return f"{words} {value:.4g}"
 
 

@@ -13,8 +13,8 @@ from hpc.progress import read_progress
 from snw_dist.config import SnwConfig, config_to_dict
 from snw_dist.data.prepared import read_summary
 from snw_dist.evaluate.measure.held_out import TRAIN
+from snw_dist.trained_run.watched import EVALUATION
 
-EVALUATION = "snw_dist.evaluate.job:run_evaluation"
 TOOK = "took_s"
 """Figure of the job's progress: seconds since it began."""
 _UNKNOWN = "How long it takes is not known before the first such job; snw-dist status tells the time left"

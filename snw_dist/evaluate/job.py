@@ -27,9 +27,10 @@ def run_evaluation(values: dict[str, Any], runtime: Runtime) -> None:
         raise InputError(f"an evaluation is one process, not {runtime.topology.world_size}: use --nodes 1")
     config = config_from_dict(values)
 
-    started = time.monotonic()
+    started, sets = time.monotonic(), [0, 0]
 
     def measured(done: int, total: int) -> None:
+        sets[:] = done, total
         took = {TOOK: time.monotonic() - started}
         runtime.progress.update("evaluate", done, total, "sets of scores", force=True, **took)
 
@@ -38,3 +39,4 @@ def run_evaluation(values: dict[str, Any], runtime: Runtime) -> None:
         if runtime.guard.should_stop():
             raise Preempted("asked to stop before it was done; nothing is written, and the next start begins again")
     work.result()
+    measured(*sets)  # now with the time of all

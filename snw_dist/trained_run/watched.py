@@ -10,6 +10,8 @@ from hpc.curves import CurveFile, Wanted, Work
 
 TRAINING = "snw_dist.train.run:run_training"
 """The entry point of a job that trains."""
+EVALUATION = "snw_dist.evaluate.job:run_evaluation"
+"""The entry point of a job that evaluates."""
 METRICS = "metrics.jsonl"
 _CURVES = (
     Wanted("train", "loss", "train", "loss"),

@@ -31,7 +31,7 @@ def test_the_job_leaves_what_the_command_leaves(tmp_path: Path) -> None:
     done = launched(tmp_path, "evaluate", "--nodes", "1", "--cluster", "local")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "evaluation" / "metrics.json").read_bytes() == metrics
-    assert "evaluate 1/1 sets of scores" in done.stdout
+    assert "evaluate 1 / 1 sets of scores" in done.stdout
     table = here.stdout[here.stdout.index("split ") :]  # before it stands what took long
     shown = [line for line in table.splitlines() if not line.startswith("drawing the report: ")]  # how long it took
     assert [line for line in done.stdout.splitlines() if line in shown] == shown

@@ -29,11 +29,11 @@ def test_states(state: JobState, text: str) -> None:
 
 def test_figures_have_units_and_no_names_of_ours() -> None:
     shown = {"loss": 0.54321, "best": None, "pairs_per_s": 1234.5, "machine_share": 0.6, "data_wait_share": 0.02}
-    shown["saves_share"] = 0.004  # where nothing is held up, there is nothing to say
+    shown["took_s"], shown["saves_share"] = 75.0, 0.004  # where nothing is held up, nothing is said
     ranks = [ProgressRecord(0, "train", 900, 1000, "steps", 2.0, shown, 0.0)]
     [item] = summarise([*ranks, ProgressRecord(1, "train", 90, 1000, "steps", 2.0, {"machine_share": 0.2}, 0.0)])
     said = "loss 0.5432, best not known, 1,234 pairs a second, 40% of what the machine can do"
-    assert figures(item) == f"{said}, 2.0% of the time waiting for data"
+    assert figures(item) == f"{said}, 2.0% of the time waiting for data, took 1 min 15 s"
     assert summary_line(item).startswith("train 990 / 1,000 steps, 0:00:02 left, loss 0.5432")
 
 
