@@ -89,6 +89,11 @@ def _of_data(found: Found, base: Path, given: Mapping[str, Any]) -> tuple[list[G
     guesses += _of_column("receptor", matched[1], "", found.pairs, others)
     guesses += [] if set(given) & set(_OF_LABEL) else _of_labels(others, str(found.pairs), used)
     if given.get("data.scores.transform", "log_affinity") != "log_affinity":  # then nM mean nothing any more
+        if any(guess.value == "pK" for guess in guesses if guess.key == "data.scores.unit"):
+            raise InputError(
+                f"{found.pairs}: the affinities are pK, of which higher is better, and only data.scores.transform = "
+                "log_affinity reads them so. Leave out --set data.scores.transform."
+            )
         guesses = [guess for guess in guesses if guess.key not in _OF_AFFINITY]
     guesses += [] if "data.split.method" in given else split_guesses(others, used, symmetric)
     return guesses, used.pairs

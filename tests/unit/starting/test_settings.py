@@ -122,6 +122,15 @@ def test_ids_that_are_numbers_are_not_taken_for_labels(tmp_path: Path) -> None:
     assert [found[f"columns.{key}"] for key in ("label", "ligand", "receptor")] == ["binds", "a", "b"]
 
 
+def test_values_of_which_higher_is_better_are_never_taken_the_other_way(tmp_path: Path) -> None:
+    sides(tmp_path)
+    rows = [(p, r, 4 + 5 * value) for (p, r), value in zip(PAIRS, NUMBERS, strict=True)]
+    table(tmp_path / "t.csv", ["pep", "rec", "pKd"], rows)
+    assert guessed(tmp_path)["scores.unit"] == "pK"
+    with pytest.raises(InputError, match="the affinities are pK, of which higher is better"):
+        guessed(tmp_path, data__scores__transform="rank")
+
+
 @pytest.mark.parametrize(
     ("names", "first", "told"),
     [
