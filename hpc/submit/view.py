@@ -23,7 +23,7 @@ from hpc.progress import ProgressRecord, ProgressSummary
 from hpc.shown import printable
 from hpc.submit.chart import chart, sparkline
 from hpc.submit.look import Look
-from hpc.submit.words import describe, figures, time_left, why_so
+from hpc.submit.words import describe, figures, in_words, time_left, why_so
 
 _MOST_RANKS = 8
 """In a live view; a table of more says the slowest and those that have been silent for longest."""
@@ -133,13 +133,21 @@ def _header(look: Look, room: Room, most: int, widths: tuple[int, int] = (0, 0))
     line = Text(no_wrap=True).append(f"{printable(job.name):<{widths[0]}}", "bold")
     line.append(f"  {_number(look):<{widths[1]}}  ", "dim")
     line.append(printable(in_a_word), _STYLES.get("" if stopped else state.status, "bold yellow"))
-    if most == HEADER and look.progress:
+    return cropped(line.append_text(_so_far(look, room)), room) if most == HEADER else line
+
+
+def _so_far(look: Look, room: Room) -> Text:
+    """Of a job that has one line: how far it is and its last value, or why it has failed."""
+    state, text = look.state, Text()
+    if look.progress:
         item = look.progress[-1]
-        line.append(f"  {item.kind} {item.done:,} / {item.total:,} {item.unit} {time_left(item)}".rstrip())
-        if look.curves:
-            line.append(f"  {look.curves[-1].name} {number(look.curves[-1].y[-1])} ")
-            line.append(sparkline(look.curves[-1].y, 12, room.plain), "bold yellow")
-    return cropped(line, room) if most == HEADER else line
+        text.append(f"  {item.kind} {item.done:,} / {item.total:,} {item.unit} {time_left(item)}".rstrip())
+    if state.status == "failed" and state.exit_code != ExitCode.PREEMPTED:
+        return text.append(f"  {printable((state.message or '').partition(chr(10))[0])}", "red")
+    if look.progress and look.curves:
+        text.append(f"  {look.curves[-1].name} {number(look.curves[-1].y[-1])} ")
+        text.append(sparkline(look.curves[-1].y, 12, room.plain), "bold yellow")
+    return text
 
 
 def _bar(item: ProgressSummary, room: Room) -> Text:
@@ -240,13 +248,6 @@ def charts(curves: Sequence[Curve], room: Room) -> list[Text]:
             line.append_text(Text("   ") + part if position else part)
         lines.append(line)
     return lines
-
-
-def in_words(curve: Curve) -> str:
-    """Such as `AUROC: 0.61 at step 81, 0.903 at step 972; lowest 0.61, highest 0.909`."""
-    name = curve.name if curve.name == curve.chart else f"{curve.chart}, {curve.name}"
-    first, last = (f"{number(curve.y[at])} at step {curve.x[at]:,.0f}" for at in (0, -1))
-    return f"{name}: {first}, {last}; lowest {number(min(curve.y))}, highest {number(max(curve.y))}"
 
 
 def _sparklines(curves: Sequence[Curve], room: Room) -> list[Text]:

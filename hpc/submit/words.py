@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hpc.amounts import duration
+from hpc.amounts import duration, number
+from hpc.curves import Curve
 from hpc.progress import ProgressSummary
 from hpc.submit.pending import plainly
 from hpc.submit.submitted import JobState
@@ -68,3 +69,10 @@ def summary_line(item: ProgressSummary) -> str:
     """Progress of one kind in a line, for where there is no terminal."""
     parts = (f"{item.kind} {item.done:,} / {item.total:,} {item.unit}", time_left(item), figures(item))
     return ", ".join(part for part in parts if part)
+
+
+def in_words(curve: Curve) -> str:
+    """Such as `AUROC: 0.61 at step 81, 0.903 at step 972; lowest 0.61, highest 0.909`."""
+    name = curve.name if curve.name == curve.chart else f"{curve.chart}, {curve.name}"
+    first, last = (f"{number(curve.y[at])} at step {curve.x[at]:,.0f}" for at in (0, -1))
+    return f"{name}: {first}, {last}; lowest {number(min(curve.y))}, highest {number(max(curve.y))}"

@@ -44,7 +44,7 @@ def test_all_runs_of_a_folder_in_a_line_each_and_one_in_full(tmp_path: Path) -> 
     (tmp_path / "no-run").mkdir()
     text = shown(tmp_path)
     assert [line.split()[0] for line in text.splitlines()] == ["train-b", "train-a", "All"]
-    assert "damaged" not in text
+    assert "failed, exit code 3  shard 7 is damaged" in text
     assert "--run NAME" in text
     one = shown(tmp_path / "b")
     assert "failed, exit code 3" in one
