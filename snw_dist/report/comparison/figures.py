@@ -77,7 +77,10 @@ def cost(comparison: Mapping[str, Any]) -> Figure | None:
             log = max(reach) > _LOG_FROM * min(reach)
             axes = Axis(title, log=log, low=None if log else 0.0), Axis(f"{METRIC_NAMES[metric]} on {split}")
             panels.append(Panel(tuple(marks), *axes))
-    says = "Up and to the left is better: more for less. Of several runs the mean; the time depends on the machine."
+    says = (
+        "Up and to the left is better: more for less. Of several runs the mean; the time depends on the machine. The "
+        "intervals are in the figures above: bars of networks of one size would hide each other here."
+    )
     return Figure("what_it_costs", "What it costs", says, panels) if panels else None
 
 
@@ -91,7 +94,7 @@ def _costs(comparison: Mapping[str, Any], key: str, split: str, metric: str) -> 
     for number, (name, model) in enumerate(comparison["models"].items()):
         figure, took = _figure(model, split, metric), spent(model, key)
         if took and figure["value"] is not None:
-            yield _dots(name, [took], [figure["value"]], [figure], "y", number)
+            yield Points(name, _array([took]), _array([figure["value"]]), colour=number)
 
 
 def _ranked(comparison: Mapping[str, Any], split: str) -> Panel:

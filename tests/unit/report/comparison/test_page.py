@@ -51,6 +51,9 @@ def test_figures_and_differences_are_those_of_the_file(runs: Path, tmp_path: Pat
     beside = next(mark for mark in points_of(paired) if mark.colour == 0)
     assert (beside.x[0], beside.low[0]) == (verdict["difference"]["value"], verdict["difference"]["low"])
     assert beside.texts == (verdict["sentence"],)
+    costs = points_of(named(page, Figure, "what_it_costs"))
+    assert costs
+    assert all(mark.low is None for mark in costs), "bars of networks of one size hide each other"
 
 
 def test_only_the_settings_that_differ_are_shown_with_the_runs_that_have_them(runs: Path) -> None:
