@@ -142,11 +142,14 @@ def read_progress(folder: Path) -> list[ProgressRecord]:
 
 
 def summarise(records: Iterable[ProgressRecord]) -> list[ProgressSummary]:
-    """Add the ranks up, one summary a kind, in the order in which the kinds were first seen."""
+    """Add the ranks up, one summary a kind, in the order in which the kinds were first seen.
+
+    A kind of which there is nothing to do is left out: nobody wants to read 0 of 0.
+    """
     kinds: dict[str, list[ProgressRecord]] = {}
     for record in records:
         kinds.setdefault(record.kind, []).append(record)
-    return [_summary(kind, group) for kind, group in kinds.items()]
+    return [found for kind, group in kinds.items() if (found := _summary(kind, group)).total]
 
 
 def add_up(summaries: Iterable[ProgressSummary]) -> list[ProgressSummary]:

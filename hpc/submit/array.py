@@ -66,8 +66,7 @@ def follow_array(
 
 def progress_of(jobs: Sequence[SubmittedJob]) -> list[ProgressSummary]:
     """Progress of all jobs together, one summary a kind."""
-    found = [item for job in jobs for item in summarise(read_progress(job.progress_folder))]
-    return add_up(item for item in found if item.total)  # nothing to do is no progress
+    return add_up(item for job in jobs for item in summarise(read_progress(job.progress_folder)))
 
 
 def _by_name(jobs: Sequence[SubmittedJob]) -> dict[str, list[SubmittedJob]]:

@@ -118,8 +118,7 @@ def _print_progress(job: SubmittedJob, console: Console) -> None:
 
 
 def _progress(job: SubmittedJob) -> list[ProgressSummary]:
-    found = summarise(read_progress(job.progress_folder))
-    return [item for item in found if item.total]  # nothing to do is no progress
+    return summarise(read_progress(job.progress_folder))
 
 
 def _end_local(job: SubmittedJob, console: Console, poll_s: float) -> JobState:

@@ -90,7 +90,7 @@ class Look:
     @property
     def progress(self) -> list[ProgressSummary]:
         """Of all ranks together; there is no time left for a job that does not work."""
-        found = [item for item in summarise(self.ranks) if item.total]  # nothing to do is no progress
+        found = summarise(self.ranks)
         works = self.state.status == "running" and not self.starts_again
         return found if works else [replace(item, eta_s=None) for item in found]
 

@@ -77,6 +77,7 @@ def test_summary_adds_what_ranks_share_out(tmp_path):
     files[0].update("embed", 20, 100, "shards")
     files[1].update("embed", 30, 100, "shards", tokens=7)
     files[0].update("check", 0, 5, "shards", force=True)
+    files[0].update("nothing to do", 0, 0, "shards", force=True)
     embed, check = summarise(read_progress(tmp_path))
     assert (embed.kind, embed.done, embed.total, embed.num_ranks) == ("embed", 50, 100, 2)
     assert embed.eta_s == 10.0
