@@ -109,7 +109,7 @@ def predict_command(
         done, output = predict(scorer, asked, sys.stdin.buffer, stdout)
         _say(done, output)
     if done.rejected and on_invalid == "error":
-        raise InputError(_rejected(done, output))
+        raise InputError(_rejected(done, output, named=bool(ligands or receptors)))
 
 
 def _check_words(on_invalid: str, device: str) -> None:
@@ -138,10 +138,13 @@ def _say(done: "Accounting", output: "Output") -> None:
         print(f"Rejected rows are listed in {printable(str(output.rejected))}")
 
 
-def _rejected(done: "Accounting", output: "Output") -> str:
+def _rejected(done: "Accounting", output: "Output", named: bool) -> str:
+    """`named`: ids are looked up in FASTA files."""
     where = f" They are listed in {output.rejected}." if output.rejected is not None else ""
-    counts = f"{done.rejected:,} of {count_of(done.rows, 'row')} were rejected, and the others are written."
-    return f"{counts}{where} With --on-invalid skip this is no error."
+    rest = ", and the others are written" if done.rejected < done.rows else ""
+    counts = f"{done.rejected:,} of {count_of(done.rows, 'row')} were rejected{rest}.{where}"
+    ids = "" if rest or named else " If the table has ids, not sequences, give --ligands FASTA --receptors FASTA."
+    return f"{counts}{ids} With --on-invalid skip this is no error."
 
 
 if __name__ == "__main__":

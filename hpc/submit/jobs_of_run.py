@@ -89,7 +89,9 @@ def submitted_jobs(folder: Path) -> list[SubmittedJob]:
     if not jobs and problems:
         raise CorruptError("\n".join(problems))
     if not jobs:
-        raise InputError(f"{folder}: no job was submitted for this run")
+        beside = [run.name for run in run_folders(folder.parent) if run.parent == folder.parent]
+        others = f". Runs there are: {', '.join(beside)}" if beside and not folder.exists() else ""
+        raise InputError(f"{folder}: no job was submitted for this run{others}")
     for problem in problems:
         log.warning("%s", problem)
     return jobs

@@ -57,7 +57,8 @@ def _figure(name: str, value: float | None) -> str:
     if value is None:
         return f"{words} not known"
     if name.endswith("_share"):
-        return f"{100 * value:.{1 if value < 0.1 else 0}f}% {_SHARES.get(name, words.removesuffix(' share'))}"
+        part = "less than 0.1%" if 0 < value < 0.001 else f"{100 * value:.{1 if value < 0.1 else 0}f}%"
+        return f"{part} {_SHARES.get(name, words.removesuffix(' share'))}"
     if name.endswith("_per_s"):
         return f"{value:,.0f} {words.removesuffix(' per s')} a second"
     if name.endswith("_s"):

@@ -14,7 +14,7 @@ _DEPTH = 6
 def blocks_table(diagram: Diagram) -> Table:
     """A row for each box: where it works, what leaves it, its parameters and operations, exactly."""
     table = Table(box=None, header_style="")
-    for name in ("block", "of", "leaves", "parameters", "FLOP"):
+    for name in ("block", "of", "what leaves it", "parameters", "FLOP"):
         table.add_column(name, justify="right" if name in ("parameters", "FLOP") else "left")
     for box in diagram.boxes:
         times = f" × {len(box.paths)}" if len(box.paths) > 1 else ""

@@ -50,13 +50,15 @@ def found_files(folder: Path, given: Mapping[Table, Path | None]) -> Found:
     pairs = [named["pairs"]] if "pairs" in named else tables
     if len(sides) > 2 or len(pairs) != 1:
         raise InputError(
-            f"{folder}: one table of pairs is needed (CSV, TSV, Parquet or a Rosetta score file), and one or two FASTA "
-            f"files, or none where the table has the sequences. "
+            f"{folder.absolute()}: one table of pairs is needed (CSV, TSV, Parquet or a Rosetta score file), "
+            f"and one or two FASTA files, or none where the table has the sequences. "
             f"FASTA files there: {_names(sides)}; tables: {_names(pairs)}.{_others(kinds)} {_SAY}."
         )
     unread = [path for path, kind in kinds.items() if kind not in ("fasta", "table", "other")]
     if len(sides) == 1 and unread and not named.keys() - {"pairs"}:  # the other side may be among them
-        raise InputError(f"{folder}: one FASTA file alone was found, {_names(sides)}.{_others(kinds)} {_SAY}.")
+        raise InputError(
+            f"{folder.absolute()}: one FASTA file alone was found, {_names(sides)}.{_others(kinds)} {_SAY}."
+        )
     receptors_alone = "receptors" in named and "ligands" not in named
     if not sides:
         return Found((), False, pairs[0])

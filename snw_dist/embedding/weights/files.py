@@ -66,7 +66,7 @@ def _fetched(name: str, revision: str | None, patterns: list[str]) -> Path:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EnvironmentProblem(
             f"encoder.weights: {name} is neither a local path nor in the hub's cache, and cannot be fetched: "
-            f"{reason}. Fetch it once where there is network (hf download), then give the folder or set HF_HOME."
+            f"{reason}. Fetch it once where there is network (hf download {name}), then give the folder or set HF_HOME."
         ) from None
 
 

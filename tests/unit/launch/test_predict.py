@@ -60,6 +60,13 @@ def called(bundle: Path, *arguments: str, stdin: str = "") -> Any:
     return CliRunner().invoke(predict.app, ["--bundle", str(bundle), *arguments], input=stdin)
 
 
+def test_a_table_of_ids_alone_says_where_their_sequences_are_given(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text("ligand,receptor\npep_1,rec_1\npep_2,rec_1\n")
+    said = called(bundle, str(tmp_path / "pairs.csv"), "--to", str(tmp_path / "out.csv")).exception
+    assert str(said).startswith("2 of 2 rows were rejected. They are listed in ")
+    assert "If the table has ids, not sequences, give --ligands FASTA --receptors FASTA." in str(said)
+
+
 def test_a_table_in_a_process_of_its_own(bundle: Path, tmp_path: Path) -> None:
     scorer = PairScorer.load(bundle)
     expected = scorer.score([LIGAND, "ACDEF"], RECEPTOR)

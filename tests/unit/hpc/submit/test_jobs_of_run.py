@@ -108,5 +108,12 @@ def test_a_damaged_record_hides_no_other_job(tmp_path, caplog):
 
 
 def test_a_run_without_jobs(tmp_path):
-    with pytest.raises(InputError, match="no job was submitted"):
+    with pytest.raises(InputError, match=r"no job was submitted for this run$"):
         shown(tmp_path)
+
+
+def test_the_name_of_a_run_may_be_mistaken(tmp_path):
+    for name in ("first", "second"):
+        submitted(tmp_path / name)
+    with pytest.raises(InputError, match=r"fisrt: no job was submitted for this run\. Runs there are: first, second$"):
+        shown(tmp_path / "fisrt")

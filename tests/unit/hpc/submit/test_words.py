@@ -40,3 +40,5 @@ def test_figures_have_units_and_no_names_of_ours() -> None:
 def test_little_of_what_the_machine_can_do_is_something_to_say() -> None:
     [item] = summarise([ProgressRecord(0, "train", 1, 10, "steps", 2.0, {"machine_share": 0.0046}, 0.0)])
     assert figures(item) == "0.5% of what the machine can do"
+    [item] = summarise([ProgressRecord(0, "train", 1, 10, "steps", 2.0, {"machine_share": 0.0004}, 0.0)])
+    assert figures(item) == "less than 0.1% of what the machine can do"
