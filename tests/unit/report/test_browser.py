@@ -97,15 +97,17 @@ WATCH = """
 window.order = [];
 new MutationObserver((all) => all.forEach(({target}) => target.classList.contains("drawn") && order.push(target.id)))
   .observe(document, {subtree: true, attributes: true, attributeFilter: ["class"]});
-addEventListener("DOMContentLoaded", () => { window.height = document.body.scrollHeight; });
+addEventListener("DOMContentLoaded", () => {
+  window.height = document.body.scrollHeight;
+  document.getElementById("learning_loss").scrollIntoView();
+});
 """
 
 
 def test_what_is_in_the_window_is_drawn_first_and_nothing_moves(browser: Browser, report: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 500}, reduced_motion="reduce")
     page.add_init_script(WATCH)
-    page.goto(f"{report.as_uri()}#learning_loss")
-    page.wait_for_function("document.documentElement.dataset.drawnMs", timeout=60_000)
+    drawn(page, report)
     order = page.evaluate("order")
     assert order[0] == "learning_loss"
     assert sorted(order) == sorted(
