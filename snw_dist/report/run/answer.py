@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from snw_dist.evaluate.measure.verdict import FEW, METRIC_NAMES
@@ -13,11 +13,12 @@ Tone = Literal["plain", "good", "bad", "warning"]
 _BEATS, _EQUAL, _WORSE, _NONE = "beats", "is not told apart from", "is worse than", "cannot be compared with"
 _WORDS = {
     _BEATS: "beats the best simple control",
-    _EQUAL: "is not told apart from the best simple control",
+    _EQUAL: "is neither clearly better nor clearly worse than the best simple control",
     _WORSE: "is worse than the best simple control",
     FEW: "has too few pairs to be judged",
     _NONE: "has no control to be compared with",
 }
+_SIDES = ("ligands", "receptors")
 RANDOM = "RANDOM weights"
 """What an encoder of random weights says of itself."""
 
@@ -63,6 +64,39 @@ def warnings(metrics: Mapping[str, Any]) -> list[str]:
         )
     found += [f"**Not the data that the network was trained on.** {text}" for text in provenance.get("differences", [])]
     return found
+
+
+def advice(metrics: Mapping[str, Any]) -> str:
+    """What to do after this answer."""
+    verdicts = {one["verdict"] for one in metrics["comparison"].values()}
+    if RANDOM in str(metrics["provenance"]["encoder"]):
+        return "**What now?** Embed with real weights of ESM C: only then do the figures say something of your data."
+    if verdicts & {_EQUAL, _WORSE}:
+        return (
+            "**What now?** Where a simple control does as well, trust the network no more than the control. More pairs "
+            "or more receptors may help, or another network: **snw-dist compare** tries several."
+        )
+    if FEW in verdicts or not verdicts:
+        return "**What now?** Hold out more pairs: at least 10 that bind and 10 that do not, better hundreds."
+    return "**What now?** Look at the receptors and the worst errors below before you rely on it."
+
+
+def asked_of(splits: Sequence[str], summary: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What each held-out split asks of the network, as a sentence: how many of its sequences are new to it.
+
+    summary: split -> counts as in `summary.json` of the data.
+    """
+    return [
+        f"**{name}** has {' and '.join(_new(summary[name], side) for side in _SIDES)}."
+        for name in splits
+        if name in summary
+    ]
+
+
+def _new(counts: Mapping[str, int], side: str) -> str:
+    count, new = counts[side], counts[side] - counts[f"{side}_in_train"]
+    known = "all of them new" if new == count else f"{new:,} of them new" if new else "none of them new"
+    return f"{count:,} {side} ({known})"
 
 
 def first_facts(metrics: Mapping[str, Any]) -> Facts:

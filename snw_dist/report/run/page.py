@@ -11,13 +11,14 @@ from snw_dist.report.attention.section import attention_section
 from snw_dist.report.map.section import map_section
 from snw_dist.report.multiqc import multiqc_files
 from snw_dist.report.page import Page, Says, Section
-from snw_dist.report.run.answer import answer, first_facts, warnings
+from snw_dist.report.run.answer import advice, answer, asked_of, first_facts, warnings
 from snw_dist.report.run.data import data_section
 from snw_dist.report.run.files import RunFiles, read_run
 from snw_dist.report.run.learning import learning_section
 from snw_dist.report.run.network import network_section
 from snw_dist.report.run.provenance import provenance_section
 from snw_dist.report.run.quality import quality_section
+from snw_dist.report.run.words import tested_splits
 from snw_dist.report.write import write_report
 
 REPORT = "report.html"
@@ -70,11 +71,14 @@ def _sections(run: RunFiles, umap: bool) -> Iterator[Section]:
 
 def summary_section(run: RunFiles) -> Section:
     """The figures that are read first, and the words that are needed for them."""
+    asked = asked_of(tested_splits(run.metrics), run.prepared.summary["splits"])
     return Section(
         "summary",
         "In short",
         [
             first_facts(run.metrics),
+            Says(" ".join(["New is what train does not have.", *asked])),
+            Says(advice(run.metrics)),
             Says(
                 "**AUROC** is the chance that a pair that binds gets a higher score than one that does not: 1 is "
                 "perfect, 0.5 is guessing. A **held-out** split is a part of the pairs that the network has not "

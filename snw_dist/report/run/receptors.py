@@ -16,6 +16,9 @@ from snw_dist.report.page import Cell, Column, Figure, Table
 MOST_NAMED = 60
 """Receptors of a panel that have a line of their own; more are drawn as one rising curve."""
 _REPEATS = 200
+_LEAST = 5
+"""Binders, and non-binders, of a receptor that gets an interval. Of one binder every draw says the same or nothing, so
+the interval of the receptor of which least is known would be the shortest."""
 _MOST_DRAWN = 2000
 """Receptors that get an interval; with more they would take minutes."""
 _PERCENT = 5
@@ -29,8 +32,9 @@ class Receptor(NamedTuple):
     pairs: int
     positives: int
     auroc: float
-    """NaN where it has one class; likewise the ends of its interval."""
+    """NaN where it has one class."""
     low: float
+    """NaN where there is no interval; likewise `high`."""
     high: float
     enrichment: float
     """Of the best 5 %."""
@@ -51,7 +55,8 @@ def receptors_of(held: pd.DataFrame, threshold: float | None, seed: int) -> list
         positive, score = rows["positive"].to_numpy(dtype=np.bool_), rows["score"].to_numpy(dtype=np.float64)
         called = score >= (np.inf if threshold is None else threshold)
         wrong = int((positive & ~called).sum()), int((~positive & called).sum())
-        figures = _figures(positive, score, _REPEATS if drawn else 0, seed)
+        enough = min(int(positive.sum()), int((~positive).sum())) >= _LEAST
+        figures = _figures(positive, score, _REPEATS if drawn and enough else 0, seed)
         found.append(Receptor(str(split), str(name), positive.size, int(positive.sum()), *figures, *wrong))
     return found
 
@@ -87,9 +92,9 @@ def receptors_figure(receptors: list[Receptor]) -> Figure:
         "quality_receptors",
         "Each receptor by itself",
         "The **AUROC** among the pairs of one receptor. A mean over receptors can hide that some of them are no "
-        "better than guessing (0.5). Lines are 95 % intervals, by drawing the pairs of the receptor again: where "
-        "they are long, the receptor has few pairs, and its place says little. Receptors with binders alone, or "
-        "without any, have no AUROC and are in the table only.",
+        "better than guessing (0.5). Lines are 95 % intervals, by drawing the pairs of the receptor again. A point "
+        f"without a line has fewer than {_LEAST} binders or {_LEAST} non-binders: its place says next to nothing. "
+        "Receptors with binders alone, or without any, have no AUROC and are in the table only.",
         panels,
     )
 
@@ -108,8 +113,9 @@ def _curve_of_many(split: str, known: list[Receptor]) -> Panel:
     """Their names are told by pointing at a place of the curve, and in the table."""
     at = np.arange(1, len(known) + 1, dtype=np.float64)
     values, low, high = (np.array([getattr(r, name) for r in known]) for name in ("auroc", "low", "high"))
+    has = np.isfinite(low)
     marks = (
-        Lines("95 % interval of each receptor", at, values, low, high),
+        Lines("95 % interval of each receptor", at[has], values[has], low[has], high[has]),
         Points("receptor", at, values, texts=_texts(known), faint=True),
         Rules("guessing", (0.5,), upright=False, style="dot"),
     )
@@ -117,10 +123,11 @@ def _curve_of_many(split: str, known: list[Receptor]) -> Panel:
 
 
 def _texts(known: list[Receptor]) -> tuple[str, ...]:
-    return tuple(
-        f"{r.name}\nAUROC {r.auroc:.3f} [{r.low:.3f}, {r.high:.3f}]\n{r.pairs:,} pairs, {r.positives:,} bind"
-        for r in known
-    )
+    return tuple(f"{r.name}\nAUROC {r.auroc:.3f}{_between(r)}\n{r.pairs:,} pairs, {r.positives:,} bind" for r in known)
+
+
+def _between(receptor: Receptor) -> str:
+    return "" if np.isnan(receptor.low) else f" [{receptor.low:.3f}, {receptor.high:.3f}]"
 
 
 def receptors_table(receptors: list[Receptor]) -> Table:

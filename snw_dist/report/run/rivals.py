@@ -20,9 +20,9 @@ def controls_figure(metrics: dict[str, Any], splits: Sequence[str]) -> Figure:
     return Figure(
         "quality_controls",
         "The network and the controls",
-        "A **control** is a method that needs no model of pairs, such as a look at one side alone. A network is "
-        "worth its cost where its point lies right of all of theirs. Lines are 95 % intervals. At 0.5 a method "
-        "guesses; far left of it, it ranks backwards, and turned round it would be as good as the same distance "
+        "A **control** is a simple method, such as a look at one side alone, or trees on the letters of both. A "
+        "network is worth its cost where its point lies right of all of theirs. Lines are 95 % intervals. At 0.5 a "
+        "method guesses; far left of it, it ranks backwards, and turned round it would be as good as the same distance "
         "to the right. The table below says what each control is.",
         [_panel(metrics, split) for split in splits],
     )
@@ -62,7 +62,7 @@ def controls_table(metrics: dict[str, Any], splits: Sequence[str]) -> Table:
     return Table(
         "quality_controls_meaning",
         "What the controls are",
-        "What one of them reaches needs no model of pairs.",
+        "What one of them reaches needs no embeddings and no network.",
         [Column("control"), Column("what it is"), *columns],
         rows,
     )

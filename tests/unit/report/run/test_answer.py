@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from snw_dist.report.run.answer import answer, first_facts, warnings
+from snw_dist.report.run.answer import advice, answer, asked_of, first_facts, warnings
 from snw_dist.report.run.files import RunFiles
 
 NO = {"metric": None, "model": None, "control": None}
@@ -30,8 +30,9 @@ def judged(verdict: str, model: float = 0.9, control: float = 0.8) -> dict[str, 
                 "b": judged("beats", 0.7, 0.6),
                 "c": judged("is not told apart from"),
             },
-            "The network beats the best simple control on b (AUROC 0.700 against 0.600); it is not told apart from the "
-            "best simple control on a (AUROC 0.900 against 0.800) and on c (AUROC 0.900 against 0.800).",
+            "The network beats the best simple control on b (AUROC 0.700 against 0.600); it is neither clearly "
+            "better nor clearly worse than the best simple control on a (AUROC 0.900 against 0.800) and on c (AUROC "
+            "0.900 against 0.800).",
             "warning",
         ),
         (
@@ -57,6 +58,31 @@ def test_the_demonstration_is_said_at_the_top(run: RunFiles) -> None:
     provenance = {"encoder": "biohub/ESMC-300M", "differences": ["two pairs"]}
     [text] = warnings({"provenance": provenance})
     assert text == "**Not the data that the network was trained on.** two pairs"
+
+
+def test_what_a_split_asks_is_told_by_what_is_new_to_the_network() -> None:
+    counts = {"ligands": 469, "ligands_in_train": 0, "receptors": 33, "receptors_in_train": 33}
+    other = {"ligands": 238, "ligands_in_train": 200, "receptors": 8, "receptors_in_train": 0}
+    assert asked_of(["test", "cold", "gone"], {"test": counts, "cold": other}) == [
+        "**test** has 469 ligands (all of them new) and 33 receptors (none of them new).",
+        "**cold** has 238 ligands (38 of them new) and 8 receptors (all of them new).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "encoder", "said"),
+    [
+        ("beats", "ESM C, RANDOM weights (demonstration)", "real weights"),
+        ("is not told apart from", "biohub/ESMC-300M", "snw-dist compare"),
+        ("is worse than", "biohub/ESMC-300M", "no more than the control"),
+        ("has too few pairs to be compared with", "biohub/ESMC-300M", "Hold out more pairs"),
+        ("beats", "biohub/ESMC-300M", "worst errors"),
+    ],
+)
+def test_what_to_do_after_the_answer(verdict: str, encoder: str, said: str) -> None:
+    text = advice({"comparison": {"test": judged(verdict)}, "provenance": {"encoder": encoder}})
+    assert text.startswith("**What now?**")
+    assert said in text
 
 
 def test_first_facts_are_those_of_the_evaluation(run: RunFiles) -> None:

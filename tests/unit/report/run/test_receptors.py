@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from snw_dist.metrics.metrics import early_recognition
 from snw_dist.report.marks import Lines, Points
 from snw_dist.report.run.receptors import MOST_NAMED, receptors_figure, receptors_of, receptors_table
+from snw_dist.report.svg_drawing import svg
 
 
 def held(num_receptors: int, num_pairs: int = 40) -> pd.DataFrame:
@@ -33,6 +34,22 @@ def test_figures_are_those_of_the_metrics() -> None:
         assert one.alarms == (~rows["positive"] & (rows["score"] >= 0.5)).sum()
     assert np.isnan(found["R2"].auroc)
     assert found["R2"].positives == 0
+
+
+def test_a_receptor_of_few_pairs_has_no_interval() -> None:
+    """By drawing three pairs again it would be the shortest of all, or 0 to 0."""
+    table = held(2)
+    of_one = table.index[table["receptor_id"] == "R1"]
+    table.loc[of_one, "positive"] = False
+    table.loc[of_one[:4], "positive"] = True
+    many, few = receptors_of(table, 0.5, 1)
+    assert many.low < many.high
+    assert not np.isnan(few.auroc)
+    assert np.isnan(few.low)
+    assert np.isnan(few.high)
+    figure = receptors_figure([many, few])
+    assert "[" not in figure.panels[0].marks[0].texts[1 if many.auroc > few.auroc else 0]
+    assert svg(figure.title, figure.panels)
 
 
 def test_many_receptors_are_a_curve_and_few_have_their_names() -> None:
