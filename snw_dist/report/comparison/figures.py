@@ -75,7 +75,10 @@ def cost(comparison: Mapping[str, Any]) -> Figure | None:
         if marks:
             reach = [float(mark.x[0]) for mark in marks]
             log = max(reach) > _LOG_FROM * min(reach)
-            axes = Axis(title, log=log, low=None if log else 0.0), Axis(f"{METRIC_NAMES[metric]} on {split}")
+            heights = [float(mark.y[0]) for mark in marks]
+            room = max(0.01, 0.1 * (max(heights) - min(heights)))  # or the best one is cut by the edge
+            up = Axis(f"{METRIC_NAMES[metric]} on {split}", low=min(heights) - room, high=max(heights) + room)
+            axes = Axis(title, log=log, low=None if log else 0.0), up
             panels.append(Panel(tuple(marks), *axes))
     says = (
         "Up and to the left is better: more for less. Of several runs the mean; the time depends on the machine. The "

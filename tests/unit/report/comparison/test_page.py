@@ -54,6 +54,11 @@ def test_figures_and_differences_are_those_of_the_file(runs: Path, tmp_path: Pat
     costs = points_of(named(page, Figure, "what_it_costs"))
     assert costs
     assert all(mark.low is None for mark in costs), "bars of networks of one size hide each other"
+    heights = [float(mark.y[0]) for mark in costs]
+    up = named(page, Figure, "what_it_costs").panels[0].y
+    assert up.low is not None
+    assert up.high is not None
+    assert up.low < min(heights) <= max(heights) < up.high, "what lies at the edge is cut by it"
 
 
 def test_only_the_settings_that_differ_are_shown_with_the_runs_that_have_them(runs: Path) -> None:
