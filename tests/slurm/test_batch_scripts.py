@@ -48,9 +48,14 @@ def test_train_is_preempted_and_loses_no_step(cluster: Cluster, workplace: Workp
     run = workplace.run_folder("script")
     job_id = workplace.sbatch("train", ["--nodes=2"], "--run", "script")
     wait_until(lambda: steps_done(run) >= 35, "35 steps", 150)
+    other = rank_pid(job_id, 1)
+    os.kill(other, signal.SIGSTOP)  # a quick machine would have done all steps before the second job has looked
     second = workplace.sbatch("train", ["--nodes=2"], "--run", "script")
     refused = workplace.folder / f"snw-train-{second}.out"
-    wait_until(lambda: refused.exists() and f"in use by job {job_id}" in refused.read_text(), "a refusal")
+    try:
+        wait_until(lambda: refused.exists() and f"in use by job {job_id}" in refused.read_text(), "a refusal")
+    finally:
+        os.kill(other, signal.SIGCONT)
     cluster.command("sbatch", "-p", "urgent", "-N4", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
     cluster.wait_for_restart(job_id, 1)
     done = steps_done(run)
