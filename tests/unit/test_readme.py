@@ -174,6 +174,13 @@ def test_the_table_of_a_room_names_all_its_files(room: Path) -> None:
     assert named == files | inner
 
 
+def test_the_table_of_snw_dist_names_all_its_rooms() -> None:
+    first = (ROOT / "snw_dist/README.md").read_text(encoding="utf-8").split("\n\n| file |")[0]
+    named = re.findall(r"^\| (?:\[|`)([a-z_]+)", first, re.MULTILINE)
+    rooms = [path.parent.name for path in ROOT.glob("snw_dist/*/__init__.py")]
+    assert sorted(named) == sorted(rooms)
+
+
 def test_hpc_says_of_each_file_of_its_rooms_what_it_does() -> None:
     named = re.findall(r"`([a-z_]+/[a-z_]+\.py)`", section("## Which file does what", "hpc/README.md"))
     files = [path for path in (ROOT / "hpc").glob("*/*.py") if path.name != "__init__.py"]
